@@ -1,0 +1,23 @@
+{
+  # The native data plane as one addon. Sources are found by folder: a new file needs no line here (the build configures
+  # again when the list changes). Hidden visibility is vital: node itself exports llhttp's symbols, of another version.
+  "targets": [
+    {
+      "target_name": "sluice",
+      "sources": [
+        "<!@(node -p \"['codec','kernel','http','plane','addon'].map(d=>'native/'+d).concat('native/third_party/llhttp').filter(d=>fs.existsSync(d)).flatMap(d=>fs.readdirSync(d).filter(f=>/\\.(cc|c)$/.test(f)).sort().map(f=>d+'/'+f)).join(' ')\")"
+      ],
+      "include_dirs": [
+        "native",
+        "native/third_party/llhttp",
+        "<!(node -p \"require('node-addon-api').include_dir\")"
+      ],
+      "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      "cflags": ["-fvisibility=hidden", "-O2", "-g", "-Wall", "-Wextra"],
+      "cflags!": ["-O3", "-fno-exceptions"],
+      "cflags_cc": ["-std=c++20", "-fvisibility-inlines-hidden", "-fexceptions", "-frtti"],
+      "cflags_cc!": ["-fno-rtti", "-std=gnu++17", "-std=gnu++20", "-fno-exceptions"],
+      "ldflags": ["-Wl,--exclude-libs,ALL"]
+    }
+  ]
+}

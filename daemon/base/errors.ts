@@ -1,0 +1,68 @@
+/**
+ * Every error that Sluice reports to a person or to a program is a SluiceError: a stable code, a sentence that names
+ * what was expected and what came, and the facts as data. `docs/errors.md` explains each code; a test ties the two.
+ */
+export class SluiceError extends Error {
+  override readonly name = 'SluiceError';
+
+  /**
+   * @param code stable, from {@link ErrorCode}; programs match on it
+   * @param message one sentence for a person, without the code
+   * @param details facts for programs (must survive JSON)
+   */
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly details: Readonly<Record<string, unknown>> = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The stable codes; each has a section in `docs/errors.md`. */
+export const ERROR_CODES = [
+  'CONFIG_INVALID',
+  'CONFIG_UNREADABLE',
+  'USAGE',
+  'ADDON_MISSING',
+  'ADDRESS_IN_USE',
+  'ADDRESS_INVALID',
+  'INTERFACE_UNKNOWN',
+  'MEMORY_BUDGET',
+  'SYSTEM_CALL',
+  'HANDLE_UNKNOWN',
+  'UPSTREAM_CONNECT',
+  'UPSTREAM_TIMEOUT',
+  'UPSTREAM_CLOSED',
+  'UPSTREAM_HTTP',
+  'UPSTREAM_STATUS',
+  'UPSTREAM_TOO_LARGE',
+  'UPSTREAM_REDIRECTS',
+  'UPSTREAM_ENCODING',
+  'PLAYLIST_INVALID',
+  'SOURCE_ENCRYPTED',
+  'SOURCE_UNSUPPORTED',
+  'SOURCE_NOT_MPEGTS',
+  'SOURCE_PROGRAM_REQUIRED',
+  'SOURCE_PROGRAM_MISSING',
+  'SOURCE_NO_PCR',
+  'SOURCE_STALLED',
+  'SOURCE_ENDED',
+  'CAPTURE_INVALID',
+  'CAPTURE_EMPTY',
+  'DAEMON_UNREACHABLE',
+  'TOOL_MISSING',
+  'REQUEST_INVALID',
+  'REQUEST_REFUSED',
+  'NOT_FOUND',
+  'METHOD_NOT_ALLOWED',
+  'INTERNAL',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** Any thrown value as one line for a person: `CODE: message` for ours, the message for others. */
+export function describeError(error: unknown): string {
+  if (error instanceof SluiceError) return `${error.code}: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
+}

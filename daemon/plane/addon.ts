@@ -1,0 +1,116 @@
+/** The addon as it is: found, loaded, and typed. Nothing but this folder sees it. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SluiceError } from '../base/errors.js';
+import type {
+  CaptureFlow,
+  InputOptions,
+  ListenOptions,
+  ReceiverOptions,
+  Route,
+  SenderOptions,
+  StreamOptions,
+  UpstreamOptions,
+  UpstreamRequest,
+} from './contract.js';
+
+/** What adding something gives: its handle, and the slot of its counters. */
+export interface Added {
+  readonly handle: number;
+  readonly slot: number;
+}
+
+/** How a request ended. */
+export interface RawResult {
+  readonly request: number;
+  readonly code: string | null;
+  readonly message: string;
+  readonly bytes: number;
+  readonly reused: boolean;
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array;
+}
+
+export type RawEvent =
+  | { readonly type: 'source-fault'; readonly handle: number; readonly code: string; readonly detail: string }
+  | { readonly type: 'stream-ready'; readonly handle: number }
+  | { readonly type: 'upstream-head'; readonly handle: number; readonly status: number }
+  | { readonly type: 'upstream-end'; readonly handle: number; readonly result: RawResult };
+
+export interface RawViewer {
+  readonly id: number;
+  readonly stream: number;
+  readonly remote: string;
+  readonly userAgent: Uint8Array;
+  readonly connectedMs: number;
+  readonly bytes: number;
+  readonly drops: number;
+  readonly lagBytes: number;
+}
+
+/** `Plane` of native/addon/plane_object.h. */
+export interface RawPlane {
+  addStream(options: StreamOptions): Added;
+  spliceStream(stream: number): boolean;
+  openUpstream(stream: number, options: UpstreamOptions): Added;
+  request(upstream: number, request: UpstreamRequest & { readonly id: number }): boolean;
+  addInput(stream: number, options: InputOptions): Added;
+  addSender(stream: number, options: SenderOptions): Added;
+  addReceiver(options: ReceiverOptions): Added;
+  listen(options: ListenOptions): Added & { readonly port: number };
+  remove(handle: number): boolean;
+  setRoute(path: string, route: Route): void;
+  deleteRoute(path: string): void;
+  viewers(): RawViewer[];
+  counters(): { readonly table: ArrayBuffer; readonly slotWords: number; readonly loopSlot: number };
+  close(): void;
+}
+
+/** `TsClip` of native/addon/capture.h: a clip of MPEG-TS that can be played endlessly. */
+export interface RawClip {
+  info(): unknown;
+  render(segment: number, loop: number): Uint8Array;
+}
+
+export interface Addon {
+  readonly Plane: new (memoryBytes: number, onEvents: (events: RawEvent[]) => void) => RawPlane;
+  readonly TsClip: new (ts: Uint8Array, options: { readonly segmentMs: number }) => RawClip;
+  readCapture(path: string): CaptureFlow[];
+  /** The order of the counters, in snake case. */
+  readonly counterNames: Readonly<Record<string, readonly string[]>>;
+}
+
+const PACKAGE_ROOT_STEPS = 4;
+let loaded: Addon | undefined;
+
+/** Loads the addon once; ADDON_MISSING tells how to build it. */
+export function loadAddon(): Addon {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Addon {
+  const file = process.env.SLUICE_ADDON ?? find();
+  try {
+    return createRequire(import.meta.url)(file) as Addon;
+  } catch (error) {
+    throw new SluiceError(
+      'ADDON_MISSING',
+      `the native addon could not be loaded from ${file}: run \`npm run build\` (${error instanceof Error ? error.message : String(error)})`,
+      { file },
+      { cause: error },
+    );
+  }
+}
+
+/** Beside the package's own package.json, wherever the compiled files stand below it. */
+function find(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  for (let step = 0; step < PACKAGE_ROOT_STEPS && !existsSync(join(folder, 'package.json')); step++) {
+    folder = dirname(folder);
+  }
+  return join(folder, 'build', 'Release', 'sluice.node');
+}

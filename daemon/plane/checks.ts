@@ -1,0 +1,106 @@
+/** What is checked before it crosses: ranges and combinations that the native side takes for granted. */
+import { z } from 'zod';
+import { type ErrorCode, SluiceError } from '../base/errors.js';
+import { ipAddress } from '../config/units.js';
+
+const GIB = 2 ** 30;
+const MIB = 2 ** 20;
+const ms = (most: number): z.ZodNumber => z.number().int().min(0).max(most);
+const port = z.number().int().min(1).max(65_535);
+const handle = z.number().int().positive();
+/** Addresses here may carry a zone (`fe80::1%eth0`). */
+const address = z.string().refine((text) => ipAddress.safeParse(text.split('%', 1)[0]).success, {
+  error: 'expected a numeric IPv4 or IPv6 address',
+});
+const interfaceName = z.string().min(1).max(15).nullable();
+
+export const streamOptions = z.strictObject({
+  name: z.string().min(1).max(200),
+  ringBytes: z
+    .number()
+    .int()
+    .min(MIB)
+    .max(GIB)
+    .refine((n) => (n & (n - 1)) === 0, { error: 'expected a power of two' }),
+  delayMs: ms(10_000),
+  spreadMs: ms(1000),
+  program: z.number().int().min(1).max(65_535).nullable(),
+  segmentMs: z.number().int().min(500).max(60_000),
+  windowSegments: z.number().int().min(3).max(100),
+  ssrc: z.number().int().min(0).max(0xffffffff),
+});
+
+export const upstreamOptions = z.strictObject({
+  connectTimeoutMs: ms(600_000),
+  headTimeoutMs: ms(600_000),
+  idleTimeoutMs: ms(600_000),
+});
+
+export const upstreamRequest = z.strictObject({
+  address,
+  port,
+  host: z.string().min(1),
+  target: z.string().startsWith('/'),
+  headers: z.record(z.string(), z.string()),
+  sink: z.enum(['memory', 'stream']),
+  maxBytes: z.number().int().min(0),
+  skipBytes: z.number().int().min(0),
+  discontinuity: z.boolean(),
+});
+
+export const inputOptions = z.strictObject({
+  address,
+  port,
+  source: address.nullable(),
+  interfaceName,
+  reorderMs: ms(2000),
+});
+
+export const receiverOptions = inputOptions.extend({ outputFd: z.number().int().min(0).nullable() });
+
+export const senderOptions = z.strictObject({
+  address,
+  port,
+  interfaceName,
+  sourceAddress: address.nullable(),
+  sourcePort: z.number().int().min(0).max(65_535),
+  ttl: z.number().int().min(0).max(255),
+  dscp: z.number().int().min(0).max(63),
+  loop: z.boolean(),
+  batching: z.enum(['auto', 'segment', 'plain']),
+});
+
+export const listenOptions = z.strictObject({
+  address,
+  port: z.number().int().min(0).max(65_535),
+  maxConnections: z.number().int().min(1).max(1_000_000),
+  headerTimeoutMs: ms(86_400_000),
+  idleTimeoutMs: ms(86_400_000),
+  stallTimeoutMs: ms(86_400_000),
+  sendBufferBytes: z.number().int().min(4096).max(256 * MIB),
+  viewerLagMs: ms(86_400_000),
+});
+
+const path = z.string().startsWith('/').max(4096);
+export const route = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('static'),
+    contentType: z.string().regex(/^[!-~ ]+$/),
+    body: z.string(),
+    cacheControl: z.string().regex(/^[!-~ ]+$/),
+  }),
+  z.strictObject({ kind: z.literal('continuous'), stream: handle }),
+  z.strictObject({ kind: z.literal('playlist'), stream: handle, prefix: z.string().max(4096) }),
+  z.strictObject({ kind: z.literal('segments'), stream: handle }),
+]);
+export const routePath = path;
+
+/** The value, if it is what the schema says. @throws SluiceError with `code`, naming verb, key, what was expected and came */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, verb: string, code: ErrorCode = 'USAGE'): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const key = issue?.path.join('.') ?? '';
+  const got = key === '' ? value : (value as Record<string, unknown>)[key];
+  throw new SluiceError(code, `${verb}: ${key}: ${issue?.message ?? 'invalid'} (got ${JSON.stringify(got)})`, { verb, key });
+}

@@ -1,0 +1,351 @@
+/**
+ * The native boundary: the verbs, the plain structs that cross it, the events and the counters. One noun has one name on
+ * both sides. Only `daemon/plane` imports the addon; everything else talks to {@link PlaneApi}.
+ *
+ * Handles are small integers that the plane hands out; they are never reused within one process.
+ * All times are in the unit that the name ends in; all sizes are in bytes unless the name says otherwise.
+ */
+
+/** A stream: one ring, one packetiser, one recovered clock. */
+export type StreamHandle = number & { readonly __kind: 'stream' };
+/** One HTTP connection towards an upstream, feeding one stream. */
+export type UpstreamHandle = number & { readonly __kind: 'upstream' };
+/** One UDP or RTP socket feeding one stream. */
+export type InputHandle = number & { readonly __kind: 'input' };
+/** One RTP sender (multicast or unicast) reading one stream's ring. */
+export type SenderHandle = number & { readonly __kind: 'sender' };
+/** One listening socket of the viewers' HTTP front. */
+export type ListenerHandle = number & { readonly __kind: 'listener' };
+/** One measuring receiver (`sluice receive`). */
+export type ReceiverHandle = number & { readonly __kind: 'receiver' };
+
+/** A new stream. */
+export interface StreamOptions {
+  /** `channel/rendition`; only for messages and events. */
+  readonly name: string;
+  /** Size of the byte arena, a power of two, 1 MiB to 1 GiB. Counted against {@link PlaneOptions.memoryBytes}. */
+  readonly ringBytes: number;
+  /** Least time between arrival and departure, 0 to 10,000 ms: what absorbs the jitter of the input. */
+  readonly delayMs: number;
+  /**
+   * Window over which departures are spread evenly, 0 to 1,000 ms. 0 keeps the exact spacing of the PCR (live inputs);
+   * segmented inputs use 200 so that a large picture does not leave as a burst.
+   */
+  readonly spreadMs: number;
+  /** `program_number` to keep of a multi-programme stream (ISO/IEC 13818-1 2.4.4.3), or null for single-programme ones. */
+  readonly program: number | null;
+  /** HLS segments are cut at the first random access point after this time, 500 to 60,000 ms. */
+  readonly segmentMs: number;
+  /** Most segments listed in the media playlist, 3 to 100. */
+  readonly windowSegments: number;
+  /** RTP SSRC (RFC 3550 section 5.1), 32 bits. */
+  readonly ssrc: number;
+}
+
+/** A new upstream connection for a stream. At most one TCP connection is open for it at any time. */
+export interface UpstreamOptions {
+  readonly connectTimeoutMs: number;
+  /** From the request to the end of the response's header section. */
+  readonly headTimeoutMs: number;
+  /** Between two pieces of a body, while the plane wants to read. */
+  readonly idleTimeoutMs: number;
+}
+
+/** One GET on an upstream connection; requests of one upstream run one after the other. */
+export interface UpstreamRequest {
+  /** Numeric IPv4 or IPv6 address: names are resolved by policy, in TypeScript. */
+  readonly address: string;
+  readonly port: number;
+  /** Value of the Host field (RFC 9110 section 7.2). */
+  readonly host: string;
+  /** Origin-form target with query, no fragment, already percent-encoded. */
+  readonly target: string;
+  /** Further request fields, lower-case names. Control characters are refused. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** `memory`: the (decompressed) body of a 2xx answer comes back as bytes. `stream`: it goes into the stream's ring. */
+  readonly sink: 'memory' | 'stream';
+  /** Largest decompressed body for `memory`; ignored for `stream`. */
+  readonly maxBytes: number;
+  /**
+   * For `stream`: body bytes already taken by an earlier attempt. When the answer is 206 it is taken to start there; when
+   * it is 200, so many bytes are dropped natively.
+   */
+  readonly skipBytes: number;
+  /** For `stream`: this body does not continue the one before it (new timeline, gap, another server). */
+  readonly discontinuity: boolean;
+}
+
+/** The answer to an {@link UpstreamRequest}: also given for statuses other than 2xx, whose body is discarded. */
+export interface UpstreamResponse {
+  readonly status: number;
+  /** Response fields, lower-case names; repeated ones joined by ", ". */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body for sink `memory` and a 2xx status, else empty. */
+  readonly body: Uint8Array;
+  /** Decompressed body bytes received (those skipped included). */
+  readonly bytes: number;
+}
+
+/** A UDP input: plain MPEG-TS datagrams or RTP/MP2T, told apart by the first byte. */
+export interface InputOptions {
+  /** Group or unicast address to bind; a group is joined. */
+  readonly address: string;
+  readonly port: number;
+  /** Source for a source-specific join (RFC 4607), or null for any source. */
+  readonly source: string | null;
+  /** Interface name for the join, or null for the kernel's choice. */
+  readonly interfaceName: string | null;
+  /** How long a gap in RTP sequence numbers is waited for, 0 to 2,000 ms. */
+  readonly reorderMs: number;
+}
+
+/** How datagrams are handed to the kernel. `auto` is segmentation (UDP_SEGMENT) where the kernel has it, else plain. */
+export type Batching = 'auto' | 'segment' | 'plain';
+
+/** An RTP sender. */
+export interface SenderOptions {
+  readonly address: string;
+  readonly port: number;
+  /** Interface for multicast, or null for the route's. */
+  readonly interfaceName: string | null;
+  /** Source address to bind, or null. */
+  readonly sourceAddress: string | null;
+  /** Source port, 0 for any. */
+  readonly sourcePort: number;
+  /** TTL or hop limit, 0 to 255. */
+  readonly ttl: number;
+  /** DSCP, 0 to 63 (RFC 2474). */
+  readonly dscp: number;
+  /** Whether local sockets on the same host also get the packets (IP_MULTICAST_LOOP). */
+  readonly loop: boolean;
+  readonly batching: Batching;
+}
+
+/** A listener of the viewers' HTTP front. */
+export interface ListenOptions {
+  /** Numeric address. */
+  readonly address: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** Connections in all; further ones get 503 and are closed. */
+  readonly maxConnections: number;
+  /** From accept, or the first byte of a next request, to the end of the header section. */
+  readonly headerTimeoutMs: number;
+  /** Idle keep-alive connections are closed after this time. */
+  readonly idleTimeoutMs: number;
+  /** A viewer that takes no byte for this long is disconnected. */
+  readonly stallTimeoutMs: number;
+  /** SO_SNDBUF of a viewer, so that slowness shows here and not in the kernel. */
+  readonly sendBufferBytes: number;
+  /** A continuous viewer that falls behind the live edge by more than this jumps to the newest access point. */
+  readonly viewerLagMs: number;
+}
+
+/** What the viewers' front answers for a path. */
+export type Route =
+  | { readonly kind: 'static'; readonly contentType: string; readonly body: string; readonly cacheControl: string }
+  /** Continuous MPEG-TS from the latest random access point. */
+  | { readonly kind: 'continuous'; readonly stream: StreamHandle }
+  /** HLS media playlist of the stream's segments; `prefix` stands before `N.ts` in its URIs. */
+  | { readonly kind: 'playlist'; readonly stream: StreamHandle; readonly prefix: string }
+  /** `PATH` + `N.ts` for every segment; the path must end in `/`. */
+  | { readonly kind: 'segments'; readonly stream: StreamHandle };
+
+/** A measuring receiver: joins, reorders, counts, and writes the MPEG-TS to a file descriptor. */
+export interface ReceiverOptions extends InputOptions {
+  /** Open file descriptor for the output, or null. The caller keeps it open until the receiver is removed. */
+  readonly outputFd: number | null;
+}
+
+/** Why the plane gave up a stream's present source, or could not use it. */
+export type SourceFaultCode =
+  | 'SOURCE_NOT_MPEGTS'
+  | 'SOURCE_PROGRAM_REQUIRED'
+  | 'SOURCE_PROGRAM_MISSING'
+  | 'SOURCE_NO_PCR';
+
+/** What the plane tells; delivered in batches. */
+export type PlaneEvent =
+  /** The stream's source cannot be used as it is. */
+  | { readonly type: 'source-fault'; readonly stream: StreamHandle; readonly code: SourceFaultCode; readonly detail: string }
+  /** The first random access point, or the first after a fault, is in the ring: viewers can be served. */
+  | { readonly type: 'stream-ready'; readonly stream: StreamHandle }
+  /** The head of a `stream` answer has come (continuous answers may never end). */
+  | { readonly type: 'upstream-head'; readonly upstream: UpstreamHandle; readonly status: number };
+
+/**
+ * Counters of a stream. All are totals since the stream was added unless said otherwise.
+ * The order here is the order in the shared table; the addon states its own order and a test compares the two.
+ */
+export const STREAM_COUNTERS = [
+  'bytesIn', // MPEG-TS bytes taken from the source
+  'tsPacketsIn',
+  'packetsIn', // RTP packets put into the ring
+  'bytesRing', // payload bytes put into the ring
+  'packetsReleased', // RTP packets that reached their departure time
+  'syncErrors', // times the 0x47 was lost
+  'continuityErrors', // ISO/IEC 13818-1 2.4.3.3
+  'transportErrors', // transport_error_indicator set
+  'discontinuities', // splices: announced by the source, or a PCR that jumped
+  'underruns', // the recovered clock ran out of packets
+  'ringFullDrops', // MPEG-TS packets dropped because the ring had no room
+  'ringUsedBytes', // gauge: payload bytes from the oldest valid to the newest
+  'ringSizeBytes', // gauge
+  'bufferLevelUs', // gauge: media time between what has arrived and what departs now
+  'clockPpb', // gauge, signed: correction of the recovered clock, parts per 10^9
+  'bitrate', // gauge: bits a second over the last few seconds
+  'segmentBitratePeak', // gauge: largest bits a second of any listed segment (RFC 8216 4.3.4.2 BANDWIDTH)
+  'segments', // HLS segments cut
+  'accessPoints', // random access points seen
+  'viewersContinuous', // gauge
+  'viewersSegmented', // gauge: distinct clients that fetched a playlist or segment within three target durations
+  'viewerBytes', // bytes sent to HTTP viewers
+  'viewerDrops', // times a slow viewer jumped
+  'viewerDropBytes', // bytes that slow viewers lost
+  'segmentOverruns', // segment answers cut short because the ring passed the reader
+  'rtpSequence', // gauge: extended sequence number of the next packet
+  'lastInputMs', // gauge: CLOCK_MONOTONIC ms of the last byte taken
+] as const;
+
+/** Counters of an upstream connection. */
+export const UPSTREAM_COUNTERS = [
+  'connects',
+  'requests',
+  'connected', // gauge: 1 while a TCP connection is open
+  'bytesIn', // as on the wire, heads included
+] as const;
+
+/** Counters of a UDP/RTP input and of a measuring receiver. */
+export const INPUT_COUNTERS = [
+  'packets',
+  'bytes', // UDP payload
+  'rtpLost', // RFC 3550 A.3, never below 0
+  'rtpReordered',
+  'rtpDuplicates',
+  'rtpLate', // came after they had been given up
+  'jitterNs', // gauge: RFC 3550 6.4.1, of a 90 kHz clock, in ns
+  'malformed', // neither RTP nor MPEG-TS, or cut short
+  'kernelDrops', // SO_RXQ_OVFL
+  'tsPackets',
+  'continuityErrors',
+  'transportErrors',
+  'syncErrors',
+  'pcrCount',
+  'pcrJitterNs', // gauge: largest |PCR_AC + arrival| deviation over the last second
+  'pcrDiscontinuities',
+  'ssrc', // gauge
+  'lastSequence', // gauge: highest extended sequence number received
+  'outputBytes', // bytes written to the file descriptor
+  'outputErrors',
+] as const;
+
+/** Counters of an RTP sender. */
+export const SENDER_COUNTERS = [
+  'packets',
+  'bytes', // RTP packets without UDP and IP headers
+  'calls', // system calls
+  'errors',
+  'drops', // packets the kernel did not take, or that the ring passed
+  'segmentation', // gauge: 1 where UDP_SEGMENT is in use
+] as const;
+
+/** Counters of a listener. */
+export const LISTENER_COUNTERS = [
+  'accepted',
+  'connections', // gauge
+  'refused', // over the limit
+  'requests',
+  'responses2xx',
+  'responses3xx',
+  'responses4xx',
+  'responses5xx',
+  'bytesOut',
+  'headerTimeouts',
+  'stalled', // disconnected because they took nothing
+  'malformed',
+] as const;
+
+/** Counters of the loop thread. */
+export const LOOP_COUNTERS = [
+  'wakeups',
+  'events',
+  'busyNs',
+  'timerLateNsMax', // gauge: worst lateness of a departure since the last second began
+  'commands',
+] as const;
+
+export type StreamCounters = Readonly<Record<(typeof STREAM_COUNTERS)[number], number>>;
+export type UpstreamCounters = Readonly<Record<(typeof UPSTREAM_COUNTERS)[number], number>>;
+export type InputCounters = Readonly<Record<(typeof INPUT_COUNTERS)[number], number>>;
+export type SenderCounters = Readonly<Record<(typeof SENDER_COUNTERS)[number], number>>;
+export type ListenerCounters = Readonly<Record<(typeof LISTENER_COUNTERS)[number], number>>;
+export type LoopCounters = Readonly<Record<(typeof LOOP_COUNTERS)[number], number>>;
+
+/** One connected continuous viewer. */
+export interface ViewerInfo {
+  readonly id: number;
+  readonly stream: StreamHandle;
+  readonly remote: string;
+  readonly userAgent: string;
+  readonly connectedMs: number;
+  readonly bytes: number;
+  readonly drops: number;
+  /** Bytes between the viewer and the live edge. */
+  readonly lagBytes: number;
+}
+
+export interface PlaneOptions {
+  /** Budget for all rings together; a stream that does not fit is refused with MEMORY_BUDGET. */
+  readonly memoryBytes: number;
+}
+
+/** One MPEG-TS flow found in a capture. */
+export interface CaptureFlow {
+  readonly source: string;
+  readonly destination: string;
+  readonly port: number;
+  readonly rtp: boolean;
+  readonly packets: number;
+  readonly durationMs: number;
+  /** The MPEG-TS, RTP headers taken off. */
+  readonly ts: Uint8Array;
+}
+
+/** The plane as the rest of the daemon sees it. Every verb throws a SluiceError; options are validated before they cross. */
+export interface PlaneApi {
+  addStream(options: StreamOptions): StreamHandle;
+  removeStream(stream: StreamHandle): void;
+  /** Marks that what comes next does not continue what came (receivers stay, sequence numbers go on). */
+  spliceStream(stream: StreamHandle): void;
+  openUpstream(stream: StreamHandle, options: UpstreamOptions): UpstreamHandle;
+  /** Rejects the running request with UPSTREAM_CLOSED and closes the connection. */
+  closeUpstream(upstream: UpstreamHandle): void;
+  /**
+   * Resolves when the answer has ended. Rejects with UPSTREAM_CONNECT, UPSTREAM_TIMEOUT, UPSTREAM_CLOSED (also: cut short),
+   * UPSTREAM_HTTP, UPSTREAM_TOO_LARGE or UPSTREAM_ENCODING; `details.bytes` tells the body bytes taken until then and
+   * `details.reused` whether the connection had served an earlier request and gave nothing this time (ask again at once).
+   */
+  request(upstream: UpstreamHandle, request: UpstreamRequest): Promise<UpstreamResponse>;
+  addInput(stream: StreamHandle, options: InputOptions): InputHandle;
+  removeInput(input: InputHandle): void;
+  addSender(stream: StreamHandle, options: SenderOptions): SenderHandle;
+  removeSender(sender: SenderHandle): void;
+  listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number };
+  closeListener(listener: ListenerHandle): void;
+  /** Adds or replaces what all listeners answer for a path. */
+  setRoute(path: string, route: Route): void;
+  deleteRoute(path: string): void;
+  addReceiver(options: ReceiverOptions): ReceiverHandle;
+  removeReceiver(receiver: ReceiverHandle): void;
+  streamCounters(stream: StreamHandle): StreamCounters;
+  upstreamCounters(upstream: UpstreamHandle): UpstreamCounters;
+  inputCounters(input: InputHandle | ReceiverHandle): InputCounters;
+  senderCounters(sender: SenderHandle): SenderCounters;
+  listenerCounters(listener: ListenerHandle): ListenerCounters;
+  loopCounters(): LoopCounters;
+  viewers(): Promise<readonly ViewerInfo[]>;
+  /** Subscribes to events; returns the function that ends it. */
+  onEvent(listener: (event: PlaneEvent) => void): () => void;
+  /** Stops the loop thread and frees everything. Idempotent. */
+  close(): Promise<void>;
+}

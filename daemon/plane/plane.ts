@@ -1,0 +1,295 @@
+/** The TypeScript face of the addon: checks what crosses, keeps handles and slots together, turns ends into promises. */
+import { type ErrorCode, ERROR_CODES, SluiceError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { type Added, loadAddon, type RawEvent, type RawPlane, type RawResult } from './addon.js';
+import * as checks from './checks.js';
+import { checked } from './checks.js';
+import {
+  INPUT_COUNTERS,
+  type InputCounters,
+  type InputHandle,
+  type InputOptions,
+  LISTENER_COUNTERS,
+  type ListenerCounters,
+  type ListenerHandle,
+  type ListenOptions,
+  LOOP_COUNTERS,
+  type LoopCounters,
+  type PlaneApi,
+  type PlaneEvent,
+  type PlaneOptions,
+  type ReceiverHandle,
+  type ReceiverOptions,
+  type Route,
+  SENDER_COUNTERS,
+  type SenderCounters,
+  type SenderHandle,
+  type SenderOptions,
+  type SourceFaultCode,
+  STREAM_COUNTERS,
+  type StreamCounters,
+  type StreamHandle,
+  type StreamOptions,
+  UPSTREAM_COUNTERS,
+  type UpstreamCounters,
+  type UpstreamHandle,
+  type UpstreamOptions,
+  type UpstreamRequest,
+  type UpstreamResponse,
+  type ViewerInfo,
+} from './contract.js';
+import { CounterTable } from './counters.js';
+
+/** Starts the plane's loop thread. @throws SluiceError ADDON_MISSING, SYSTEM_CALL, USAGE */
+export function createPlane(options: PlaneOptions & { readonly log?: Logger }): PlaneApi {
+  return new Plane(options);
+}
+
+interface PendingRequest {
+  readonly upstream: UpstreamHandle;
+  readonly resolve: (response: UpstreamResponse) => void;
+  readonly reject: (error: SluiceError) => void;
+}
+
+class Plane implements PlaneApi {
+  readonly #raw: RawPlane;
+  readonly #table: CounterTable;
+  readonly #loopSlot: number;
+  readonly #slots = new Map<number, number>();
+  readonly #requests = new Map<number, PendingRequest>();
+  readonly #listeners = new Set<(event: PlaneEvent) => void>();
+  readonly #log: Logger | undefined;
+  #nextRequest = 1;
+  #closed = false;
+
+  constructor(options: PlaneOptions & { readonly log?: Logger }) {
+    this.#log = options.log;
+    this.#raw = native(() => new (loadAddon().Plane)(options.memoryBytes, (events) => this.#deliver(events)));
+    const { table, slotWords, loopSlot } = this.#raw.counters();
+    this.#table = new CounterTable(table, slotWords);
+    this.#loopSlot = loopSlot;
+  }
+
+  addStream(options: StreamOptions): StreamHandle {
+    const o = checked(checks.streamOptions, options, 'addStream');
+    return this.#added(() => this.#raw.addStream(o)) as StreamHandle;
+  }
+
+  removeStream(stream: StreamHandle): void {
+    this.#remove(stream);
+  }
+
+  spliceStream(stream: StreamHandle): void {
+    if (!this.#raw.spliceStream(this.#known(stream))) throw unknownHandle(stream);
+  }
+
+  openUpstream(stream: StreamHandle, options: UpstreamOptions): UpstreamHandle {
+    const o = checked(checks.upstreamOptions, options, 'openUpstream');
+    return this.#added(() => this.#raw.openUpstream(this.#known(stream), o)) as UpstreamHandle;
+  }
+
+  closeUpstream(upstream: UpstreamHandle): void {
+    this.#remove(upstream);
+  }
+
+  request(upstream: UpstreamHandle, request: UpstreamRequest): Promise<UpstreamResponse> {
+    return new Promise((resolve, reject) => {
+      const r = checked(checks.upstreamRequest, request, 'request');
+      const id = this.#nextRequest++;
+      // The answer may be delivered before the verb returns.
+      this.#requests.set(id, { upstream, resolve, reject });
+      try {
+        if (native(() => this.#raw.request(this.#known(upstream), { ...r, id }))) return;
+      } catch (error) {
+        this.#requests.delete(id);
+        throw error;
+      }
+      this.#requests.delete(id);
+      throw new SluiceError('USAGE', 'request: the upstream is still answering the one before', { upstream });
+    });
+  }
+
+  addInput(stream: StreamHandle, options: InputOptions): InputHandle {
+    const o = checked(checks.inputOptions, options, 'addInput', 'ADDRESS_INVALID');
+    return this.#added(() => this.#raw.addInput(this.#known(stream), o)) as InputHandle;
+  }
+
+  removeInput(input: InputHandle): void {
+    this.#remove(input);
+  }
+
+  addSender(stream: StreamHandle, options: SenderOptions): SenderHandle {
+    const o = checked(checks.senderOptions, options, 'addSender', 'ADDRESS_INVALID');
+    return this.#added(() => this.#raw.addSender(this.#known(stream), o)) as SenderHandle;
+  }
+
+  removeSender(sender: SenderHandle): void {
+    this.#remove(sender);
+  }
+
+  listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number } {
+    const o = checked(checks.listenOptions, options, 'listen', 'ADDRESS_INVALID');
+    let port = 0;
+    const listener = this.#added(() => {
+      const added = this.#raw.listen(o);
+      port = added.port;
+      return added;
+    }) as ListenerHandle;
+    return { listener, port };
+  }
+
+  closeListener(listener: ListenerHandle): void {
+    this.#remove(listener);
+  }
+
+  setRoute(path: string, route: Route): void {
+    const p = checked(checks.routePath, path, 'setRoute');
+    const r = checked(checks.route, route, 'setRoute') as Route;
+    if (r.kind === 'segments' && !p.endsWith('/')) {
+      throw new SluiceError('USAGE', `setRoute: a path of segments ends in "/" (got ${p})`, { path });
+    }
+    native(() => this.#raw.setRoute(p, r));
+  }
+
+  deleteRoute(path: string): void {
+    this.#raw.deleteRoute(path);
+  }
+
+  addReceiver(options: ReceiverOptions): ReceiverHandle {
+    const o = checked(checks.receiverOptions, options, 'addReceiver', 'ADDRESS_INVALID');
+    return this.#added(() => this.#raw.addReceiver(o)) as ReceiverHandle;
+  }
+
+  removeReceiver(receiver: ReceiverHandle): void {
+    this.#remove(receiver);
+  }
+
+  streamCounters(stream: StreamHandle): StreamCounters {
+    return this.#table.read(this.#slotOf(stream), STREAM_COUNTERS);
+  }
+
+  upstreamCounters(upstream: UpstreamHandle): UpstreamCounters {
+    return this.#table.read(this.#slotOf(upstream), UPSTREAM_COUNTERS);
+  }
+
+  inputCounters(input: InputHandle | ReceiverHandle): InputCounters {
+    return this.#table.read(this.#slotOf(input), INPUT_COUNTERS);
+  }
+
+  senderCounters(sender: SenderHandle): SenderCounters {
+    return this.#table.read(this.#slotOf(sender), SENDER_COUNTERS);
+  }
+
+  listenerCounters(listener: ListenerHandle): ListenerCounters {
+    return this.#table.read(this.#slotOf(listener), LISTENER_COUNTERS);
+  }
+
+  loopCounters(): LoopCounters {
+    return this.#table.read(this.#loopSlot, LOOP_COUNTERS);
+  }
+
+  viewers(): Promise<readonly ViewerInfo[]> {
+    const decoder = new TextDecoder();
+    const rows = this.#raw.viewers().map((row): ViewerInfo => ({
+      ...row,
+      stream: row.stream as StreamHandle,
+      userAgent: decoder.decode(row.userAgent),
+    }));
+    return Promise.resolve(rows.sort((a, b) => a.id - b.id));
+  }
+
+  onEvent(listener: (event: PlaneEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#closed = true;
+    this.#raw.close();
+    this.#slots.clear();
+    for (const pending of this.#requests.values()) {
+      pending.reject(new SluiceError('UPSTREAM_CLOSED', 'the plane was closed', { bytes: 0, reused: false }));
+    }
+    this.#requests.clear();
+    return Promise.resolve();
+  }
+
+  #added(add: () => Added): number {
+    const { handle, slot } = native(add);
+    this.#slots.set(handle, slot);
+    return handle;
+  }
+
+  #known(handle: number): number {
+    this.#slotOf(handle);
+    return handle;
+  }
+
+  #slotOf(handle: number): number {
+    const slot = this.#slots.get(handle);
+    if (slot === undefined) throw unknownHandle(handle);
+    return slot;
+  }
+
+  /** Removing what is gone already is not an error: the plane removes what is attached to a stream with it. */
+  #remove(handle: number): void {
+    if (!this.#slots.delete(handle)) return;
+    this.#raw.remove(handle);
+  }
+
+  #deliver(events: readonly RawEvent[]): void {
+    for (const event of events) {
+      if (event.type === 'upstream-end') this.#settle(event.result);
+      else this.#tell(toEvent(event));
+    }
+  }
+
+  #tell(event: PlaneEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // One listener's mistake must not keep the event from the others.
+        this.#log?.error({ err: error, event: event.type }, 'a listener of plane events failed');
+      }
+    }
+  }
+
+  #settle(result: RawResult): void {
+    const pending = this.#requests.get(result.request);
+    this.#requests.delete(result.request);
+    if (pending === undefined) return;
+    const { status, headers, body, bytes } = result;
+    if (result.code === null) pending.resolve({ status, headers, body, bytes });
+    else pending.reject(new SluiceError(toCode(result.code), result.message, { bytes, reused: result.reused, status }));
+  }
+}
+
+function toEvent(event: Exclude<RawEvent, { type: 'upstream-end' }>): PlaneEvent {
+  if (event.type === 'upstream-head') {
+    return { type: event.type, upstream: event.handle as UpstreamHandle, status: event.status };
+  }
+  const stream = event.handle as StreamHandle;
+  if (event.type === 'stream-ready') return { type: event.type, stream };
+  return { type: event.type, stream, code: event.code as SourceFaultCode, detail: event.detail };
+}
+
+/** The native side knows codes as text; one that is not in our list would be a mistake there. */
+function toCode(code: string): ErrorCode {
+  return ERROR_CODES.find((known) => known === code) ?? 'SYSTEM_CALL';
+}
+
+/** Calls into the addon; its errors carry a stable code and become ours. */
+function native<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') throw error;
+    throw new SluiceError(toCode(error.code), error.message, {}, { cause: error });
+  }
+}
+
+function unknownHandle(handle: number): SluiceError {
+  return new SluiceError('HANDLE_UNKNOWN', `the plane knows no handle ${handle}`, { handle });
+}

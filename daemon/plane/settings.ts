@@ -1,0 +1,33 @@
+/** What an operator can set of the plane and of the viewers' HTTP front. */
+import { z } from 'zod';
+import { bytes, duration, integer, listenAddress } from '../config/units.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+export const planeSchema = z.strictObject({
+  memory: bytes({ min: MIB, max: 256 * GIB })
+    .prefault('1GiB')
+    .describe('Budget for all rings together; a stream that does not fit is refused.'),
+});
+
+export const httpSchema = z.strictObject({
+  listen: z.array(listenAddress).min(1, { error: 'expected at least one address' }).prefault(['0.0.0.0:8080']),
+  max_connections: integer({ min: 1, max: 1_000_000 })
+    .prefault(4096)
+    .describe('Connections of one listener; further ones are answered with 503.'),
+  header_timeout: duration({ min: 100, max: 600_000 })
+    .prefault('10s')
+    .describe("From a request's first byte (or the connection) to the end of its header section."),
+  idle_timeout: duration({ min: 100, max: 3_600_000 }).prefault('60s').describe('Between two requests of a connection.'),
+  stall_timeout: duration({ min: 1000, max: 3_600_000 })
+    .prefault('60s')
+    .describe('A viewer that takes no byte for so long is disconnected.'),
+  send_buffer: bytes({ min: 16 * KIB, max: 64 * MIB })
+    .prefault('512KiB')
+    .describe("The kernel's buffer of one viewer; small, so that slowness shows here."),
+  max_lag: duration({ min: 1000, max: 600_000 })
+    .prefault('10s')
+    .describe('A continuous viewer later than this jumps to the newest access point.'),
+});

@@ -1,0 +1,43 @@
+// The addon's entry: what `require` gives.
+#include <napi.h>
+
+#include "addon/capture.h"
+#include "addon/plane_object.h"
+
+namespace sluice::addon {
+
+namespace {
+
+template <std::size_t N>
+Napi::Array names(Napi::Env env, const std::array<const char*, N>& list) {
+  Napi::Array out = Napi::Array::New(env, N);
+  for (std::size_t i = 0; i < N; i++) out.Set(static_cast<std::uint32_t>(i), Napi::String::New(env, list[i]));
+  return out;
+}
+
+#define SLUICE_NAME(name) #name,
+/** The order of the counters, for the test that compares it with daemon/plane/contract.ts. */
+Napi::Object counter_names(Napi::Env env) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("stream", names(env, std::to_array<const char*>({SLUICE_STREAM_COUNTERS(SLUICE_NAME)})));
+  o.Set("sender", names(env, std::to_array<const char*>({SLUICE_SENDER_COUNTERS(SLUICE_NAME)})));
+  o.Set("loop", names(env, std::to_array<const char*>({SLUICE_LOOP_COUNTERS(SLUICE_NAME)})));
+  o.Set("upstream", names(env, std::to_array<const char*>({SLUICE_UPSTREAM_COUNTERS(SLUICE_NAME)})));
+  o.Set("input", names(env, std::to_array<const char*>({SLUICE_INPUT_COUNTERS(SLUICE_NAME)})));
+  o.Set("listener", names(env, std::to_array<const char*>({SLUICE_LISTENER_COUNTERS(SLUICE_NAME)})));
+  return o;
+}
+#undef SLUICE_NAME
+
+}  // namespace
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Plane", PlaneObject::define(env));
+  exports.Set("counterNames", counter_names(env));
+  init_capture(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(sluice, init)
+
+}  // namespace sluice::addon

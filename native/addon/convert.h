@@ -1,0 +1,68 @@
+// Between JavaScript values and plain structs. TypeScript has validated what comes here; a value of another type is answered
+// with a TypeError all the same.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "kernel/reactor.h"
+#include "kernel/result.h"
+
+namespace sluice::addon {
+
+/** Throws an Error whose `code` is the stable code. */
+[[noreturn]] inline void throw_error(Napi::Env env, const kernel::Error& error) {
+  Napi::Error e = Napi::Error::New(env, error.message);
+  e.Set("code", Napi::String::New(env, error.code));
+  throw e;
+}
+
+/** Reads the members of an options object. */
+class Options {
+ public:
+  Options(const Napi::Env& env, const Napi::Value& value) : env_(env) {
+    if (!value.IsObject()) throw Napi::TypeError::New(env, "expected an object");
+    object_ = value.As<Napi::Object>();
+  }
+  [[nodiscard]] std::string text(const char* key) const {
+    const Napi::Value v = object_.Get(key);
+    if (!v.IsString()) wrong(key, "a string");
+    return v.As<Napi::String>().Utf8Value();
+  }
+  [[nodiscard]] std::string text_or_empty(const char* key) const {
+    return object_.Get(key).IsNull() ? std::string() : text(key);
+  }
+  [[nodiscard]] std::int64_t integer(const char* key, std::int64_t least, std::int64_t most) const {
+    const Napi::Value v = object_.Get(key);
+    if (!v.IsNumber()) wrong(key, "a number");
+    const std::int64_t n = v.As<Napi::Number>().Int64Value();
+    if (n < least || n > most) wrong(key, "a number from " + std::to_string(least) + " to " + std::to_string(most));
+    return n;
+  }
+  template <class T>
+  [[nodiscard]] T number(const char* key, std::int64_t least, std::int64_t most) const {
+    return static_cast<T>(integer(key, least, most));
+  }
+  [[nodiscard]] kernel::Nanos milliseconds(const char* key) const {
+    return integer(key, 0, 86'400'000) * kernel::kMillisecond;
+  }
+  [[nodiscard]] bool flag(const char* key) const {
+    const Napi::Value v = object_.Get(key);
+    if (!v.IsBoolean()) wrong(key, "a boolean");
+    return v.As<Napi::Boolean>().Value();
+  }
+  [[nodiscard]] bool is_null(const char* key) const { return object_.Get(key).IsNull(); }
+  [[nodiscard]] Napi::Value get(const char* key) const { return object_.Get(key); }
+
+ private:
+  [[noreturn]] void wrong(const char* key, const std::string& expected) const {
+    throw Napi::TypeError::New(env_, std::string(key) + ": expected " + expected);
+  }
+  Napi::Env env_;
+  Napi::Object object_;
+};
+
+}  // namespace sluice::addon

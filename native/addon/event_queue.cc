@@ -1,0 +1,84 @@
+#include "addon/event_queue.h"
+
+#include <utility>
+
+namespace sluice::addon {
+
+namespace {
+
+using plane::Event;
+
+Napi::Object to_result(Napi::Env env, const plane::UpstreamResult& r) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("request", Napi::Number::New(env, static_cast<double>(r.request)));
+  o.Set("code", r.code != nullptr ? Napi::Value(Napi::String::New(env, r.code)) : env.Null());
+  o.Set("message", Napi::String::New(env, r.message));
+  o.Set("bytes", Napi::Number::New(env, static_cast<double>(r.bytes)));
+  o.Set("reused", Napi::Boolean::New(env, r.reused));
+  o.Set("status", Napi::Number::New(env, r.status));
+  Napi::Object fields = Napi::Object::New(env);
+  for (const auto& field : r.fields) fields.Set(field.name, Napi::String::New(env, field.value));
+  o.Set("headers", fields);
+  o.Set("body", Napi::Buffer<std::uint8_t>::Copy(env, r.body.data(), r.body.size()));
+  return o;
+}
+
+const char* name_of(Event::Type type) {
+  switch (type) {
+    case Event::Type::source_fault:
+      return "source-fault";
+    case Event::Type::stream_ready:
+      return "stream-ready";
+    case Event::Type::upstream_head:
+      return "upstream-head";
+    default:
+      return "upstream-end";
+  }
+}
+
+Napi::Object to_object(Napi::Env env, const Event& e) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("type", Napi::String::New(env, name_of(e.type)));
+  o.Set("handle", Napi::Number::New(env, static_cast<double>(e.handle)));
+  if (e.type == Event::Type::source_fault) {
+    o.Set("code", Napi::String::New(env, e.code));
+    o.Set("detail", Napi::String::New(env, e.detail));
+  }
+  if (e.type == Event::Type::upstream_head) o.Set("status", Napi::Number::New(env, e.result.status));
+  if (e.type == Event::Type::upstream_end) o.Set("result", to_result(env, e.result));
+  return o;
+}
+
+}  // namespace
+
+EventQueue::EventQueue(Napi::Env env, const Napi::Function& callback)
+    : state_(std::make_shared<State>()),
+      function_(Napi::ThreadSafeFunction::New(env, callback, "sluice-events", 0, 1)) {}
+
+void EventQueue::push(Event event) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->events.push_back(std::move(event));
+    if (std::exchange(state_->scheduled, true)) return;
+  }
+  // The call may run after this queue has gone, so it holds the state.
+  function_.NonBlockingCall([state = state_](Napi::Env env, const Napi::Function& callback) { deliver(env, callback, *state); });
+}
+
+void EventQueue::deliver(Napi::Env env, const Napi::Function& callback, State& state) {
+  std::vector<Event> events;
+  {
+    const std::lock_guard lock(state.mutex);
+    events.swap(state.events);
+    state.scheduled = false;
+  }
+  Napi::Array batch = Napi::Array::New(env, events.size());
+  for (std::size_t i = 0; i < events.size(); i++) batch.Set(static_cast<std::uint32_t>(i), to_object(env, events[i]));
+  callback.Call({batch});
+}
+
+void EventQueue::release() {
+  if (!std::exchange(released_, true)) function_.Release();
+}
+
+}  // namespace sluice::addon

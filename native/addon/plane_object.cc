@@ -1,0 +1,249 @@
+#include "addon/plane_object.h"
+
+#include "addon/convert.h"
+#include "http/request.h"
+
+namespace sluice::addon {
+
+using plane::Handle;
+
+namespace {
+
+constexpr std::int64_t kMaxSafe = (std::int64_t{1} << 53) - 1;
+
+Handle handle_of(const Napi::Value& value) {
+  if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), "expected a handle");
+  return static_cast<Handle>(value.As<Napi::Number>().Int64Value());
+}
+
+kernel::Address address_of(Napi::Env env, const Options& o) {
+  const std::string text = o.text("address");
+  const auto address = kernel::Address::parse(text, o.number<std::uint16_t>("port", 0, 65535));
+  if (!address) throw_error(env, {"ADDRESS_INVALID", "`" + text + "` is not a numeric IPv4 or IPv6 address"});
+  return *address;
+}
+
+plane::UdpInputOptions input_options(const Options& o) {
+  plane::UdpInputOptions options;
+  options.socket.address = o.text("address");
+  options.socket.port = o.number<std::uint16_t>("port", 0, 65535);
+  options.socket.source = o.text_or_empty("source");
+  options.socket.interface_name = o.text_or_empty("interfaceName");
+  options.reorder = o.milliseconds("reorderMs");
+  return options;
+}
+
+plane::Batching batching_of(const std::string& name) {
+  if (name == "segment") return plane::Batching::segment;
+  return name == "plain" ? plane::Batching::plain : plane::Batching::automatic;
+}
+
+plane::Route route_of(Napi::Env env, const Options& o) {
+  const std::string kind = o.text("kind");
+  if (kind == "static")
+    return plane::StaticRoute{o.text("contentType"), o.text("cacheControl"),
+                              std::make_shared<const std::string>(o.text("body"))};
+  const auto stream = static_cast<Handle>(o.integer("stream", 0, kMaxSafe));
+  if (kind == "continuous") return plane::ContinuousRoute{stream};
+  if (kind == "playlist") return plane::PlaylistRoute{stream, o.text("prefix")};
+  if (kind == "segments") return plane::SegmentsRoute{stream};
+  throw Napi::TypeError::New(env, "kind: expected static, continuous, playlist or segments");
+}
+
+}  // namespace
+
+Napi::Function PlaneObject::define(Napi::Env env) {
+  return DefineClass(env, "Plane",
+                     {InstanceMethod("addStream", &PlaneObject::add_stream),
+                      InstanceMethod("spliceStream", &PlaneObject::splice_stream),
+                      InstanceMethod("openUpstream", &PlaneObject::open_upstream),
+                      InstanceMethod("request", &PlaneObject::request),
+                      InstanceMethod("addInput", &PlaneObject::add_input),
+                      InstanceMethod("addSender", &PlaneObject::add_sender),
+                      InstanceMethod("addReceiver", &PlaneObject::add_receiver),
+                      InstanceMethod("listen", &PlaneObject::listen),
+                      InstanceMethod("remove", &PlaneObject::remove),
+                      InstanceMethod("setRoute", &PlaneObject::set_route),
+                      InstanceMethod("deleteRoute", &PlaneObject::delete_route),
+                      InstanceMethod("viewers", &PlaneObject::viewers),
+                      InstanceMethod("counters", &PlaneObject::counters),
+                      InstanceMethod("close", &PlaneObject::close)});
+}
+
+PlaneObject::PlaneObject(const Info& info) : Napi::ObjectWrap<PlaneObject>(info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsFunction())
+    throw Napi::TypeError::New(env, "expected (memoryBytes, onEvents)");
+  events_ = std::make_unique<EventQueue>(env, info[1].As<Napi::Function>());
+  plane_ = std::make_unique<plane::Plane>(static_cast<std::size_t>(info[0].As<Napi::Number>().Int64Value()),
+                                          [queue = events_.get()](plane::Event e) { queue->push(std::move(e)); });
+  if (!plane_->start()) throw_error(env, kernel::system_error("starting the plane's loop"));
+  // Node runs hooks in reverse order, so the loop ends before the queue into this environment does.
+  napi_add_env_cleanup_hook(
+      env, [](void* self) { on_environment_end(static_cast<PlaneObject*>(self)); }, this);
+  hooked_ = true;
+}
+
+PlaneObject::~PlaneObject() {
+  if (hooked_)
+    napi_remove_env_cleanup_hook(
+        Env(), [](void* self) { on_environment_end(static_cast<PlaneObject*>(self)); }, this);
+  shut();
+}
+
+void PlaneObject::shut() {
+  if (plane_) plane_->close();
+  if (events_) events_->release();
+}
+
+Napi::Object PlaneObject::to_object(Napi::Env env, kernel::Result<plane::Added> added) {
+  if (!added.ok()) throw_error(env, added.error());
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("handle", Napi::Number::New(env, static_cast<double>(added.value().handle)));
+  o.Set("slot", Napi::Number::New(env, added.value().slot));
+  return o;
+}
+
+Napi::Value PlaneObject::add_stream(const Info& info) {
+  const Options o(info.Env(), info[0]);
+  plane::StreamOptions s;
+  s.name = o.text("name");
+  s.ring_bytes = o.number<std::size_t>("ringBytes", 1 << 20, 1 << 30);
+  s.delay = o.milliseconds("delayMs");
+  s.spread = o.milliseconds("spreadMs");
+  if (!o.is_null("program")) s.program = o.number<std::uint16_t>("program", 1, 65535);
+  s.segment = o.milliseconds("segmentMs");
+  s.window = o.number<std::size_t>("windowSegments", 1, 1000);
+  s.ssrc = o.number<std::uint32_t>("ssrc", 0, 0xffffffffLL);
+  return to_object(info.Env(), plane_->add_stream(s));
+}
+
+Napi::Value PlaneObject::splice_stream(const Info& info) {
+  return Napi::Boolean::New(info.Env(), plane_->splice_stream(handle_of(info[0])));
+}
+
+Napi::Value PlaneObject::open_upstream(const Info& info) {
+  const Options o(info.Env(), info[1]);
+  const http::ClientTimeouts timeouts{o.milliseconds("connectTimeoutMs"), o.milliseconds("headTimeoutMs"),
+                                      o.milliseconds("idleTimeoutMs")};
+  return to_object(info.Env(), plane_->open_upstream(handle_of(info[0]), timeouts));
+}
+
+Napi::Value PlaneObject::request(const Info& info) {
+  const Napi::Env env = info.Env();
+  const Options o(env, info[1]);
+  std::vector<std::pair<std::string, std::string>> fields;
+  const auto headers = o.get("headers").As<Napi::Object>();
+  const Napi::Array names = headers.GetPropertyNames();
+  for (std::uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = names.Get(i).ToString();
+    fields.emplace_back(name, headers.Get(name).ToString().Utf8Value());
+  }
+  auto head = http::make_get_head(o.text("host"), o.text("target"), fields);
+  if (!head.ok()) throw_error(env, head.error());
+  plane::UpstreamRequest r;
+  r.id = static_cast<std::uint64_t>(o.integer("id", 0, kMaxSafe));
+  r.http.address = address_of(env, o);
+  r.http.head = std::move(head.value());
+  r.http.to_sink = o.text("sink") == "stream";
+  r.http.max_bytes = static_cast<std::uint64_t>(o.integer("maxBytes", 0, kMaxSafe));
+  r.http.skip_bytes = static_cast<std::uint64_t>(o.integer("skipBytes", 0, kMaxSafe));
+  r.discontinuity = o.flag("discontinuity");
+  return Napi::Boolean::New(env, plane_->request(handle_of(info[0]), std::move(r)));
+}
+
+Napi::Value PlaneObject::add_input(const Info& info) {
+  return to_object(info.Env(), plane_->add_input(handle_of(info[0]), input_options(Options(info.Env(), info[1]))));
+}
+
+Napi::Value PlaneObject::add_sender(const Info& info) {
+  const Options o(info.Env(), info[1]);
+  plane::SenderOptions s;
+  s.socket.destination = address_of(info.Env(), o);
+  s.socket.interface_name = o.text_or_empty("interfaceName");
+  s.socket.source_address = o.text_or_empty("sourceAddress");
+  s.socket.source_port = o.number<std::uint16_t>("sourcePort", 0, 65535);
+  s.socket.ttl = o.number<std::uint8_t>("ttl", 0, 255);
+  s.socket.dscp = o.number<std::uint8_t>("dscp", 0, 63);
+  s.socket.loop = o.flag("loop");
+  s.batching = batching_of(o.text("batching"));
+  return to_object(info.Env(), plane_->add_sender(handle_of(info[0]), s));
+}
+
+Napi::Value PlaneObject::add_receiver(const Info& info) {
+  const Options o(info.Env(), info[0]);
+  plane::ReceiverOptions r{input_options(o), std::nullopt};
+  if (!o.is_null("outputFd")) r.output_fd = o.number<int>("outputFd", 0, 1 << 20);
+  return to_object(info.Env(), plane_->add_receiver(r));
+}
+
+Napi::Value PlaneObject::listen(const Info& info) {
+  const Options o(info.Env(), info[0]);
+  http::ServerOptions s;
+  s.address = address_of(info.Env(), o);
+  s.max_connections = o.number<std::size_t>("maxConnections", 1, 1'000'000);
+  s.header_timeout = o.milliseconds("headerTimeoutMs");
+  s.idle_timeout = o.milliseconds("idleTimeoutMs");
+  s.stall_timeout = o.milliseconds("stallTimeoutMs");
+  s.send_buffer = o.number<int>("sendBufferBytes", 4096, 1 << 28);
+  std::uint16_t port = 0;
+  Napi::Object added = to_object(info.Env(), plane_->listen(s, o.milliseconds("viewerLagMs"), port));
+  added.Set("port", Napi::Number::New(info.Env(), port));
+  return added;
+}
+
+Napi::Value PlaneObject::remove(const Info& info) {
+  return Napi::Boolean::New(info.Env(), plane_->remove(handle_of(info[0])));
+}
+
+Napi::Value PlaneObject::set_route(const Info& info) {
+  plane_->set_route(info[0].As<Napi::String>().Utf8Value(), route_of(info.Env(), Options(info.Env(), info[1])));
+  return info.Env().Undefined();
+}
+
+Napi::Value PlaneObject::delete_route(const Info& info) {
+  plane_->delete_route(info[0].As<Napi::String>().Utf8Value());
+  return info.Env().Undefined();
+}
+
+Napi::Value PlaneObject::viewers(const Info& info) {
+  const Napi::Env env = info.Env();
+  const auto rows = plane_->viewers();
+  Napi::Array out = Napi::Array::New(env, rows.size());
+  for (std::size_t i = 0; i < rows.size(); i++) {
+    const auto& row = rows[i];
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("id", Napi::Number::New(env, static_cast<double>(row.id)));
+    o.Set("stream", Napi::Number::New(env, static_cast<double>(row.follower.stream)));
+    o.Set("remote", Napi::String::New(env, row.remote));
+    // From the network: bytes that are not UTF-8 are replaced, never thrown at.
+    o.Set("userAgent", Napi::Buffer<char>::Copy(env, row.user_agent.data(), row.user_agent.size()));
+    o.Set("connectedMs", Napi::Number::New(env, static_cast<double>(row.connected / kernel::kMillisecond)));
+    o.Set("bytes", Napi::Number::New(env, static_cast<double>(row.bytes)));
+    o.Set("drops", Napi::Number::New(env, static_cast<double>(row.follower.drops)));
+    o.Set("lagBytes", Napi::Number::New(env, static_cast<double>(row.follower.lag_bytes)));
+    out.Set(static_cast<std::uint32_t>(i), o);
+  }
+  return out;
+}
+
+Napi::Value PlaneObject::counters(const Info& info) {
+  const Napi::Env env = info.Env();
+  const auto& words = plane_->counter_words();
+  // JavaScript holds the table as long as it likes.
+  auto* const keep = new std::shared_ptr<std::vector<std::uint64_t>>(words);
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("table", Napi::ArrayBuffer::New(
+                     env, words->data(), words->size() * sizeof(std::uint64_t),
+                     [](Napi::Env, void*, std::shared_ptr<std::vector<std::uint64_t>>* held) { delete held; }, keep));
+  o.Set("slotWords", Napi::Number::New(env, plane::kSlotWords));
+  o.Set("loopSlot", Napi::Number::New(env, plane_->loop_slot()));
+  return o;
+}
+
+Napi::Value PlaneObject::close(const Info& info) {
+  shut();
+  return info.Env().Undefined();
+}
+
+}  // namespace sluice::addon

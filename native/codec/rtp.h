@@ -1,0 +1,54 @@
+// RTP fixed header (RFC 3550 section 5.1).
+//
+//    0                   1                   2                   3
+//    0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |V=2|P|X|  CC   |M|     PT      |       sequence number         |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |                           timestamp                           |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |           synchronization source (SSRC) identifier            |
+//   +=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+
+//   |            contributing source (CSRC) identifiers ...         |
+#pragma once
+
+#include <optional>
+
+#include "codec/bytes.h"
+
+namespace sluice::codec {
+
+constexpr std::size_t kRtpHeaderSize = 12;
+/** Static payload type of MPEG-2 transport streams (RFC 3551 section 6). */
+constexpr std::uint8_t kPayloadTypeMp2t = 33;
+
+struct RtpHeader {
+  bool marker = false;
+  std::uint8_t payload_type = kPayloadTypeMp2t;
+  std::uint16_t sequence = 0;
+  std::uint32_t timestamp = 0;
+  std::uint32_t ssrc = 0;
+};
+
+struct RtpPacket {
+  RtpHeader header;
+  /** Without CSRC list, header extension and padding; points into the datagram. */
+  Bytes payload;
+};
+
+/** Reads a datagram; none when it is not RTP version 2 or a length in it reaches past its end. */
+std::optional<RtpPacket> parse_rtp(Bytes datagram) noexcept;
+
+/** Writes the 12-byte fixed header without padding, extension or CSRC. `out` has at least kRtpHeaderSize bytes. */
+void write_rtp_header(const RtpHeader& header, std::uint8_t* out) noexcept;
+
+/**
+ * Extends 16-bit sequence numbers over their wrap (RFC 3550 A.1): the number nearest to `reference` with these low bits.
+ * `reference` is the extended number seen last.
+ */
+constexpr std::int64_t extend_sequence(std::int64_t reference, std::uint16_t sequence) noexcept {
+  const auto delta = static_cast<std::int16_t>(static_cast<std::uint16_t>(sequence - static_cast<std::uint16_t>(reference)));
+  return reference + delta;
+}
+
+}  // namespace sluice::codec

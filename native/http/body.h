@@ -1,0 +1,86 @@
+// What an answer is made of.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "codec/bytes.h"
+#include "http/request_parser.h"
+
+namespace sluice::http {
+
+/** Told by a body that waited: there is something to send, or it has ended. */
+class BodyListener {
+ public:
+  virtual void on_body_ready() noexcept = 0;
+
+ protected:
+  ~BodyListener() = default;
+};
+
+/** What is known of a viewer that follows a stream. */
+struct FollowerState {
+  std::uint64_t stream = 0;
+  std::uint64_t drops = 0;
+  std::uint64_t lag_bytes = 0;
+};
+
+/** The body of an answer that is not held as one string. On the loop thread. */
+class Body {
+ public:
+  enum class Next : std::uint8_t {
+    /** `bytes` can be sent. */
+    bytes,
+    /** Nothing now; the listener is told. */
+    wait,
+    /** Complete. */
+    end,
+    /** Cannot be completed: the connection is closed without a proper end. */
+    broken,
+  };
+  struct Piece {
+    Next next = Next::end;
+    codec::Bytes bytes;
+  };
+
+  virtual ~Body() = default;
+  /** The next bytes, at most a send's worth. Valid until the next call of anything on the loop. */
+  virtual Piece peek() noexcept = 0;
+  /** So many of them were sent. */
+  virtual void consume(std::size_t n) noexcept = 0;
+  /** Whom to tell after Next::wait; called once before the first peek. */
+  virtual void listen(BodyListener& listener) noexcept = 0;
+  /** For bodies that follow a live stream. */
+  [[nodiscard]] virtual std::optional<FollowerState> follower() const noexcept { return std::nullopt; }
+};
+
+/** An answer. Either `text` or `body` or neither. */
+struct Answer {
+  unsigned status = 200;
+  const char* content_type = "text/plain; charset=utf-8";
+  const char* cache_control = "no-cache";
+  /** Seconds for Retry-After, or 0. */
+  unsigned retry_after = 0;
+  std::shared_ptr<const std::string> text;
+  std::unique_ptr<Body> body;
+  /** Length of `body`, or none for one that ends with the connection. */
+  std::optional<std::uint64_t> length;
+  /** The stream whose segments are fetched, for counting viewers; 0 for none. */
+  std::uint64_t segmented_stream = 0;
+};
+
+/** Knows the paths. */
+class Router {
+ public:
+  /** The answer to a GET of `path`; for HEAD it is made too, and its body thrown away. */
+  virtual Answer resolve(const Request& request) = 0;
+  /** Bytes sent for a stream's viewers. */
+  virtual void on_sent(std::uint64_t stream, std::uint64_t bytes) noexcept = 0;
+
+ protected:
+  ~Router() = default;
+};
+
+}  // namespace sluice::http

@@ -1,0 +1,87 @@
+// One viewer's connection: requests one after the other, answers as fast as the viewer takes them.
+#pragma once
+
+#include <string>
+
+#include "http/body.h"
+#include "kernel/address.h"
+#include "kernel/fd.h"
+#include "kernel/reactor.h"
+
+namespace sluice::http {
+
+class Server;
+
+/**
+ * Reads a request, answers it, reads the next. While an answer is under way no further request is read, so a client that
+ * pipelines is held by TCP. Owned by its Server; on the loop thread.
+ */
+class Connection final : public kernel::Disposable, private kernel::Watcher, private BodyListener {
+ public:
+  Connection(Server& server, kernel::Fd socket, const kernel::Address& remote, std::uint64_t id);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() override;
+
+  /** False when the socket could not be watched. */
+  bool start() noexcept;
+  /** Ends what has lasted too long; called by the server once a second. */
+  void sweep(kernel::Nanos now) noexcept;
+
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] std::string remote() const { return remote_.text(); }
+  [[nodiscard]] const std::string& user_agent() const noexcept { return user_agent_; }
+  [[nodiscard]] kernel::Nanos accepted() const noexcept { return accepted_; }
+  [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
+  [[nodiscard]] const Body* body() const noexcept { return answer_.body.get(); }
+  [[nodiscard]] std::uint64_t segmented_stream() const noexcept { return segmented_stream_; }
+  [[nodiscard]] kernel::Nanos segmented_time() const noexcept { return segmented_time_; }
+
+ private:
+  enum class Sent : std::uint8_t { all, blocked, failed };
+
+  void on_ready(std::uint32_t events) noexcept override;
+  void on_body_ready() noexcept override;
+  void read_requests() noexcept;
+  void take_input(codec::Bytes input) noexcept;
+  void answer(const Request& request);
+  void answer_error(unsigned status);
+  void begin(Answer answer, bool head_only, bool keep_alive);
+  void make_head(bool keep_alive);
+  void pump() noexcept;
+  /** True when the answer is complete. */
+  bool pump_body() noexcept;
+  Sent send(codec::Bytes bytes, std::size_t& sent) noexcept;
+  void finish() noexcept;
+  void close() noexcept;
+  void interest(std::uint32_t events) noexcept;
+
+  Server& server_;
+  kernel::Fd socket_;
+  const kernel::Address remote_;
+  const std::uint64_t id_;
+  const kernel::Nanos accepted_;
+  RequestParser parser_;
+  /** Bytes read beyond the request that is being answered. */
+  std::string pending_input_;
+  std::string user_agent_;
+
+  bool answering_ = false;
+  bool keep_alive_ = false;
+  bool blocked_ = false;
+  bool input_ended_ = false;
+  bool closed_ = false;
+  bool lingering_ = false;
+  std::uint32_t watched_ = 0;
+  Answer answer_;
+  std::string head_;
+  std::size_t head_sent_ = 0;
+  std::size_t text_sent_ = 0;
+  std::uint64_t bytes_sent_ = 0;
+  kernel::Nanos deadline_ = 0;
+  kernel::Nanos progress_ = 0;
+  std::uint64_t segmented_stream_ = 0;
+  kernel::Nanos segmented_time_ = 0;
+};
+
+}  // namespace sluice::http

@@ -1,0 +1,134 @@
+#include "http/request_parser.h"
+
+#include <strings.h>
+
+#include <algorithm>
+
+namespace sluice::http {
+
+namespace {
+
+constexpr std::size_t kMaxUserAgent = 200;
+constexpr std::size_t kMaxFieldName = 64;
+
+}  // namespace
+
+const llhttp_settings_t& RequestParser::settings() noexcept {
+  static const llhttp_settings_t shared = [] {
+    llhttp_settings_t s;
+    llhttp_settings_init(&s);
+    s.on_url = on_url;
+    s.on_header_field = on_field;
+    s.on_header_field_complete = on_field_complete;
+    s.on_header_value = on_value;
+    s.on_headers_complete = on_headers_complete;
+    s.on_message_complete = on_message_complete;
+    return s;
+  }();
+  return shared;
+}
+
+RequestParser::RequestParser() noexcept { reset(); }
+
+void RequestParser::reset() noexcept {
+  llhttp_init(&parser_, HTTP_REQUEST, &settings());
+  parser_.data = this;
+  request_ = {};
+  target_.clear();
+  field_.clear();
+  has_host_ = false;
+  head_bytes_ = 0;
+  error_status_ = 400;
+}
+
+RequestParser::State RequestParser::feed(codec::Bytes input, std::size_t& consumed) noexcept {
+  const auto* const begin = reinterpret_cast<const char*>(input.data());
+  head_bytes_ += input.size();
+  const llhttp_errno_t code = llhttp_execute(&parser_, begin, input.size());
+  consumed = input.size();
+  if (code == HPE_OK) {
+    if (head_bytes_ <= kMaxHead) return State::more;
+    error_status_ = target_.size() >= kMaxTarget ? 414 : 431;
+    return State::error;
+  }
+  if (code != HPE_PAUSED) return State::error;
+  consumed = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - begin);
+  // One read may hold more than one head; only this one's size counts, and it was bounded by the reads before.
+  return State::complete;
+}
+
+int RequestParser::fail(unsigned status) noexcept {
+  error_status_ = status;
+  return HPE_USER;
+}
+
+int RequestParser::on_url(llhttp_t* parser, const char* at, std::size_t length) noexcept {
+  RequestParser& p = self(parser);
+  if (p.target_.size() + length > kMaxTarget) return p.fail(414);
+  p.target_.append(at, length);
+  return 0;
+}
+
+int RequestParser::on_field(llhttp_t* parser, const char* at, std::size_t length) noexcept {
+  RequestParser& p = self(parser);
+  if (p.field_.size() + length <= kMaxFieldName) p.field_.append(at, length);
+  return 0;
+}
+
+int RequestParser::on_field_complete(llhttp_t* parser) noexcept {
+  RequestParser& p = self(parser);
+  p.name_ = Name::other;
+  if (strcasecmp(p.field_.c_str(), "host") == 0) {
+    // RFC 9112 3.2: more than one Host field is answered with 400.
+    if (p.has_host_) return p.fail(400);
+    p.has_host_ = true;
+    p.name_ = Name::host;
+  } else if (strcasecmp(p.field_.c_str(), "user-agent") == 0) {
+    p.name_ = Name::user_agent;
+  }
+  p.field_.clear();
+  return 0;
+}
+
+int RequestParser::on_value(llhttp_t* parser, const char* at, std::size_t length) noexcept {
+  RequestParser& p = self(parser);
+  if (p.name_ != Name::user_agent) return 0;
+  const std::size_t room = kMaxUserAgent - std::min(kMaxUserAgent, p.request_.user_agent.size());
+  p.request_.user_agent.append(at, std::min(room, length));
+  return 0;
+}
+
+int RequestParser::on_headers_complete(llhttp_t* parser) noexcept {
+  RequestParser& p = self(parser);
+  const bool http_1_1 = parser->http_major == 1 && parser->http_minor == 1;
+  // RFC 9112 3.2: a 1.1 request without Host is answered with 400.
+  if (parser->http_major != 1 || (http_1_1 && !p.has_host_)) return p.fail(parser->http_major != 1 ? 505 : 400);
+  switch (parser->method) {
+    case HTTP_GET:
+      p.request_.method = Request::Method::get;
+      break;
+    case HTTP_HEAD:
+      p.request_.method = Request::Method::head;
+      break;
+    case HTTP_OPTIONS:
+      p.request_.method = Request::Method::options;
+      break;
+    default:
+      p.request_.method = Request::Method::other;
+  }
+  p.take_target();
+  p.request_.keep_alive = llhttp_should_keep_alive(parser) != 0;
+  p.request_.has_body = parser->content_length > 0 || (parser->flags & F_CHUNKED) != 0 || parser->upgrade != 0;
+  return p.request_.has_body ? HPE_PAUSED : 0;
+}
+
+int RequestParser::on_message_complete(llhttp_t*) noexcept { return HPE_PAUSED; }
+
+void RequestParser::take_target() noexcept {
+  std::size_t begin = 0;
+  if (target_.compare(0, 7, "http://") == 0) begin = std::min(target_.find('/', 7), target_.size());
+  const std::size_t end = std::min(target_.find_first_of("?#", begin), target_.size());
+  request_.path = begin == end ? "/" : target_.substr(begin, end - begin);
+}
+
+}  // namespace sluice::http

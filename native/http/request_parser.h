@@ -1,0 +1,69 @@
+// Reads HTTP/1.1 requests (RFC 9112) piece by piece.
+#pragma once
+
+#include <llhttp.h>
+
+#include <string>
+
+#include "codec/bytes.h"
+
+namespace sluice::http {
+
+/** What of a request matters to an answer. */
+struct Request {
+  enum class Method : std::uint8_t { get, head, options, other };
+  Method method = Method::other;
+  /** Path of the target without query; of an absolute-form target (RFC 9112 3.2.2) the path alone. */
+  std::string path;
+  std::string user_agent;
+  bool keep_alive = false;
+  /** A body follows. It is not read: the connection is closed after the answer. */
+  bool has_body = false;
+};
+
+/** Parser of one request after another on one connection; heads are bounded. */
+class RequestParser {
+ public:
+  static constexpr std::size_t kMaxHead = 16 * 1024;
+  static constexpr std::size_t kMaxTarget = 4 * 1024;
+
+  enum class State : std::uint8_t { more, complete, error };
+
+  RequestParser() noexcept;
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
+
+  /** Begins a new request. */
+  void reset() noexcept;
+  /** Takes bytes up to the end of one request's head; `consumed` tells how many. Not after complete or error. */
+  State feed(codec::Bytes input, std::size_t& consumed) noexcept;
+  [[nodiscard]] const Request& request() const noexcept { return request_; }
+  /** The status to answer an error with (400, 414, 431). */
+  [[nodiscard]] unsigned error_status() const noexcept { return error_status_; }
+  /** Whether any byte of a request has come since reset(). */
+  [[nodiscard]] bool begun() const noexcept { return head_bytes_ > 0; }
+
+ private:
+  enum class Name : std::uint8_t { other, host, user_agent };
+  static const llhttp_settings_t& settings() noexcept;
+  static RequestParser& self(llhttp_t* parser) noexcept { return *static_cast<RequestParser*>(parser->data); }
+  static int on_url(llhttp_t* parser, const char* at, std::size_t length) noexcept;
+  static int on_field(llhttp_t* parser, const char* at, std::size_t length) noexcept;
+  static int on_field_complete(llhttp_t* parser) noexcept;
+  static int on_value(llhttp_t* parser, const char* at, std::size_t length) noexcept;
+  static int on_headers_complete(llhttp_t* parser) noexcept;
+  static int on_message_complete(llhttp_t* parser) noexcept;
+  int fail(unsigned status) noexcept;
+  void take_target() noexcept;
+
+  llhttp_t parser_{};
+  Request request_;
+  std::string target_;
+  std::string field_;
+  Name name_ = Name::other;
+  bool has_host_ = false;
+  std::size_t head_bytes_ = 0;
+  unsigned error_status_ = 400;
+};
+
+}  // namespace sluice::http

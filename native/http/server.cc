@@ -1,0 +1,160 @@
+#include "http/server.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <ctime>
+
+namespace sluice::http {
+
+using kernel::bump;
+using kernel::gauge;
+using kernel::kSecond;
+
+namespace {
+
+constexpr int kBacklog = 4096;
+/** Connections taken in one go, so that a burst of arrivals does not hold up departures. */
+constexpr int kAcceptsPerTurn = 64;
+/** A peer that has vanished is found by probes after this time (seconds) without traffic. */
+constexpr int kKeepAliveIdle = 30;
+constexpr int kKeepAliveInterval = 10;
+constexpr int kKeepAliveProbes = 3;
+
+bool set_int(int fd, int level, int name, int value) noexcept {
+  return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+void tune(int fd, int send_buffer) noexcept {
+  set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  // The kernel doubles the value for its own book-keeping.
+  set_int(fd, SOL_SOCKET, SO_SNDBUF, send_buffer / 2);
+  set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+}
+
+}  // namespace
+
+kernel::Result<std::unique_ptr<Server>> Server::open(kernel::Reactor& reactor, const ServerOptions& options,
+                                                     Router& router, ListenerCounters& counters) {
+  const std::string where = "listening on " + options.address.text();
+  kernel::Fd fd(socket(options.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return kernel::system_error(where);
+  set_int(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (::bind(fd.get(), options.address.get(), options.address.size()) != 0 || ::listen(fd.get(), kBacklog) != 0)
+    return kernel::system_error(where);
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return kernel::system_error(where);
+  const std::uint16_t port = kernel::Address::from(bound)->port();
+  std::unique_ptr<Server> server(new Server(reactor, options, router, counters, std::move(fd), port));
+  if (!reactor.watch(server->socket_.get(), EPOLLIN, *server)) return kernel::system_error(where);
+  reactor.arm(*server, reactor.now() + kSecond);
+  return server;
+}
+
+Server::Server(kernel::Reactor& reactor, const ServerOptions& options, Router& router, ListenerCounters& counters,
+               kernel::Fd socket, std::uint16_t port)
+    : reactor_(reactor),
+      options_(options),
+      router_(router),
+      counters_(counters),
+      socket_(std::move(socket)),
+      spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
+      port_(port) {}
+
+Server::~Server() {
+  reactor_.unwatch(socket_.get(), *this);
+  for (auto& [id, connection] : connections_) delete connection;
+}
+
+void Server::on_ready(std::uint32_t) noexcept {
+  for (int i = 0; i < kAcceptsPerTurn; i++)
+    if (!accept_one()) return;
+}
+
+bool Server::accept_one() noexcept {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  kernel::Fd fd(accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!fd) {
+    if (errno != EMFILE && errno != ENFILE) return errno == ECONNABORTED || errno == EINTR;
+    spare_.reset();
+    const kernel::Fd victim(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    bump(counters_.refused);
+    return static_cast<bool>(victim);
+  }
+  const auto remote = kernel::Address::from(peer);
+  if (!remote || connections_.size() >= options_.max_connections) {
+    refuse(fd);
+    return true;
+  }
+  bump(counters_.accepted);
+  tune(fd.get(), options_.send_buffer);
+  const std::uint64_t id = next_id_++;
+  auto connection = std::make_unique<Connection>(*this, std::move(fd), *remote, id);
+  if (!connection->start()) return true;
+  connections_.emplace(id, connection.release());
+  gauge(counters_.connections, connections_.size());
+  return true;
+}
+
+void Server::refuse(const kernel::Fd& socket) noexcept {
+  static constexpr char kText[] =
+      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+  bump(counters_.refused);
+  [[maybe_unused]] const ssize_t sent = ::send(socket.get(), kText, sizeof kText - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  ::shutdown(socket.get(), SHUT_WR);
+}
+
+void Server::forget(Connection& connection) noexcept {
+  connections_.erase(connection.id());
+  gauge(counters_.connections, connections_.size());
+}
+
+void Server::on_timer(kernel::Nanos now) noexcept {
+  std::vector<Connection*> all;
+  all.reserve(connections_.size());
+  for (const auto& [id, connection] : connections_) all.push_back(connection);
+  for (Connection* connection : all) connection->sweep(now);
+  reactor_.arm(*this, now + kSecond);
+}
+
+void Server::viewers(std::vector<ViewerRow>& out) const {
+  for (const auto& [id, connection] : connections_) {
+    if (connection->body() == nullptr) continue;
+    const auto follower = connection->body()->follower();
+    if (!follower) continue;
+    out.push_back({id, connection->remote(), connection->user_agent(), reactor_.now() - connection->accepted(),
+                   connection->bytes_sent(), *follower});
+  }
+}
+
+void Server::count_segmented(std::unordered_map<std::uint64_t, std::uint64_t>& counts, kernel::Nanos since) const {
+  for (const auto& [id, connection] : connections_)
+    if (connection->segmented_stream() != 0 && connection->segmented_time() >= since)
+      counts[connection->segmented_stream()]++;
+}
+
+const std::string& Server::date() noexcept {
+  if (date_.empty() || reactor_.now() - date_time_ >= kSecond) {
+    const std::time_t now = std::time(nullptr);
+    std::tm utc{};
+    gmtime_r(&now, &utc);
+    std::array<char, 40> text{};
+    // RFC 9110 5.6.7 asks for English names; the C locale has them.
+    const std::size_t n = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    date_.assign(text.data(), n);
+    date_time_ = reactor_.now();
+  }
+  return date_;
+}
+
+}  // namespace sluice::http

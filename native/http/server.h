@@ -1,0 +1,91 @@
+// A listening socket of the viewers' front and its connections.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "http/connection.h"
+#include "kernel/counter.h"
+#include "kernel/result.h"
+
+namespace sluice::http {
+
+#define SLUICE_LISTENER_COUNTERS(X)                                                                             \
+  X(accepted) X(connections) X(refused) X(requests) X(responses2xx) X(responses3xx) X(responses4xx) X(responses5xx) \
+  X(bytes_out) X(header_timeouts) X(stalled) X(malformed)
+
+/** In the order of LISTENER_COUNTERS in daemon/plane/contract.ts. */
+struct ListenerCounters {
+#define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
+  SLUICE_LISTENER_COUNTERS(SLUICE_COUNTER_FIELD)
+#undef SLUICE_COUNTER_FIELD
+};
+
+struct ServerOptions {
+  kernel::Address address;
+  std::size_t max_connections = 4096;
+  kernel::Nanos header_timeout = 10 * kernel::kSecond;
+  kernel::Nanos idle_timeout = 60 * kernel::kSecond;
+  kernel::Nanos stall_timeout = 60 * kernel::kSecond;
+  int send_buffer = 512 * 1024;
+};
+
+/** One viewer as `sluice show viewers` tells. */
+struct ViewerRow {
+  std::uint64_t id = 0;
+  std::string remote;
+  std::string user_agent;
+  kernel::Nanos connected = 0;
+  std::uint64_t bytes = 0;
+  FollowerState follower;
+};
+
+/** Accepts and owns connections. On the loop thread. */
+class Server final : private kernel::Watcher, private kernel::Timer {
+ public:
+  /** ADDRESS_IN_USE, or SYSTEM_CALL with a sentence that names the address. */
+  static kernel::Result<std::unique_ptr<Server>> open(kernel::Reactor& reactor, const ServerOptions& options,
+                                                      Router& router, ListenerCounters& counters);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  void viewers(std::vector<ViewerRow>& out) const;
+  /** Counts connections that fetched of a stream since `since`. */
+  void count_segmented(std::unordered_map<std::uint64_t, std::uint64_t>& counts, kernel::Nanos since) const;
+
+  // For connections.
+  [[nodiscard]] kernel::Reactor& reactor() noexcept { return reactor_; }
+  [[nodiscard]] const ServerOptions& options() const noexcept { return options_; }
+  [[nodiscard]] ListenerCounters& counters() noexcept { return counters_; }
+  [[nodiscard]] Router& router() noexcept { return router_; }
+  /** IMF-fixdate of this second (RFC 9110 5.6.7). */
+  [[nodiscard]] const std::string& date() noexcept;
+  void forget(Connection& connection) noexcept;
+
+ private:
+  Server(kernel::Reactor& reactor, const ServerOptions& options, Router& router, ListenerCounters& counters,
+         kernel::Fd socket, std::uint16_t port);
+  void on_ready(std::uint32_t events) noexcept override;
+  void on_timer(kernel::Nanos now) noexcept override;
+  bool accept_one() noexcept;
+  void refuse(const kernel::Fd& socket) noexcept;
+
+  kernel::Reactor& reactor_;
+  const ServerOptions options_;
+  Router& router_;
+  ListenerCounters& counters_;
+  kernel::Fd socket_;
+  /** Given up to accept, and at once close, a connection when descriptors have run out. */
+  kernel::Fd spare_;
+  const std::uint16_t port_;
+  std::unordered_map<std::uint64_t, Connection*> connections_;
+  std::uint64_t next_id_ = 1;
+  std::string date_;
+  kernel::Nanos date_time_ = 0;
+};
+
+}  // namespace sluice::http

@@ -1,0 +1,37 @@
+// IPv4 and IPv6 socket addresses.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace sluice::kernel {
+
+/** A numeric IPv4 or IPv6 address with a port, ready for the socket calls. */
+class Address {
+ public:
+  Address() noexcept = default;
+  /** Parses a numeric address without brackets (`192.0.2.1`, `ff3e::1`, `fe80::1%eth0`); none when it is not one. */
+  static std::optional<Address> parse(const std::string& text, std::uint16_t port);
+  /** Copies what a socket call filled in; none for families other than IPv4 and IPv6. */
+  static std::optional<Address> from(const sockaddr_storage& storage) noexcept;
+  /** The wildcard address of a family. */
+  static Address any(int family, std::uint16_t port) noexcept;
+
+  [[nodiscard]] int family() const noexcept { return storage_.ss_family; }
+  [[nodiscard]] const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage_); }
+  [[nodiscard]] socklen_t size() const noexcept;
+  [[nodiscard]] std::uint16_t port() const noexcept;
+  [[nodiscard]] bool is_multicast() const noexcept;
+  /** `192.0.2.1:80` or `[2001:db8::1]:80`. */
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] const sockaddr_storage& storage() const noexcept { return storage_; }
+
+ private:
+  sockaddr_storage storage_{};
+};
+
+}  // namespace sluice::kernel

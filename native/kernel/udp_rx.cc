@@ -1,0 +1,224 @@
+#include "kernel/udp_rx.h"
+
+#include <net/if.h>
+#include <netinet/udp.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstring>
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+#ifndef IPV6_MULTICAST_ALL
+#define IPV6_MULTICAST_ALL 29
+#endif
+
+namespace sluice::kernel {
+
+namespace {
+
+bool set_int(int fd, int level, int name, int value) noexcept {
+  return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+int level_of(int family) noexcept {
+  return family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+}
+
+std::string interface_names() {
+  std::string names;
+  struct if_nameindex* const all = if_nameindex();
+  for (auto* i = all; i != nullptr && i->if_index != 0; i++)
+    names.append(names.empty() ? "" : ", ").append(i->if_name);
+  if (all != nullptr) if_freenameindex(all);
+  return names;
+}
+
+/** Everything that the options name, checked and turned into what the system calls take. */
+struct Target {
+  Address bind;
+  std::optional<Address> source;
+  unsigned interface_index = 0;
+};
+
+Result<Target> resolve(const UdpRxOptions& o, const std::string& what) {
+  const auto address = Address::parse(o.address, o.port);
+  if (!address) return Error{"ADDRESS_INVALID", what + ": the address is not a numeric IPv4 or IPv6 address"};
+  Target target{*address, std::nullopt, 0};
+  if (!o.source.empty()) {
+    target.source = Address::parse(o.source, 0);
+    if (!target.source || target.source->family() != address->family() || target.source->is_multicast()) {
+      return Error{"ADDRESS_INVALID",
+                   what + ": the source `" + o.source + "` is not a unicast address of the same family"};
+    }
+  }
+  if (o.interface_name.empty()) return target;
+  target.interface_index = if_nametoindex(o.interface_name.c_str());
+  if (target.interface_index == 0) {
+    return Error{"INTERFACE_UNKNOWN", what + ": there is no interface `" + o.interface_name +
+                                          "` (there are: " + interface_names() + ")"};
+  }
+  // Groups of link-local scope are bound together with their link.
+  if (address->family() == AF_INET6 && address->is_multicast()) {
+    sockaddr_storage storage = address->storage();
+    reinterpret_cast<sockaddr_in6&>(storage).sin6_scope_id = target.interface_index;
+    target.bind = *Address::from(storage);
+  }
+  return target;
+}
+
+/** One call for both families (RFC 3678 section 5): an any-source or a source-specific join. */
+bool join(int fd, const Target& t) noexcept {
+  if (!t.source) {
+    group_req request{};
+    request.gr_interface = t.interface_index;
+    std::memcpy(&request.gr_group, t.bind.get(), t.bind.size());
+    return setsockopt(fd, level_of(t.bind.family()), MCAST_JOIN_GROUP, &request, sizeof request) == 0;
+  }
+  group_source_req request{};
+  request.gsr_interface = t.interface_index;
+  std::memcpy(&request.gsr_group, t.bind.get(), t.bind.size());
+  std::memcpy(&request.gsr_source, t.source->get(), t.source->size());
+  return setsockopt(fd, level_of(t.bind.family()), MCAST_JOIN_SOURCE_GROUP, &request, sizeof request) == 0;
+}
+
+void set_receive_options(int fd, int family, const UdpRxOptions& o) noexcept {
+  // Without this, a socket gets every group joined by anybody on this host that fits its port.
+  if (family == AF_INET6) {
+    set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+  } else {
+    set_int(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+  }
+  if (!set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, o.receive_buffer))
+    set_int(fd, SOL_SOCKET, SO_RCVBUF, o.receive_buffer);
+  set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  if (o.coalesce) set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+}
+
+std::string join_error(const UdpRxOptions& o) {
+  if (errno == ENODEV && o.interface_name.empty())
+    return "joining (no route to the group; name an interface)";
+  if (errno == ENOBUFS) return "joining (net.ipv4.igmp_max_memberships or igmp_max_msf is reached)";
+  return "joining";
+}
+
+Nanos realtime_now() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_REALTIME, &t);
+  return static_cast<Nanos>(t.tv_sec) * kSecond + t.tv_nsec;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o) {
+  const std::string what = "receiver of " + o.address + " port " + std::to_string(o.port);
+  Result<Target> resolved = resolve(o, what);
+  if (!resolved.ok()) return resolved.error();
+  const Target& target = resolved.value();
+  const int family = target.bind.family();
+  Fd socket(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return system_error(what + ": socket");
+  // Several receivers of one group on one host are normal; two of one unicast address would take turns.
+  if (target.bind.is_multicast()) set_int(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  set_receive_options(socket.get(), family, o);
+  if (::bind(socket.get(), target.bind.get(), target.bind.size()) != 0)
+    return system_error(what + ": binding");
+  if (target.bind.is_multicast() && !join(socket.get(), target))
+    return system_error(what + ": " + join_error(o));
+  auto rx = std::unique_ptr<UdpRx>(new UdpRx(std::move(socket)));
+  if (target.source && !target.bind.is_multicast()) rx->only_source_ = target.source->storage();
+  return rx;
+}
+
+UdpRx::UdpRx(Fd socket) : socket_(std::move(socket)), buffers_(new std::uint8_t[kBatch * kBufferSize]) {
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&bound), &size);
+  if (const auto address = Address::from(bound)) port_ = address->port();
+}
+
+void UdpRx::prepare(std::size_t i) noexcept {
+  vectors_[i] = {buffers_.get() + i * kBufferSize, kBufferSize};
+  msghdr& m = messages_[i].msg_hdr;
+  m.msg_name = &senders_[i];
+  m.msg_namelen = sizeof senders_[i];
+  m.msg_iov = &vectors_[i];
+  m.msg_iovlen = 1;
+  m.msg_control = controls_[i].bytes.data();
+  m.msg_controllen = kControlSize;
+  m.msg_flags = 0;
+}
+
+std::span<const Datagram> UdpRx::receive() noexcept {
+  for (std::size_t i = 0; i < kBatch; i++) prepare(i);
+  const int n = ::recvmmsg(socket_.get(), messages_.data(), kBatch, MSG_DONTWAIT, nullptr);
+  more_ = n == static_cast<int>(kBatch);
+  if (n <= 0) return {};
+  const Nanos now = monotonic_now();
+  const Nanos offset = now - realtime_now();
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(n); i++) {
+    const Facts facts = read_facts(messages_[i].msg_hdr, now, offset);
+    if (!from_source(senders_[i])) continue;
+    count = split({buffers_.get() + i * kBufferSize, messages_[i].msg_len}, facts, count);
+  }
+  return {datagrams_.data(), count};
+}
+
+UdpRx::Facts UdpRx::read_facts(msghdr& message, Nanos now, Nanos realtime_offset) noexcept {
+  // A stamp far from now means that the wall clock was set between packet and call.
+  constexpr Nanos kPlausible = 10 * kSecond;
+  Facts facts{now, 0};
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS &&
+        c->cmsg_len >= CMSG_LEN(sizeof(timespec))) {
+      timespec t{};
+      std::memcpy(&t, CMSG_DATA(c), sizeof t);
+      const Nanos arrival = static_cast<Nanos>(t.tv_sec) * kSecond + t.tv_nsec + realtime_offset;
+      if (arrival <= now && now - arrival < kPlausible) facts.arrival = arrival;
+    } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL && c->cmsg_len >= CMSG_LEN(4)) {
+      std::uint32_t total = 0;
+      std::memcpy(&total, CMSG_DATA(c), sizeof total);
+      note_drops(total);
+    } else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO &&
+               c->cmsg_len >= CMSG_LEN(sizeof(int))) {
+      int size = 0;
+      std::memcpy(&size, CMSG_DATA(c), sizeof size);
+      facts.segment = size > 0 ? static_cast<std::size_t>(size) : 0;
+    }
+  }
+  return facts;
+}
+
+void UdpRx::note_drops(std::uint32_t total) noexcept {
+  drops_ += total - last_overflow_;
+  last_overflow_ = total;
+}
+
+bool UdpRx::from_source(const sockaddr_storage& sender) const noexcept {
+  if (only_source_.ss_family == AF_UNSPEC) return true;
+  if (sender.ss_family != only_source_.ss_family) return false;
+  if (sender.ss_family == AF_INET) {
+    return reinterpret_cast<const sockaddr_in&>(sender).sin_addr.s_addr ==
+           reinterpret_cast<const sockaddr_in&>(only_source_).sin_addr.s_addr;
+  }
+  return std::memcmp(&reinterpret_cast<const sockaddr_in6&>(sender).sin6_addr,
+                     &reinterpret_cast<const sockaddr_in6&>(only_source_).sin6_addr, sizeof(in6_addr)) == 0;
+}
+
+/** Lists the datagrams of one message; all but the last of a coalesced one have the same size. */
+std::size_t UdpRx::split(std::span<const std::uint8_t> bytes, const Facts& facts,
+                         std::size_t count) noexcept {
+  const std::size_t size = facts.segment > 0 ? facts.segment : std::max<std::size_t>(bytes.size(), 1);
+  while (count < kMaxDatagrams) {
+    const std::size_t n = std::min(size, bytes.size());
+    datagrams_[count++] = {bytes.first(n), facts.arrival};
+    bytes = bytes.subspan(n);
+    if (bytes.empty()) break;
+  }
+  return count;
+}
+
+}  // namespace sluice::kernel

@@ -1,0 +1,99 @@
+// Receiving datagrams: joins, batches, kernel time stamps, drops.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "kernel/address.h"
+#include "kernel/fd.h"
+#include "kernel/reactor.h"
+#include "kernel/result.h"
+
+namespace sluice::kernel {
+
+struct UdpRxOptions {
+  /** Group, own unicast address, or wildcard address to bind. */
+  std::string address;
+  /** 1 to 65535, or 0 for any (tests). */
+  std::uint16_t port = 0;
+  /** Source of a source-specific join (RFC 4607); for a unicast address, the only sender listened to. Empty
+   * for any. */
+  std::string source;
+  /** Interface for the join; empty for the kernel's choice (its route to the group). */
+  std::string interface_name;
+  /** Asked for with SO_RCVBUFFORCE, else SO_RCVBUF (capped by net.core.rmem_max). */
+  int receive_buffer = 8 << 20;
+  /** Whether the kernel may hand over several datagrams of a sender as one, with one time stamp (UDP_GRO). */
+  bool coalesce = false;
+};
+
+/** One datagram; valid until the next call of UdpRx::receive(). */
+struct Datagram {
+  std::span<const std::uint8_t> data;
+  /** When the kernel took it from the device, CLOCK_MONOTONIC. */
+  Nanos arrival = 0;
+};
+
+/** A UDP socket that receives, with its memory: about 1 MiB of address space, touched as datagrams grow. */
+class UdpRx {
+ public:
+  /**
+   * ADDRESS_INVALID (not numeric, families that differ, a source that is a group), ADDRESS_IN_USE,
+   * INTERFACE_UNKNOWN or SYSTEM_CALL, with a sentence that names the setting.
+   */
+  static Result<std::unique_ptr<UdpRx>> open(const UdpRxOptions& options);
+  UdpRx(const UdpRx&) = delete;
+  UdpRx& operator=(const UdpRx&) = delete;
+
+  [[nodiscard]] int fd() const noexcept { return socket_.get(); }
+  /** The port bound. */
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  /** What is there, without waiting: one recvmmsg. Empty when there is nothing. */
+  [[nodiscard]] std::span<const Datagram> receive() noexcept;
+  /** True when the last receive() filled every buffer: there may be more. */
+  [[nodiscard]] bool more() const noexcept { return more_; }
+  /** Datagrams that the socket's buffer had no room for, since it was opened (SO_RXQ_OVFL). */
+  [[nodiscard]] std::uint64_t drops() const noexcept { return drops_; }
+
+ private:
+  static constexpr std::size_t kBatch = 16;
+  static constexpr std::size_t kBufferSize = 65536;
+  // Segments of a coalesced message: 64 (UDP_GRO_CNT_MAX), 128 from a sender on this host (UDP_MAX_SEGMENTS).
+  static constexpr std::size_t kMaxDatagrams = kBatch * 128;
+  static constexpr std::size_t kControlSize = 128;
+  struct Control {
+    alignas(8) std::array<char, kControlSize> bytes;
+  };
+  struct Facts {
+    Nanos arrival = 0;
+    std::size_t segment = 0;
+  };
+
+  explicit UdpRx(Fd socket);
+  void prepare(std::size_t i) noexcept;
+  Facts read_facts(msghdr& message, Nanos now, Nanos realtime_offset) noexcept;
+  void note_drops(std::uint32_t total) noexcept;
+  [[nodiscard]] bool from_source(const sockaddr_storage& sender) const noexcept;
+  std::size_t split(std::span<const std::uint8_t> bytes, const Facts& facts, std::size_t count) noexcept;
+
+  Fd socket_;
+  std::uint16_t port_ = 0;
+  /** Set where the kernel does not choose by source. */
+  sockaddr_storage only_source_{};
+  bool more_ = false;
+  std::uint64_t drops_ = 0;
+  std::uint32_t last_overflow_ = 0;
+  std::unique_ptr<std::uint8_t[]> buffers_;
+  std::array<mmsghdr, kBatch> messages_{};
+  std::array<iovec, kBatch> vectors_{};
+  std::array<sockaddr_storage, kBatch> senders_{};
+  std::array<Control, kBatch> controls_;
+  std::array<Datagram, kMaxDatagrams> datagrams_;
+};
+
+}  // namespace sluice::kernel

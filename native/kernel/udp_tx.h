@@ -1,0 +1,56 @@
+// Sending datagrams: one at a time, or many as one segmented super-packet.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "kernel/address.h"
+#include "kernel/fd.h"
+#include "kernel/result.h"
+
+namespace sluice::kernel {
+
+struct UdpTxOptions {
+  Address destination;
+  /** Interface for multicast; empty for the route's. */
+  std::string interface_name;
+  /** Numeric source address; empty for the kernel's choice. */
+  std::string source_address;
+  std::uint16_t source_port = 0;
+  std::uint8_t ttl = 1;
+  /** DSCP, 0 to 63 (RFC 2474). */
+  std::uint8_t dscp = 0;
+  bool loop = true;
+};
+
+/** What one call to the kernel did. */
+struct UdpTxOutcome {
+  bool sent = false;
+  /** The kernel refuses segmentation on this path; the datagrams must go one by one. */
+  bool no_segmentation = false;
+  int error = 0;
+};
+
+/** A connected UDP socket for one destination. */
+class UdpTx {
+ public:
+  /** INTERFACE_UNKNOWN, ADDRESS_INVALID, ADDRESS_IN_USE or SYSTEM_CALL with a sentence that names the setting. */
+  static Result<UdpTx> open(const UdpTxOptions& options);
+
+  /** One datagram from its pieces. */
+  UdpTxOutcome send(std::span<iovec> pieces) noexcept;
+  /** Datagrams of `segment` bytes each (the last may be shorter) from their pieces, by UDP_SEGMENT. */
+  UdpTxOutcome send_segmented(std::span<iovec> pieces, std::uint16_t segment) noexcept;
+  /** Whether this kernel knows UDP_SEGMENT (since Linux 4.18). */
+  [[nodiscard]] bool can_segment() const noexcept { return can_segment_; }
+
+ private:
+  Fd socket_;
+  bool can_segment_ = false;
+};
+
+}  // namespace sluice::kernel

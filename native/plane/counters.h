@@ -1,0 +1,70 @@
+// The counters that cross to TypeScript: plain structs of 64-bit words in one shared table. The order of the fields is the
+// order of the lists in daemon/plane/contract.ts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "kernel/counter.h"
+
+namespace sluice::plane {
+
+// One list each: the struct's fields and the names that the addon tells TypeScript come from it.
+#define SLUICE_STREAM_COUNTERS(X)                                                                                  \
+  X(bytes_in) X(ts_packets_in) X(packets_in) X(bytes_ring) X(packets_released) X(sync_errors) X(continuity_errors) \
+  X(transport_errors) X(discontinuities) X(underruns) X(ring_full_drops) X(ring_used_bytes) X(ring_size_bytes)     \
+  X(buffer_level_us) X(clock_ppb) X(bitrate) X(segment_bitrate_peak) X(segments) X(access_points)                  \
+  X(viewers_continuous) X(viewers_segmented) X(viewer_bytes) X(viewer_drops) X(viewer_drop_bytes)                  \
+  X(segment_overruns) X(rtp_sequence) X(last_input_ms)
+#define SLUICE_SENDER_COUNTERS(X) X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation)
+#define SLUICE_LOOP_COUNTERS(X) X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands)
+
+#define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
+struct StreamCounters {
+  SLUICE_STREAM_COUNTERS(SLUICE_COUNTER_FIELD)
+};
+struct SenderCounters {
+  SLUICE_SENDER_COUNTERS(SLUICE_COUNTER_FIELD)
+};
+struct LoopCounters {
+  SLUICE_LOOP_COUNTERS(SLUICE_COUNTER_FIELD)
+};
+#undef SLUICE_COUNTER_FIELD
+
+/** Words of one slot: room for the largest of the structs. */
+constexpr std::size_t kSlotWords = 32;
+
+/** The table: fixed slots, zeroed when taken. Slots are taken and given back by verbs, never on the packet path. */
+class CounterTable {
+ public:
+  explicit CounterTable(std::size_t slots) : words_(std::make_shared<std::vector<std::uint64_t>>(slots * kSlotWords)) {
+    for (std::size_t i = slots; i > 0; i--) free_.push_back(static_cast<std::uint32_t>(i - 1));
+  }
+
+  /** None when all slots are taken. */
+  std::optional<std::uint32_t> take() {
+    if (free_.empty()) return std::nullopt;
+    const std::uint32_t slot = free_.back();
+    free_.pop_back();
+    for (std::size_t i = 0; i < kSlotWords; i++) kernel::gauge((*words_)[slot * kSlotWords + i], 0);
+    return slot;
+  }
+  void give_back(std::uint32_t slot) { free_.push_back(slot); }
+
+  /** The slot as one of the counter structs. */
+  template <class T>
+  [[nodiscard]] T& as(std::uint32_t slot) noexcept {
+    static_assert(sizeof(T) <= kSlotWords * sizeof(std::uint64_t) && alignof(T) == alignof(std::uint64_t));
+    return *reinterpret_cast<T*>(words_->data() + slot * kSlotWords);
+  }
+  [[nodiscard]] const std::shared_ptr<std::vector<std::uint64_t>>& words() const noexcept { return words_; }
+
+ private:
+  std::shared_ptr<std::vector<std::uint64_t>> words_;
+  std::vector<std::uint32_t> free_;
+};
+
+}  // namespace sluice::plane

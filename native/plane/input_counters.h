@@ -1,0 +1,21 @@
+// Counters of a UDP/RTP input and of a measuring receiver.
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::plane {
+
+#define SLUICE_INPUT_COUNTERS(X)                                                                         \
+  X(packets)                                                                                             \
+  X(bytes) X(rtp_lost) X(rtp_reordered) X(rtp_duplicates) X(rtp_late) X(jitter_ns) X(malformed)          \
+      X(kernel_drops) X(ts_packets) X(continuity_errors) X(transport_errors) X(sync_errors) X(pcr_count) \
+          X(pcr_jitter_ns) X(pcr_discontinuities) X(ssrc) X(last_sequence) X(output_bytes) X(output_errors)
+
+/** In the order of INPUT_COUNTERS in daemon/plane/contract.ts. */
+struct InputCounters {
+#define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
+  SLUICE_INPUT_COUNTERS(SLUICE_COUNTER_FIELD)
+#undef SLUICE_COUNTER_FIELD
+};
+
+}  // namespace sluice::plane

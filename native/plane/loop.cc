@@ -1,0 +1,75 @@
+#include "plane/loop.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+namespace sluice::plane {
+
+using kernel::gauge;
+
+Loop::Loop(LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping)
+    : counters_(counters), housekeeping_(std::move(housekeeping)) {}
+
+bool Loop::start() {
+  if (!reactor_.ok()) return false;
+  // Signals are for Node's own threads: the new thread inherits a mask that blocks them all.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return true;
+}
+
+void Loop::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true);
+  reactor_.wake();
+  thread_.join();
+}
+
+void Loop::call(const std::function<void()>& command) {
+  bool done = false;
+  std::unique_lock lock(mutex_);
+  commands_.push_back({&command, &done});
+  reactor_.wake();
+  done_.wait(lock, [&] { return done; });
+}
+
+void Loop::run() noexcept {
+  pthread_setname_np(pthread_self(), "sluice-loop");
+  // Wake-ups are wanted when they are due, not up to 50 us later as by default.
+  prctl(PR_SET_TIMERSLACK, 1000UL);
+  while (!stopping_.load()) {
+    if (reactor_.turn()) run_commands();
+    if (reactor_.now() >= next_housekeeping_) keep_house();
+  }
+  run_commands();
+}
+
+void Loop::run_commands() noexcept {
+  std::vector<Command> commands;
+  {
+    const std::lock_guard lock(mutex_);
+    commands.swap(commands_);
+  }
+  for (const Command& command : commands) {
+    (*command.run)();
+    kernel::bump(counters_.commands);
+    const std::lock_guard lock(mutex_);
+    *command.done = true;
+  }
+  done_.notify_all();
+}
+
+void Loop::keep_house() noexcept {
+  next_housekeeping_ = reactor_.now() + kernel::kSecond;
+  gauge(counters_.wakeups, reactor_.wakeups());
+  gauge(counters_.events, reactor_.events());
+  gauge(counters_.busy_ns, static_cast<std::uint64_t>(reactor_.busy()));
+  housekeeping_(reactor_.now());
+}
+
+}  // namespace sluice::plane

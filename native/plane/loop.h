@@ -1,0 +1,54 @@
+// The thread that runs a reactor, and the way other threads ask it for something.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "kernel/reactor.h"
+#include "plane/counters.h"
+
+namespace sluice::plane {
+
+/** One loop thread. Never calls into V8 and never throws; commands from other threads run between turns. */
+class Loop {
+ public:
+  /** `housekeeping` is called on the thread about once a second. */
+  Loop(LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping);
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  ~Loop() { stop(); }
+
+  /** False when the kernel gave no epoll instance. */
+  bool start();
+  /** Ends the thread after the present turn. Idempotent; from any other thread. */
+  void stop();
+  /** Runs `command` on the thread and waits for it. From any other thread, while the loop runs. */
+  void call(const std::function<void()>& command);
+  [[nodiscard]] kernel::Reactor& reactor() noexcept { return reactor_; }
+
+ private:
+  void run() noexcept;
+  void run_commands() noexcept;
+  void keep_house() noexcept;
+
+  struct Command {
+    const std::function<void()>* run;
+    bool* done;
+  };
+
+  LoopCounters& counters_;
+  std::function<void(kernel::Nanos)> housekeeping_;
+  kernel::Reactor reactor_;
+  std::thread thread_;
+  std::atomic<bool> stopping_{false};
+  std::mutex mutex_;
+  std::condition_variable done_;
+  std::vector<Command> commands_;
+  kernel::Nanos next_housekeeping_ = 0;
+};
+
+}  // namespace sluice::plane

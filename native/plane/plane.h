@@ -1,0 +1,115 @@
+// The plane: one loop, its streams and everything attached to them, behind a few verbs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "http/server.h"
+#include "plane/loop.h"
+#include "plane/receiver.h"
+#include "plane/routes.h"
+#include "plane/sender.h"
+#include "plane/udp_input.h"
+#include "plane/upstream.h"
+
+namespace sluice::plane {
+
+using Handle = std::uint64_t;
+
+/** What the plane tells; made on the loop thread. */
+struct Event {
+  enum class Type : std::uint8_t { source_fault, stream_ready, upstream_head, upstream_end };
+  Type type = Type::stream_ready;
+  /** The stream, or the upstream, concerned. */
+  Handle handle = 0;
+  const char* code = nullptr;
+  std::string detail;
+  UpstreamResult result;
+};
+
+/** A handle and the slot of its counters in the shared table. */
+struct Added {
+  Handle handle = 0;
+  std::uint32_t slot = 0;
+};
+
+struct SenderOptions {
+  kernel::UdpTxOptions socket;
+  Batching batching = Batching::automatic;
+};
+
+/**
+ * All verbs are for one thread, which is not the loop's; they wait for the loop where needed. Handles are never used again.
+ * Removing a stream removes what is attached to it. After close() every verb answers HANDLE_UNKNOWN.
+ */
+class Plane {
+ public:
+  using EventHandler = std::function<void(Event)>;
+
+  /** `on_event` is called on the loop thread. */
+  Plane(std::size_t memory, EventHandler on_event);
+  Plane(const Plane&) = delete;
+  Plane& operator=(const Plane&) = delete;
+  ~Plane();
+
+  [[nodiscard]] bool start();
+  void close();
+
+  kernel::Result<Added> add_stream(const StreamOptions& options);
+  bool splice_stream(Handle stream);
+  kernel::Result<Added> open_upstream(Handle stream, const http::ClientTimeouts& timeouts);
+  /** False when the handle is unknown or a request is running. */
+  bool request(Handle upstream, UpstreamRequest request);
+  kernel::Result<Added> add_input(Handle stream, const UdpInputOptions& options);
+  kernel::Result<Added> add_sender(Handle stream, const SenderOptions& options);
+  kernel::Result<Added> add_receiver(const ReceiverOptions& options);
+  /** The port is in `port`. */
+  kernel::Result<Added> listen(const http::ServerOptions& options, Nanos viewer_lag, std::uint16_t& port);
+  /** Removes whatever the handle names; false when it is unknown. */
+  bool remove(Handle handle);
+  void set_route(const std::string& path, Route route);
+  void delete_route(const std::string& path);
+  std::vector<http::ViewerRow> viewers();
+
+  [[nodiscard]] const std::shared_ptr<std::vector<std::uint64_t>>& counter_words() const noexcept {
+    return counters_.words();
+  }
+  [[nodiscard]] std::uint32_t loop_slot() const noexcept { return loop_slot_; }
+
+ private:
+  struct Entry;
+  struct StreamEntry;
+  struct UpstreamEntry;
+  struct InputEntry;
+  struct SenderEntry;
+  struct ReceiverEntry;
+  struct ListenerEntry;
+
+  /** Runs on the loop and gives back what it returns. */
+  template <class F>
+  auto on_loop(F&& f);
+  template <class E, class Make>
+  kernel::Result<Added> add(Handle owner, Make&& make);
+  /** The entry as one of its kinds, or null; Node builds addons without RTTI. */
+  template <class E>
+  static E* as(Entry* entry) noexcept;
+  template <class E>
+  E* find(Handle handle);
+  void erase(Handle handle);
+  void keep_house(Nanos now);
+
+  CounterTable counters_;
+  std::uint32_t loop_slot_;
+  const std::size_t memory_;
+  std::size_t memory_used_ = 0;
+  EventHandler on_event_;
+  Loop loop_;
+  Routes routes_;
+  std::unordered_map<Handle, std::unique_ptr<Entry>> entries_;
+  Handle next_handle_ = 1;
+  bool open_ = false;
+};
+
+}  // namespace sluice::plane

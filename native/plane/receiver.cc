@@ -1,0 +1,28 @@
+#include "plane/receiver.h"
+
+namespace sluice::plane {
+
+kernel::Result<std::unique_ptr<Receiver>> Receiver::open(kernel::Reactor& reactor,
+                                                         const ReceiverOptions& options,
+                                                         InputCounters& counters) {
+  std::unique_ptr<Receiver> receiver(new Receiver(counters));
+  UdpInputOptions input = options.input;
+  // One time stamp for a whole batch would hide how regularly its datagrams came.
+  input.socket.coalesce = false;
+  auto opened = UdpInput::open(reactor, input, *receiver, counters);
+  if (!opened.ok()) return opened.error();
+  receiver->input_ = std::move(opened.value());
+  if (options.output_fd) receiver->output_.emplace(reactor, *options.output_fd, counters);
+  return receiver;
+}
+
+Receiver::~Receiver() {
+  if (input_) input_->flush();
+}
+
+void Receiver::write(codec::Bytes ts, Nanos arrival) noexcept {
+  monitor_.write(ts, arrival);
+  if (output_) output_->write(ts);
+}
+
+}  // namespace sluice::plane

@@ -1,0 +1,38 @@
+#include "plane/ring.h"
+
+#include <bit>
+#include <cstring>
+
+namespace sluice::plane {
+
+kernel::Result<Ring> Ring::create(std::size_t bytes, std::uint32_t ssrc, std::int64_t first_sequence) {
+  auto arena = kernel::MirrorMemory::create(bytes);
+  if (!arena.ok()) return arena.error();
+  Ring ring;
+  ring.arena_ = std::move(arena.value());
+  // One descriptor a kilobyte: full packets are 1,316 bytes, and short ones are rare.
+  const std::size_t slots = std::bit_ceil(bytes / 1024);
+  ring.descriptors_.resize(slots);
+  ring.headers_.resize(slots);
+  ring.ssrc_ = ssrc;
+  ring.next_sequence_ = first_sequence;
+  ring.released_sequence_ = first_sequence;
+  return ring;
+}
+
+std::uint8_t* Ring::append(codec::Bytes bytes) noexcept {
+  std::uint8_t* const to = arena_.at(write_position_);
+  std::memcpy(to, bytes.data(), bytes.size());
+  write_position_ += bytes.size();
+  return to;
+}
+
+void Ring::publish(std::uint64_t position, std::uint16_t size, std::int64_t media_time, std::uint32_t timestamp,
+                   bool marker) noexcept {
+  const std::int64_t sequence = next_sequence_++;
+  descriptors_[static_cast<std::size_t>(sequence) & (descriptors_.size() - 1)] = {position, sequence, media_time, size};
+  codec::write_rtp_header({marker, codec::kPayloadTypeMp2t, static_cast<std::uint16_t>(sequence), timestamp, ssrc_},
+                          header(sequence));
+}
+
+}  // namespace sluice::plane

@@ -1,0 +1,62 @@
+#include "plane/sender.h"
+
+namespace sluice::plane {
+
+using kernel::bump;
+using kernel::gauge;
+
+Sender::Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCounters& counters)
+    : stream_(stream),
+      socket_(std::move(socket)),
+      counters_(counters),
+      segmenting_(batching != Batching::plain && socket_.can_segment()) {
+  gauge(counters_.segmentation, segmenting_ ? 1 : 0);
+  stream_.attach(*this);
+}
+
+Sender::~Sender() { stream_.detach(*this); }
+
+void Sender::on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept {
+  while (first < end) first = send_batch(ring, first, end);
+}
+
+std::int64_t Sender::send_batch(Ring& ring, std::int64_t first, std::int64_t end) noexcept {
+  const std::uint16_t segment = ring.descriptor(first).size;
+  std::size_t packets = 0;
+  std::size_t bytes = 0;
+  const std::size_t most = segmenting_ ? kMostPerCall : 1;
+  for (std::int64_t s = first; s < end && packets < most; s++) {
+    const Descriptor& d = ring.descriptor(s);
+    if (d.size > segment) break;
+    pieces_[2 * packets] = {ring.header(s), codec::kRtpHeaderSize};
+    pieces_[2 * packets + 1] = {ring.at(d.position), d.size};
+    packets++;
+    bytes += codec::kRtpHeaderSize + d.size;
+    // A shorter datagram can only be the last of a segmented batch.
+    if (d.size < segment) break;
+  }
+  const std::span<iovec> pieces(pieces_.data(), 2 * packets);
+  const auto outcome = packets > 1 ? socket_.send_segmented(
+                                         pieces, static_cast<std::uint16_t>(codec::kRtpHeaderSize + segment))
+                                   : socket_.send(pieces);
+  if (packets > 1 && outcome.no_segmentation) {
+    segmenting_ = false;
+    gauge(counters_.segmentation, 0);
+    return first;
+  }
+  count(outcome, packets, bytes);
+  return first + static_cast<std::int64_t>(packets);
+}
+
+void Sender::count(const kernel::UdpTxOutcome& outcome, std::size_t packets, std::size_t bytes) noexcept {
+  bump(counters_.calls);
+  if (outcome.sent) {
+    bump(counters_.packets, packets);
+    bump(counters_.bytes, bytes);
+  } else {
+    bump(counters_.errors);
+    bump(counters_.drops, packets);
+  }
+}
+
+}  // namespace sluice::plane

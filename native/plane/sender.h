@@ -1,0 +1,38 @@
+// The RTP sender: one destination, reading one stream's ring.
+#pragma once
+
+#include <array>
+
+#include "kernel/udp_tx.h"
+#include "plane/stream.h"
+
+namespace sluice::plane {
+
+/** How datagrams are handed to the kernel; `automatic` is segmentation where the kernel has it. */
+enum class Batching : std::uint8_t { automatic, segment, plain };
+
+/** Sends what departs. On the loop thread; detaches itself when destroyed. */
+class Sender final : public PacketReader {
+ public:
+  Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCounters& counters);
+  Sender(const Sender&) = delete;
+  Sender& operator=(const Sender&) = delete;
+  ~Sender();
+
+  void on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept override;
+
+ private:
+  /** RFC 768: 65,535 bytes with headers hold 49 packets of 1,328; the kernel takes at most 64 segments. */
+  static constexpr std::size_t kMostPerCall = 48;
+
+  std::int64_t send_batch(Ring& ring, std::int64_t first, std::int64_t end) noexcept;
+  void count(const kernel::UdpTxOutcome& outcome, std::size_t packets, std::size_t bytes) noexcept;
+
+  Stream& stream_;
+  kernel::UdpTx socket_;
+  SenderCounters& counters_;
+  bool segmenting_;
+  std::array<iovec, 2 * kMostPerCall> pieces_{};
+};
+
+}  // namespace sluice::plane

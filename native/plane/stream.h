@@ -1,0 +1,141 @@
+// One stream: its ring, what fills it, when it departs, and who reads it.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plane/media_clock.h"
+#include "plane/segmenter.h"
+#include "plane/ts_sink.h"
+
+namespace sluice::plane {
+
+struct StreamOptions {
+  std::string name;
+  std::size_t ring_bytes = 32 << 20;
+  Nanos delay = 300 * kernel::kMillisecond;
+  Nanos spread = 0;
+  std::optional<std::uint16_t> program;
+  Nanos segment = 2 * kernel::kSecond;
+  std::size_t window = 6;
+  std::uint32_t ssrc = 0;
+};
+
+/** Told when packets depart; one call for a batch. */
+class PacketReader {
+ public:
+  /** Packets `first` up to, not including, `end` depart now. */
+  virtual void on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept = 0;
+
+ protected:
+  ~PacketReader() = default;
+};
+
+/** A reader of the ring's bytes that follows the live edge (an HTTP viewer). */
+class ByteReader {
+ public:
+  /** There are new bytes up to Stream::edge(). May detach itself. */
+  virtual void on_bytes() noexcept = 0;
+  /** The stream is about to be destroyed; nothing of it may be touched afterwards. */
+  virtual void on_stream_gone() noexcept = 0;
+
+ protected:
+  ~ByteReader() = default;
+};
+
+/** Told of what TypeScript wants to know. */
+class StreamObserver {
+ public:
+  virtual void on_stream_ready() noexcept = 0;
+  virtual void on_source_fault(const char* code, std::string detail) = 0;
+
+ protected:
+  ~StreamObserver() = default;
+};
+
+/** All members on the loop thread. */
+class Stream final : public TsSink, private PacketiserEvents, private kernel::Timer {
+ public:
+  static kernel::Result<std::unique_ptr<Stream>> create(kernel::Reactor& reactor, const StreamOptions& options,
+                                                        StreamCounters& counters, LoopCounters& loop,
+                                                        StreamObserver& observer);
+  ~Stream();
+
+  // TsSink
+  void write(codec::Bytes ts, Nanos arrival) noexcept override;
+  void splice() noexcept override;
+  [[nodiscard]] bool wants_more() const noexcept override;
+  /** Called when wants_more() has become true again. One listener; an empty function takes it away. */
+  void on_room(std::function<void()> listener) { room_ = std::move(listener); }
+
+  void attach(PacketReader& reader) { packet_readers_.push_back(&reader); }
+  void detach(PacketReader& reader) noexcept { std::erase(packet_readers_, &reader); }
+  void attach(ByteReader& reader);
+  void detach(ByteReader& reader) noexcept;
+  /** For readers of what has long departed: told only when the stream goes. */
+  void hold(ByteReader& reader) { held_readers_.push_back(&reader); }
+  void let_go(ByteReader& reader) noexcept { std::erase(held_readers_, &reader); }
+
+  [[nodiscard]] Ring& ring() noexcept { return ring_; }
+  [[nodiscard]] Segmenter& segmenter() noexcept { return segmenter_; }
+  [[nodiscard]] StreamCounters& counters() noexcept { return counters_; }
+  /** Byte readers may read up to here; it moves in pieces, so that sending is worth a system call. */
+  [[nodiscard]] std::uint64_t edge() const noexcept { return edge_; }
+  /** Where the edge was `lag` ago; a continuous viewer behind it is too slow. */
+  [[nodiscard]] std::uint64_t edge_before(Nanos lag) const noexcept;
+  /** The newest access point before the edge; null while there is none. */
+  [[nodiscard]] const AccessPoint* newest_access_point() const noexcept;
+  /** Once a second: rates and gauges. */
+  void housekeeping(Nanos now) noexcept;
+
+ private:
+  Stream(kernel::Reactor& reactor, const StreamOptions& options, Ring ring, StreamCounters& counters, LoopCounters& loop,
+         StreamObserver& observer);
+  void on_access_point(const AccessPoint& point) noexcept override;
+  void on_published() noexcept override;
+  std::int64_t timeline_origin() noexcept override;
+  void on_fault(const char* code, std::string detail) override;
+  void on_timer(Nanos now) noexcept override;
+  void resolve_points() noexcept;
+  void release(Nanos now) noexcept;
+  void flush_edge(Nanos now) noexcept;
+  void schedule(Nanos now) noexcept;
+
+  struct Mark {
+    Nanos time = 0;
+    std::uint64_t edge = 0;
+  };
+
+  kernel::Reactor& reactor_;
+  const StreamOptions options_;
+  StreamCounters& counters_;
+  LoopCounters& loop_;
+  StreamObserver& observer_;
+  Ring ring_;
+  Packetiser packetiser_;
+  Segmenter segmenter_;
+  MediaClock clock_;
+  std::vector<PacketReader*> packet_readers_;
+  std::vector<ByteReader*> byte_readers_;
+  std::vector<ByteReader*> held_readers_;
+  std::size_t gone_readers_ = 0;
+  bool telling_readers_ = false;
+  std::function<void()> room_;
+  bool starved_ = true;
+  mutable bool refused_ = false;
+  bool ready_told_ = false;
+  std::deque<AccessPoint> unresolved_;
+  std::int64_t resolved_sequence_;
+  std::deque<AccessPoint> points_;
+  std::uint64_t edge_ = 0;
+  Nanos edge_time_ = 0;
+  std::array<Mark, 1024> marks_{};
+  std::size_t newest_mark_ = 0;
+  std::uint64_t rate_bytes_ = 0;
+  Nanos rate_time_ = 0;
+};
+
+}  // namespace sluice::plane

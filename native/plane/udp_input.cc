@@ -1,0 +1,120 @@
+#include "plane/udp_input.h"
+
+#include <sys/epoll.h>
+
+#include "codec/mpegts.h"
+#include "kernel/counter.h"
+
+namespace sluice::plane {
+
+using kernel::bump;
+using kernel::gauge;
+
+namespace {
+
+/** Batches taken per wake-up, so that one input does not starve the others. */
+constexpr int kBatchesPerTurn = 8;
+/** A flow that changes between plain and RTP is believed after so many datagrams. */
+constexpr unsigned kKindChange = 16;
+
+/** RFC 5761 section 4: RTCP packet types where RTP has the marker and the payload type. */
+bool is_rtcp(codec::Bytes datagram) noexcept {
+  return datagram.size() >= 4 && datagram[0] >> 6 == 2 && datagram[1] >= 192 && datagram[1] <= 223;
+}
+
+}  // namespace
+
+kernel::Result<std::unique_ptr<UdpInput>> UdpInput::open(kernel::Reactor& reactor,
+                                                         const UdpInputOptions& options, TsSink& sink,
+                                                         InputCounters& counters) {
+  auto socket = kernel::UdpRx::open(options.socket);
+  if (!socket.ok()) return socket.error();
+  std::unique_ptr<UdpInput> input(
+      new UdpInput(reactor, options.reorder, std::move(socket.value()), sink, counters));
+  if (!reactor.watch(input->socket_->fd(), EPOLLIN, *input))
+    return kernel::system_error("watching a UDP socket");
+  return input;
+}
+
+UdpInput::UdpInput(kernel::Reactor& reactor, Nanos reorder, std::unique_ptr<kernel::UdpRx> socket,
+                   TsSink& sink, InputCounters& counters)
+    : reactor_(reactor),
+      socket_(std::move(socket)),
+      sink_(sink),
+      counters_(counters),
+      reorder_(reorder, *this, counters) {}
+
+UdpInput::~UdpInput() {
+  reactor_.unwatch(socket_->fd(), *this);
+}
+
+void UdpInput::on_ready(std::uint32_t) noexcept {
+  int batches = kBatchesPerTurn;
+  do {
+    for (const kernel::Datagram& d : socket_->receive()) take(d.data, d.arrival);
+  } while (socket_->more() && --batches > 0);
+  gauge(counters_.kernel_drops, socket_->drops());
+  update_timer();
+}
+
+void UdpInput::take(codec::Bytes datagram, Nanos arrival) noexcept {
+  bump(counters_.packets);
+  bump(counters_.bytes, datagram.size());
+  if (datagram.size() >= codec::kTsPacketSize && datagram[0] == codec::kTsSync) {
+    if (settle(Kind::plain)) sink_.write(datagram, arrival);
+  } else if (!is_rtcp(datagram)) {
+    take_rtp(datagram, arrival);
+  }
+}
+
+void UdpInput::take_rtp(codec::Bytes datagram, Nanos arrival) noexcept {
+  const auto packet = codec::parse_rtp(datagram);
+  const bool media = packet && (packet->header.payload_type == codec::kPayloadTypeMp2t ||
+                                (!packet->payload.empty() && packet->payload[0] == codec::kTsSync));
+  if (!media) return bump(counters_.malformed);
+  if (settle(Kind::rtp)) reorder_.push(*packet, arrival);
+}
+
+/** Whether a datagram is of the kind that the flow consists of. */
+bool UdpInput::settle(Kind kind) noexcept {
+  if (kind == kind_) {
+    other_kind_in_row_ = 0;
+    return true;
+  }
+  if (kind_ != Kind::none && ++other_kind_in_row_ < kKindChange) {
+    bump(counters_.malformed);
+    return false;
+  }
+  if (kind_ != Kind::none) {
+    reorder_.flush();
+    sink_.splice();
+  }
+  kind_ = kind;
+  other_kind_in_row_ = 0;
+  return true;
+}
+
+void UdpInput::on_payload(codec::Bytes payload, Nanos arrival) noexcept {
+  if (!payload.empty()) sink_.write(payload, arrival);
+}
+
+void UdpInput::on_restart() noexcept {
+  sink_.splice();
+}
+
+void UdpInput::update_timer() noexcept {
+  const auto deadline = reorder_.deadline();
+  if (!deadline) return reactor_.disarm(*this);
+  if (armed() && timer_at_ == *deadline) return;
+  timer_at_ = *deadline;
+  reactor_.arm(*this, timer_at_);
+}
+
+void UdpInput::on_timer(Nanos now) noexcept {
+  // What is already in the socket may fill the gap: the loop thread may have come late, not the packet.
+  on_ready(EPOLLIN);
+  reorder_.expire(now);
+  update_timer();
+}
+
+}  // namespace sluice::plane

@@ -1,0 +1,62 @@
+// Plain MPEG-TS datagrams, or RTP/MP2T (RFC 2250), from one UDP socket into a TsSink.
+#pragma once
+
+#include <memory>
+
+#include "kernel/udp_rx.h"
+#include "plane/rtp_reorder.h"
+#include "plane/ts_sink.h"
+
+namespace sluice::plane {
+
+struct UdpInputOptions {
+  kernel::UdpRxOptions socket;
+  /** How long a gap in RTP sequence numbers is waited for, 0 to 2 s. */
+  Nanos reorder = 50 * kernel::kMillisecond;
+};
+
+/**
+ * Reads a socket on the loop thread. The first byte tells plain MPEG-TS (0x47) from RTP (version 2); the
+ * payload type must be 33, or the payload begin with 0x47. RTCP on the same port (RFC 5761) is passed over.
+ * Arrival times given to the sink are the kernel's, so that those of reordered packets do not ascend. Closes
+ * the socket, and with it the join, when destroyed.
+ */
+class UdpInput final : private kernel::Watcher, private kernel::Timer, private RtpReorderOutput {
+ public:
+  /** Errors as of kernel::UdpRx::open(). `sink` and `counters` must outlive the input. */
+  static kernel::Result<std::unique_ptr<UdpInput>> open(kernel::Reactor& reactor,
+                                                        const UdpInputOptions& options, TsSink& sink,
+                                                        InputCounters& counters);
+  UdpInput(const UdpInput&) = delete;
+  UdpInput& operator=(const UdpInput&) = delete;
+  /** What is held for reordering is dropped. */
+  ~UdpInput();
+  /** The port bound. */
+  [[nodiscard]] std::uint16_t port() const noexcept { return socket_->port(); }
+  /** Delivers what is held for reordering without waiting any longer. */
+  void flush() noexcept { reorder_.flush(); }
+
+ private:
+  enum class Kind : std::uint8_t { none, plain, rtp };
+  UdpInput(kernel::Reactor& reactor, Nanos reorder, std::unique_ptr<kernel::UdpRx> socket, TsSink& sink,
+           InputCounters& counters);
+  void on_ready(std::uint32_t events) noexcept override;
+  void on_timer(Nanos now) noexcept override;
+  void on_payload(codec::Bytes payload, Nanos arrival) noexcept override;
+  void on_restart() noexcept override;
+  void take(codec::Bytes datagram, Nanos arrival) noexcept;
+  void take_rtp(codec::Bytes datagram, Nanos arrival) noexcept;
+  bool settle(Kind kind) noexcept;
+  void update_timer() noexcept;
+
+  kernel::Reactor& reactor_;
+  std::unique_ptr<kernel::UdpRx> socket_;
+  TsSink& sink_;
+  InputCounters& counters_;
+  Kind kind_ = Kind::none;
+  unsigned other_kind_in_row_ = 0;
+  Nanos timer_at_ = 0;
+  RtpReorder reorder_;
+};
+
+}  // namespace sluice::plane
