@@ -1,0 +1,201 @@
+import type { Family, Metrics, Sample } from '../base/metrics.js';
+import type { StreamCounters } from '../plane/contract.js';
+import type { Rendition } from './rendition.js';
+import type { RequestCounts } from './status.js';
+
+type ReadRendition = (rendition: Rendition) => Iterable<Sample>;
+
+/** A family over all renditions, labelled by stream. */
+function streamLabels(rendition: Rendition, more: Readonly<Record<string, string>> = {}): Sample['labels'] {
+  return { stream: rendition.name, ...more };
+}
+
+function renditionLabels(rendition: Rendition, more: Readonly<Record<string, string>> = {}): Sample['labels'] {
+  return { channel: rendition.channel.id, rendition: rendition.config.id, ...more };
+}
+
+/** Stream counters that are offered one to one: counter or gauge, name, factor, help. */
+const PLAIN: readonly [
+  kind: 'counter' | 'gauge',
+  name: string,
+  counter: keyof StreamCounters,
+  factor: number,
+  help: string,
+][] = [
+  ['counter', 'sluice_stream_sync_errors_total', 'syncErrors', 1, 'Times the MPEG-TS sync byte was lost.'],
+  [
+    'counter',
+    'sluice_stream_continuity_errors_total',
+    'continuityErrors',
+    1,
+    'Continuity counter errors of the source.',
+  ],
+  ['counter', 'sluice_stream_transport_errors_total', 'transportErrors', 1, 'Packets with transport_error_indicator.'],
+  ['counter', 'sluice_stream_discontinuities_total', 'discontinuities', 1, 'Splices: announced, or a PCR that jumped.'],
+  ['counter', 'sluice_stream_underruns_total', 'underruns', 1, 'Times the recovered clock ran out of packets.'],
+  [
+    'counter',
+    'sluice_stream_ring_full_drops_total',
+    'ringFullDrops',
+    1,
+    'MPEG-TS packets that found no room in the ring.',
+  ],
+  ['counter', 'sluice_stream_segments_total', 'segments', 1, 'HLS segments cut.'],
+  ['counter', 'sluice_stream_access_points_total', 'accessPoints', 1, 'Random access points seen.'],
+  ['gauge', 'sluice_stream_ring_used_bytes', 'ringUsedBytes', 1, 'Payload bytes in the ring.'],
+  ['gauge', 'sluice_stream_ring_size_bytes', 'ringSizeBytes', 1, 'Size of the ring.'],
+  ['gauge', 'sluice_stream_buffer_seconds', 'bufferLevelUs', 1e-6, 'Media time between arrival and departure.'],
+  ['gauge', 'sluice_stream_clock_ppm', 'clockPpb', 1e-3, 'Correction of the recovered clock, parts per million.'],
+  ['gauge', 'sluice_stream_bitrate', 'bitrate', 1, 'Bits a second over the last few seconds.'],
+];
+
+const STATES = ['stopped', 'starting', 'flowing', 'retrying', 'failed'] as const;
+const REQUEST_KINDS: readonly (keyof RequestCounts)[] = ['playlist', 'segment', 'stream'];
+
+/** Offers the streams' metrics, read from the counters at each scrape; returns the function that takes them away. */
+export function offerStreamMetrics(metrics: Metrics, renditions: () => readonly Rendition[]): () => void {
+  const names: string[] = [];
+  const offer = (
+    kind: 'counter' | 'gauge',
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: ReadRendition,
+  ): void => {
+    const family: Family = {
+      name,
+      help,
+      labels,
+      read: () => renditions().flatMap((rendition) => [...read(rendition)]),
+    };
+    metrics[kind](family);
+    names.push(name);
+  };
+  offerSources(offer);
+  offerTraffic(offer);
+  for (const [kind, name, counter, factor, help] of PLAIN) {
+    offer(kind, name, help, ['stream'], (r) => [{ labels: streamLabels(r), value: r.counters()[counter] * factor }]);
+  }
+  offerViewers(metrics, renditions);
+  names.push('sluice_viewers');
+  return () => {
+    for (const name of names) metrics.remove(name);
+  };
+}
+
+type Offer = (
+  kind: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  labels: readonly string[],
+  read: ReadRendition,
+) => void;
+
+function offerSources(offer: Offer): void {
+  const where = ['channel', 'rendition'];
+  offer(
+    'counter',
+    'sluice_upstream_requests_total',
+    'Requests to the upstream, redirects included.',
+    [...where, 'kind'],
+    (r) => {
+      const { requests } = r.source();
+      return REQUEST_KINDS.map((kind) => ({ labels: renditionLabels(r, { kind }), value: requests[kind] }));
+    },
+  );
+  offer(
+    'gauge',
+    'sluice_upstream_connections',
+    'Open upstream connections; never more than one a rendition.',
+    where,
+    (r) => [{ labels: renditionLabels(r), value: r.source().connections }],
+  );
+  offer('counter', 'sluice_upstream_connects_total', 'Upstream connections opened.', where, (r) => [
+    { labels: renditionLabels(r), value: r.source().connects },
+  ]);
+  offer(
+    'counter',
+    'sluice_upstream_bytes_total',
+    'Bytes from the upstream as on the wire, heads included.',
+    where,
+    (r) => [{ labels: renditionLabels(r), value: r.source().wireBytes }],
+  );
+  offer('counter', 'sluice_upstream_retries_total', 'Times the source was given up and tried again.', where, (r) => [
+    { labels: renditionLabels(r), value: r.source().retries },
+  ]);
+  offer('counter', 'sluice_upstream_segments_skipped_total', 'Segments announced and never taken.', where, (r) => [
+    { labels: renditionLabels(r), value: r.source().segmentsSkipped },
+  ]);
+  offer('gauge', 'sluice_source_state', '1 for the state that the source is in.', [...where, 'state'], (r) => {
+    const { state: present } = r.state;
+    return STATES.map((state) => ({ labels: renditionLabels(r, { state }), value: state === present ? 1 : 0 }));
+  });
+}
+
+function offerTraffic(offer: Offer): void {
+  const direction = (r: Rendition, taken: number, sent: number): Sample[] => [
+    { labels: streamLabels(r, { direction: 'in' }), value: taken },
+    { labels: streamLabels(r, { direction: 'out' }), value: sent },
+  ];
+  offer(
+    'counter',
+    'sluice_stream_packets_total',
+    'RTP packets: in, put into the ring; out, sent by multicast.',
+    ['stream', 'direction'],
+    (r) => direction(r, r.counters().packetsIn, r.sender?.counters().packets ?? 0),
+  );
+  offer(
+    'counter',
+    'sluice_stream_bytes_total',
+    'Bytes: in, MPEG-TS taken from the source; out, sent by multicast and to HTTP viewers.',
+    ['stream', 'direction'],
+    (r) => {
+      const { bytesIn, viewerBytes } = r.counters();
+      return direction(r, bytesIn, viewerBytes + (r.sender?.counters().bytes ?? 0));
+    },
+  );
+  offer(
+    'counter',
+    'sluice_receiver_drops_total',
+    'What receivers lost: slow viewers that jumped, segments overrun, packets not sent.',
+    ['stream', 'reason'],
+    (r) => {
+      const { viewerDrops, segmentOverruns } = r.counters();
+      return [
+        { labels: streamLabels(r, { reason: 'slow-viewer' }), value: viewerDrops },
+        { labels: streamLabels(r, { reason: 'segment-overrun' }), value: segmentOverruns },
+        { labels: streamLabels(r, { reason: 'multicast' }), value: r.sender?.counters().drops ?? 0 },
+      ];
+    },
+  );
+  offer('counter', 'sluice_receiver_drop_bytes_total', 'Bytes that slow viewers lost.', ['stream'], (r) => [
+    { labels: streamLabels(r), value: r.counters().viewerDropBytes },
+  ]);
+  offer('counter', 'sluice_sender_errors_total', 'Errors of the multicast sender.', ['stream'], (r) => [
+    { labels: streamLabels(r), value: r.sender?.counters().errors ?? 0 },
+  ]);
+}
+
+/** Viewers are counted by channel: sums over its renditions. */
+function offerViewers(metrics: Metrics, renditions: () => readonly Rendition[]): void {
+  metrics.gauge({
+    name: 'sluice_viewers',
+    help: 'Connected viewers: continuous, and HLS clients seen within three target durations.',
+    labels: ['channel', 'mode'],
+    read: () => {
+      const sums = new Map<string, { continuous: number; hls: number }>();
+      for (const rendition of renditions()) {
+        const sum = sums.get(rendition.channel.id) ?? { continuous: 0, hls: 0 };
+        const { viewersContinuous, viewersSegmented } = rendition.counters();
+        sums.set(rendition.channel.id, {
+          continuous: sum.continuous + viewersContinuous,
+          hls: sum.hls + viewersSegmented,
+        });
+      }
+      return [...sums].flatMap(([channel, { continuous, hls }]) => [
+        { labels: { channel, mode: 'continuous' }, value: continuous },
+        { labels: { channel, mode: 'hls' }, value: hls },
+      ]);
+    },
+  });
+}

@@ -1,0 +1,293 @@
+import { randomInt } from 'node:crypto';
+import type { Clock } from '../base/clock.js';
+import { SluiceError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import {
+  type PlaneApi,
+  type SourceFaultCode,
+  STREAM_COUNTERS,
+  type StreamCounters,
+  type StreamHandle,
+  type UpstreamHandle,
+} from '../plane/contract.js';
+import { MulticastSender } from './sender.js';
+import { type ChannelConfig, locationsOf, type RenditionConfig } from './settings.js';
+import { RenditionSource, type SourceState } from './source/rendition-source.js';
+import type { Resolver } from './source/resolver.js';
+import type { MulticastStatus, RenditionStatus, SourceStatus } from './status.js';
+
+/** What all renditions of a daemon share. */
+export interface RenditionContext {
+  readonly plane: PlaneApi;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly resolver: Resolver;
+  readonly userAgent: string;
+  readonly random: () => number;
+  httpBase(): string;
+}
+
+/** Segments come in bursts, and so may TCP; datagrams keep the spacing that they have. */
+const SPREAD_MS = 200;
+
+const NOTHING = Object.fromEntries(STREAM_COUNTERS.map((name) => [name, 0])) as StreamCounters;
+
+interface Rates {
+  readonly at: number;
+  readonly bytesIn: number;
+  readonly bytesSent: number;
+  readonly bytesViewed: number;
+  readonly inBps: number;
+  readonly sentBps: number;
+  readonly viewedBps: number;
+}
+
+/** One rendition of a channel: its stream, what supplies it and what sends it. */
+export class Rendition {
+  readonly channel: ChannelConfig;
+  readonly config: RenditionConfig;
+  /** `CHANNEL/RENDITION` */
+  readonly name: string;
+  readonly #context: RenditionContext;
+  readonly #log: Logger;
+  #stream: StreamHandle | null = null;
+  #source: RenditionSource | null = null;
+  #sender: MulticastSender | null = null;
+  #refused: SourceState | null = null;
+  #ready = false;
+  #rates: Rates;
+
+  constructor(context: RenditionContext, channel: ChannelConfig, config: RenditionConfig) {
+    this.#context = context;
+    this.channel = channel;
+    this.config = config;
+    this.name = `${channel.id}/${config.id}`;
+    this.#log = context.log.child({ stream: this.name });
+    this.#rates = {
+      at: context.clock.now(),
+      bytesIn: 0,
+      bytesSent: 0,
+      bytesViewed: 0,
+      inBps: 0,
+      sentBps: 0,
+      viewedBps: 0,
+    };
+  }
+
+  /** The ring, or null while there is none. */
+  get stream(): StreamHandle | null {
+    return this.#stream;
+  }
+
+  /** A random access point is in the ring: viewers can be served. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  get sender(): MulticastSender | null {
+    return this.#sender;
+  }
+
+  /** State of the source, or why there is no stream at all. */
+  get state(): SourceState {
+    return this.#refused ?? this.#source?.state ?? { state: 'stopped', error: null, since: this.#context.clock.wall() };
+  }
+
+  /** Sets up the stream and begins to play. What cannot be set up is shown as failed; never throws. */
+  start(): void {
+    const { plane, clock } = this.#context;
+    try {
+      this.#stream = plane.addStream(this.#streamOptions());
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      this.#refused = { state: 'failed', error, since: clock.wall() };
+      this.#log.error({ err: error }, 'the stream cannot be set up');
+      return;
+    }
+    this.#refused = null;
+    if (this.config.multicast !== undefined) {
+      this.#sender = new MulticastSender(plane, clock, this.#log, this.#stream, this.config.multicast);
+      this.#sender.check();
+    }
+    this.#source = this.#createSource(this.#stream);
+    this.#source.start();
+  }
+
+  /** Ends everything. Idempotent. */
+  async stop(): Promise<void> {
+    await this.#source?.stop();
+    this.#sender?.stop();
+    if (this.#stream !== null) this.#context.plane.removeStream(this.#stream);
+    this.#source = null;
+    this.#sender = null;
+    this.#stream = null;
+    this.#ready = false;
+  }
+
+  /** The plane has put the first random access point into the ring. */
+  becameReady(): void {
+    if (!this.#ready) this.#log.info('ready: viewers can be served');
+    this.#ready = true;
+  }
+
+  /** The plane cannot use what the source gives. */
+  fault(code: SourceFaultCode, detail: string): void {
+    // What is in the ring leads nowhere any more; the plane says when there is something to begin with again.
+    this.#ready = false;
+    this.#source?.fault(new SluiceError(code, detail, { stream: this.name }));
+  }
+
+  head(upstream: UpstreamHandle, status: number): void {
+    this.#source?.head(upstream, status);
+  }
+
+  /** Once a second: rates, and what has to be looked after. */
+  tick(): void {
+    this.#sender?.check();
+    const at = this.#context.clock.now();
+    const { bytesIn, viewerBytes: bytesViewed } = this.counters();
+    const bytesSent = this.#sender?.counters().bytes ?? 0;
+    const last = this.#rates;
+    const seconds = Math.max(0.001, (at - last.at) / 1000);
+    const rate = (now: number, before: number): number => Math.max(0, Math.round(((now - before) * 8) / seconds));
+    this.#rates = {
+      at,
+      bytesIn,
+      bytesSent,
+      bytesViewed,
+      inBps: rate(bytesIn, last.bytesIn),
+      sentBps: rate(bytesSent, last.bytesSent),
+      viewedBps: rate(bytesViewed, last.bytesViewed),
+    };
+  }
+
+  counters(): StreamCounters {
+    return this.#stream === null ? NOTHING : this.#context.plane.streamCounters(this.#stream);
+  }
+
+  /** Totals of the source's connection. */
+  source(): SourceStatus & { readonly wireBytes: number } {
+    if (this.#source !== null) return { ...this.#source.status(), wireBytes: this.#source.wireBytes };
+    const first = locationsOf(this.config)[0];
+    const kind = first?.kind ?? 'http';
+    const requests = { playlist: 0, segment: 0, stream: 0 };
+    return {
+      url: first?.display ?? '',
+      kind,
+      connections: 0,
+      connects: 0,
+      requests,
+      retries: 0,
+      segmentsSkipped: 0,
+      wireBytes: 0,
+    };
+  }
+
+  status(): RenditionStatus {
+    const counters = this.counters();
+    const { state, error, since } = this.state;
+    const { wireBytes: _, ...source } = this.source();
+    return {
+      id: this.config.id,
+      stream: this.name,
+      state,
+      code: error?.code ?? null,
+      reason: error?.message ?? null,
+      since,
+      ready: this.#ready,
+      bitrate: counters.bitrate,
+      source,
+      input: this.#inputStatus(counters),
+      ring: {
+        usedBytes: counters.ringUsedBytes,
+        sizeBytes: counters.ringSizeBytes,
+        bufferLevelMs: counters.bufferLevelUs / 1000,
+        underruns: counters.underruns,
+        fullDrops: counters.ringFullDrops,
+        clockPpm: counters.clockPpb / 1000,
+      },
+      multicast: this.#multicastStatus(),
+      viewers: {
+        continuous: counters.viewersContinuous,
+        hls: counters.viewersSegmented,
+        bytes: counters.viewerBytes,
+        bitsPerSecond: this.#rates.viewedBps,
+        drops: counters.viewerDrops,
+        dropBytes: counters.viewerDropBytes,
+      },
+      urls: this.#urls(),
+    };
+  }
+
+  #inputStatus(counters: StreamCounters): RenditionStatus['input'] {
+    return {
+      bytes: counters.bytesIn,
+      packets: counters.packetsIn,
+      bitsPerSecond: this.#rates.inBps,
+      syncErrors: counters.syncErrors,
+      continuityErrors: counters.continuityErrors,
+      transportErrors: counters.transportErrors,
+      discontinuities: counters.discontinuities,
+      lastInputAgeMs:
+        counters.bytesIn === 0 ? null : Math.max(0, Math.round(this.#context.clock.now() - counters.lastInputMs)),
+    };
+  }
+
+  #multicastStatus(): MulticastStatus | null {
+    const config = this.config.multicast;
+    if (config === undefined || this.#sender === null) return null;
+    const { packets, bytes, drops, errors, segmentation } = this.#sender.counters();
+    return {
+      url: this.#sender.url,
+      interface: config.interface ?? null,
+      packets,
+      bytes,
+      bitsPerSecond: this.#rates.sentBps,
+      drops,
+      errors,
+      segmentation: segmentation === 1,
+      fault: this.#sender.fault,
+    };
+  }
+
+  #urls(): RenditionStatus['urls'] {
+    const path = `${this.#context.httpBase()}/live/${this.name}`;
+    return {
+      hls: `${path}/index.m3u8`,
+      ts: `${path}.ts`,
+      sdp: this.config.multicast === undefined ? null : `${path}.sdp`,
+    };
+  }
+
+  #streamOptions(): Parameters<PlaneApi['addStream']>[0] {
+    const { buffer, program = null } = this.config;
+    return {
+      name: this.name,
+      ringBytes: buffer.memory,
+      delayMs: buffer.delay,
+      spreadMs: locationsOf(this.config).some((location) => location.kind === 'http') ? SPREAD_MS : 0,
+      program,
+      segmentMs: this.channel.hls.segment,
+      windowSegments: this.channel.hls.window,
+      // RFC 3550 section 8.1: chosen at random.
+      ssrc: randomInt(2 ** 32),
+    };
+  }
+
+  #createSource(stream: StreamHandle): RenditionSource {
+    const { plane, clock, resolver, userAgent, random } = this.#context;
+    const { format, max_bandwidth: maxBandwidth = null } = this.config;
+    return new RenditionSource({
+      plane,
+      clock,
+      log: this.#log,
+      resolver,
+      userAgent,
+      random,
+      stream,
+      locations: locationsOf(this.config),
+      format,
+      maxBandwidth,
+    });
+  }
+}

@@ -1,0 +1,135 @@
+import type { Clock } from '../base/clock.js';
+import { describeError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { isMulticast } from '../config/units.js';
+import type { PlaneApi, SenderCounters, SenderHandle, StreamHandle } from '../plane/contract.js';
+import { rtpUrl } from './media-url.js';
+import type { MulticastConfig } from './settings.js';
+
+/** Between attempts at a sender that cannot be set up, milliseconds. */
+const RETRY_MS = 2_000;
+/** Checks (one a second) without a packet taken and with errors after which the socket is made anew. */
+const DEAD_CHECKS = 3;
+
+const NOTHING: SenderCounters = { packets: 0, bytes: 0, calls: 0, errors: 0, drops: 0, segmentation: 0 };
+
+/** Whether a group is source-specific: 232.0.0.0/8 (RFC 4607) or ff3x::/32 (RFC 4607 section 1, RFC 3306). */
+export function isSourceSpecific(group: string): boolean {
+  if (!isMulticast(group)) return false;
+  return group.includes(':') ? /^ff3[0-9a-f]:(:|0{1,4}:)/i.test(group) : group.startsWith('232.');
+}
+
+/**
+ * The multicast side of one rendition. An interface or address that is absent is waited for; one that goes and comes back is
+ * taken up again. Counters go on over all sockets used.
+ */
+export class MulticastSender {
+  readonly url: string;
+  readonly #plane: PlaneApi;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #stream: StreamHandle;
+  readonly #config: MulticastConfig;
+  #handle: SenderHandle | null = null;
+  #before = NOTHING;
+  #retryAt = 0;
+  #fault: string | null = 'not started';
+  #seen = NOTHING;
+  #deadChecks = 0;
+
+  constructor(plane: PlaneApi, clock: Clock, log: Logger, stream: StreamHandle, config: MulticastConfig) {
+    this.#plane = plane;
+    this.#clock = clock;
+    this.#log = log;
+    this.#stream = stream;
+    this.#config = config;
+    this.url = rtpUrl(config.address, config.port, isSourceSpecific(config.address) ? (config.source ?? null) : null);
+  }
+
+  /** Why nothing is sent, or null. */
+  get fault(): string | null {
+    return this.#fault;
+  }
+
+  /** Sets the sender up where it is not, and looks after it; once a second. Never throws. */
+  check(): void {
+    if (this.#handle !== null) this.#watch(this.#handle);
+    else if (this.#clock.now() >= this.#retryAt) this.#open();
+  }
+
+  stop(): void {
+    this.#close();
+    this.#fault = 'stopped';
+  }
+
+  counters(): SenderCounters {
+    if (this.#handle === null) return { ...this.#before, segmentation: 0 };
+    const live = this.#plane.senderCounters(this.#handle);
+    const { packets, bytes, calls, errors, drops } = this.#before;
+    return {
+      packets: packets + live.packets,
+      bytes: bytes + live.bytes,
+      calls: calls + live.calls,
+      errors: errors + live.errors,
+      drops: drops + live.drops,
+      segmentation: live.segmentation,
+    };
+  }
+
+  #open(): void {
+    const {
+      address,
+      port,
+      interface: interfaceName = null,
+      source: sourceAddress = null,
+      ttl,
+      dscp,
+      batching,
+      loop,
+    } = this.#config;
+    try {
+      this.#handle = this.#plane.addSender(this.#stream, {
+        address,
+        port,
+        interfaceName,
+        sourceAddress,
+        sourcePort: 0,
+        ttl,
+        dscp,
+        batching,
+        loop,
+      });
+      if (this.#fault !== null) this.#log.info({ to: this.url, interface: interfaceName }, 'multicast sender is up');
+      this.#fault = null;
+      this.#seen = this.counters();
+      this.#deadChecks = 0;
+    } catch (error) {
+      const fault = describeError(error);
+      if (fault !== this.#fault)
+        this.#log.warn({ to: this.url, err: error, retryMs: RETRY_MS }, 'multicast sender cannot be set up; waiting');
+      this.#fault = fault;
+      this.#retryAt = this.#clock.now() + RETRY_MS;
+    }
+  }
+
+  /** A socket whose interface was taken away sends nothing ever again: it gives errors and no packets. */
+  #watch(handle: SenderHandle): void {
+    const now = this.counters();
+    const dead = now.packets === this.#seen.packets && now.errors > this.#seen.errors;
+    this.#deadChecks = dead ? this.#deadChecks + 1 : 0;
+    if (now.packets > this.#seen.packets) this.#fault = null;
+    else if (dead) this.#fault = `the kernel refuses packets to ${this.url} (${now.errors} errors)`;
+    this.#seen = now;
+    if (this.#deadChecks < DEAD_CHECKS) return;
+    this.#log.warn({ to: this.url, errors: now.errors }, 'multicast sender only gives errors; setting it up anew');
+    this.#close(handle);
+    this.#retryAt = 0;
+  }
+
+  #close(handle: SenderHandle | null = this.#handle): void {
+    if (handle === null) return;
+    this.#before = this.counters();
+    this.#handle = null;
+    this.#plane.removeSender(handle);
+  }
+}

@@ -1,0 +1,74 @@
+import { SluiceError } from '../../base/errors.js';
+import type { InputCounters, InputHandle } from '../../plane/contract.js';
+import type { DatagramLocation } from '../media-url.js';
+import type { Attempt, Driver, SourceContext } from './attempt.js';
+
+const POLL_MS = 250;
+/** Silence after which the source counts as failed; the group is joined anew then, since its interface may have gone. */
+const STALL_MS = 3_000;
+const REORDER_MS = 50;
+
+/** Plays MPEG-TS that comes in datagrams, with or without RTP: opens the input and watches that something comes. */
+export class DatagramDriver implements Driver {
+  readonly kind: 'rtp' | 'udp';
+  readonly skipped = 0;
+  readonly #context: SourceContext;
+  readonly #location: DatagramLocation;
+  #input: InputHandle | null = null;
+
+  constructor(context: SourceContext, location: DatagramLocation) {
+    this.#context = context;
+    this.#location = location;
+    this.kind = location.kind;
+  }
+
+  /** Counters of the open input, or null. */
+  get input(): InputCounters | null {
+    return this.#input === null ? null : this.#context.plane.inputCounters(this.#input);
+  }
+
+  leave(): void {}
+
+  head(): void {}
+
+  async play(attempt: Attempt): Promise<never> {
+    const { plane, stream } = this.#context;
+    const { address, port, source, interfaceName } = this.#location;
+    if (this.#context.counters().bytesIn > 0) plane.spliceStream(stream);
+    const input = plane.addInput(stream, { address, port, source, interfaceName, reorderMs: REORDER_MS });
+    this.#input = input;
+    try {
+      return await this.#watch(input, attempt);
+    } finally {
+      this.#input = null;
+      plane.removeInput(input);
+    }
+  }
+
+  async #watch(input: InputHandle, attempt: Attempt): Promise<never> {
+    const { clock, plane } = this.#context;
+    let packets = this.#context.counters().tsPacketsIn;
+    let heardAt = clock.now();
+    for (;;) {
+      await clock.delay(POLL_MS, attempt.signal);
+      const { tsPacketsIn } = this.#context.counters();
+      if (tsPacketsIn > packets) {
+        packets = tsPacketsIn;
+        heardAt = clock.now();
+        attempt.flowing();
+      } else if (clock.now() - heardAt >= STALL_MS) throw silent(this.#location, plane.inputCounters(input));
+    }
+  }
+}
+
+function silent(location: DatagramLocation, counters: InputCounters): SluiceError {
+  const got = counters.malformed > 0 ? `${counters.malformed} datagrams that are no MPEG-TS` : 'nothing';
+  return new SluiceError(
+    'SOURCE_STALLED',
+    `expected MPEG-TS from ${location.display}, got ${got} for ${STALL_MS / 1000} s`,
+    {
+      packets: counters.packets,
+      malformed: counters.malformed,
+    },
+  );
+}

@@ -1,0 +1,153 @@
+/**
+ * What the streams tell about themselves: plain data, as the status page, `show channels` and the admin API give it out.
+ * Counters are totals since the daemon started unless said to be gauges; null means "does not apply".
+ */
+import type { Cell } from '../base/registry.js';
+
+/**
+ * `stopped`: not started, or stopped. `starting`: asked, and no media yet. `flowing`: media arrives; the only good one.
+ * `retrying`: given up for now and tried again by itself. `failed`: cannot be used as configured; looked at again slowly.
+ */
+export type RenditionState = 'stopped' | 'starting' | 'flowing' | 'retrying' | 'failed';
+
+/** Requests made to the upstream, redirects included. */
+export interface RequestCounts {
+  playlist: number;
+  segment: number;
+  stream: number;
+}
+
+/** Where a rendition's media comes from. */
+export interface SourceStatus {
+  /** The URL in use now, without user information. */
+  readonly url: string;
+  readonly kind: 'hls' | 'http' | 'rtp' | 'udp';
+  /** Gauge: open upstream connections, 0 or 1. */
+  readonly connections: number;
+  readonly connects: number;
+  readonly requests: Readonly<RequestCounts>;
+  /** Times the source was given up and tried again. */
+  readonly retries: number;
+  /** Segments that were announced and never taken (GAP, 404, out of the window). */
+  readonly segmentsSkipped: number;
+}
+
+export interface InputStatus {
+  readonly bytes: number;
+  readonly packets: number;
+  /** Gauge: over the last second. */
+  readonly bitsPerSecond: number;
+  readonly syncErrors: number;
+  readonly continuityErrors: number;
+  readonly transportErrors: number;
+  readonly discontinuities: number;
+  /** Gauge: since the last byte; null before the first. */
+  readonly lastInputAgeMs: number | null;
+}
+
+export interface RingStatus {
+  readonly usedBytes: number;
+  readonly sizeBytes: number;
+  /** Gauge: media time between arrival and departure. */
+  readonly bufferLevelMs: number;
+  readonly underruns: number;
+  readonly fullDrops: number;
+  readonly clockPpm: number;
+}
+
+export interface MulticastStatus {
+  /** `rtp://[SOURCE@]GROUP:PORT` */
+  readonly url: string;
+  readonly interface: string | null;
+  readonly packets: number;
+  readonly bytes: number;
+  /** Gauge: over the last second. */
+  readonly bitsPerSecond: number;
+  readonly drops: number;
+  readonly errors: number;
+  readonly segmentation: boolean;
+  /** Why nothing is sent, or null. */
+  readonly fault: string | null;
+}
+
+export interface ViewersStatus {
+  /** Gauge. */
+  readonly continuous: number;
+  /** Gauge: distinct clients within three target durations. */
+  readonly hls: number;
+  readonly bytes: number;
+  /** Gauge: over the last second. */
+  readonly bitsPerSecond: number;
+  /** Times a slow viewer jumped. */
+  readonly drops: number;
+  readonly dropBytes: number;
+}
+
+/** One rendition of a channel. */
+export interface RenditionStatus {
+  readonly id: string;
+  /** `CHANNEL/RENDITION` */
+  readonly stream: string;
+  readonly state: RenditionState;
+  /** Stable error code while not flowing, else null. */
+  readonly code: string | null;
+  /** Why it is not flowing, one sentence, else null. */
+  readonly reason: string | null;
+  /** Since when it is in this state: milliseconds since 1970. */
+  readonly since: number;
+  /** Whether viewers can be served: a random access point is in the ring. */
+  readonly ready: boolean;
+  /** Gauge: bits a second of the media over the last few seconds. */
+  readonly bitrate: number;
+  readonly source: SourceStatus;
+  readonly input: InputStatus;
+  readonly ring: RingStatus;
+  readonly multicast: MulticastStatus | null;
+  readonly viewers: ViewersStatus;
+  readonly urls: { readonly hls: string; readonly ts: string; readonly sdp: string | null };
+}
+
+/** One channel with all its renditions. */
+export interface ChannelStatus {
+  readonly id: string;
+  readonly name: string;
+  /** `degraded`: some renditions flow, some do not. */
+  readonly state: 'flowing' | 'degraded' | 'down';
+  /** Gauge: continuous and HLS viewers of all renditions. */
+  readonly viewers: number;
+  /** Gauge: open upstream connections of all renditions. */
+  readonly connections: number;
+  /** The master playlist, absolute. */
+  readonly hls: string;
+  readonly renditions: readonly RenditionStatus[];
+}
+
+/** One connected continuous viewer. */
+export interface ViewerStatus extends Readonly<Record<string, Cell>> {
+  readonly id: number;
+  readonly stream: string;
+  readonly remote: string;
+  readonly userAgent: string;
+  readonly connectedSeconds: number;
+  readonly bytes: number;
+  readonly drops: number;
+  readonly lagBytes: number;
+}
+
+/** One step of the path that a channel's media takes, and whether it works. */
+export interface WhyStep {
+  readonly step: 'source' | 'input' | 'ring' | 'multicast' | 'viewers';
+  readonly ok: boolean;
+  readonly says: string;
+}
+
+/** The answer to "why is there no picture": per rendition, in the order in which the media travels. */
+export interface WhyAnswer {
+  readonly channel: string;
+  readonly state: string;
+  readonly renditions: readonly {
+    readonly rendition: string;
+    readonly state: RenditionState;
+    readonly steps: readonly WhyStep[];
+  }[];
+}
