@@ -1,0 +1,26 @@
+import type { Clock } from '../base/clock.js';
+import type { Logger } from '../base/log.js';
+import type { Metrics } from '../base/metrics.js';
+import type { Registry } from '../base/registry.js';
+import type { LoopCounters } from '../plane/contract.js';
+import type { Sampler } from './sampler.js';
+import type { StatusSource } from './source.js';
+
+/** What the routes work with. */
+export interface AdminContext {
+  readonly source: StatusSource;
+  readonly planeLoop: () => LoopCounters;
+  readonly registry: Registry;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The daemon's version, as in package.json. */
+  readonly version: string;
+  /** Called after `POST /v1/stop` has been answered; `withdraw`: also take the forwarding away. */
+  readonly onStop: (withdraw: boolean) => void;
+}
+
+/** The context with what the admin room itself keeps. */
+export interface RouteContext extends AdminContext {
+  readonly sampler: Sampler;
+}

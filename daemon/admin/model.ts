@@ -1,0 +1,215 @@
+/**
+ * What the admin API says, once: these zod types are the TypeScript types, the JSON Schemas that fastify serialises with,
+ * and the OpenAPI document. Counters are totals since the daemon started; gauges say so. `null` means "does not apply".
+ */
+import { z } from 'zod';
+import type { ChannelStatus, ViewerStatus, WhyAnswer } from '../streams/status.js';
+
+const text = z.string();
+/** A count or a number of bytes: a whole number, 0 or more. */
+const count = z.number();
+
+const renditionState = z
+  .enum(['stopped', 'starting', 'flowing', 'retrying', 'failed'])
+  .describe('flowing: media arrives; retrying: the source is being tried again; failed: cannot be used as configured');
+
+const sourceStatus = z.object({
+  url: text.describe('the URL in use now'),
+  kind: z.enum(['hls', 'http', 'rtp', 'udp']),
+  connections: count.describe('gauge: open upstream connections; never more than one'),
+  connects: count,
+  requests: z.object({ playlist: count, segment: count, stream: count }),
+  retries: count,
+  segmentsSkipped: count.describe('announced and never taken'),
+});
+
+const inputStatus = z.object({
+  bytes: count,
+  packets: count.describe('RTP packets put into the ring'),
+  bitsPerSecond: count.describe('gauge: over the last second'),
+  syncErrors: count,
+  continuityErrors: count,
+  transportErrors: count,
+  discontinuities: count,
+  lastInputAgeMs: count.nullable().describe('gauge: since the last byte; null before the first'),
+});
+
+const ringStatus = z.object({
+  usedBytes: count,
+  sizeBytes: count,
+  bufferLevelMs: z.number().describe('gauge: media time between arrival and departure'),
+  underruns: count,
+  fullDrops: count.describe('MPEG-TS packets that found no room'),
+  clockPpm: z.number().describe('gauge, signed: correction of the recovered clock'),
+});
+
+const multicastStatus = z.object({
+  url: text.describe('rtp://GROUP:PORT'),
+  interface: text.nullable(),
+  packets: count,
+  bytes: count,
+  bitsPerSecond: count.describe('gauge: over the last second'),
+  drops: count,
+  errors: count,
+  segmentation: z.boolean().describe('UDP_SEGMENT in use'),
+  fault: text.nullable().describe('why nothing is sent'),
+});
+
+const viewersStatus = z.object({
+  continuous: count.describe('gauge'),
+  hls: count.describe('gauge: distinct clients within three target durations'),
+  bytes: count,
+  bitsPerSecond: count.describe('gauge: over the last second'),
+  drops: count.describe('times a slow viewer jumped'),
+  dropBytes: count,
+});
+
+const urls = z.object({ hls: text, ts: text, sdp: text.nullable() });
+
+/** One rendition of a channel. */
+export const renditionStatus = z
+  .object({
+    id: text,
+    stream: text.describe('CHANNEL/RENDITION'),
+    state: renditionState,
+    code: text.nullable().describe('stable error code while not flowing'),
+    reason: text.nullable().describe('why it is not flowing, one sentence'),
+    since: z.number().describe('gauge: in this state since, milliseconds since 1970'),
+    ready: z.boolean().describe('viewers can be served'),
+    bitrate: count.describe('gauge: bits a second of the media over the last few seconds'),
+    source: sourceStatus,
+    input: inputStatus,
+    ring: ringStatus,
+    multicast: multicastStatus.nullable(),
+    viewers: viewersStatus,
+    urls,
+  })
+  .meta({ id: 'Rendition' });
+
+/** One channel with all its renditions. */
+export const channelStatus = z
+  .object({
+    id: text,
+    name: text,
+    state: z.enum(['flowing', 'degraded', 'down']).describe('degraded: some renditions flow, some do not'),
+    viewers: count.describe('gauge: continuous and HLS viewers of all renditions'),
+    connections: count.describe('gauge: open upstream connections of all renditions'),
+    hls: text.describe('master playlist'),
+    renditions: z.array(renditionStatus),
+  })
+  .meta({ id: 'Channel' });
+
+const delay = z.object({ mean: z.number(), p99: z.number(), max: z.number() });
+
+/** The daemon as a whole. */
+export const daemonStatus = z
+  .object({
+    version: text,
+    pid: count,
+    host: text,
+    time: text.describe('RFC 3339'),
+    uptimeSeconds: z.number(),
+    memory: z.object({ residentBytes: count, heapUsedBytes: count, ringBytes: count.describe('size of all rings') }),
+    eventLoopDelayMs: delay.describe('gauge: over the last second'),
+    planeLoop: z.object({
+      lateMs: z.number().describe('gauge: worst lateness of a departure over the last second'),
+      busyRatio: z.number().describe('gauge: share of the last second that the loop thread worked, 0 to 1'),
+    }),
+    totals: z.object({
+      bytesIn: count,
+      bytesOut: count.describe('multicast and viewers'),
+      bitsInPerSecond: count.describe('gauge: over the last six seconds, since segments come in bursts'),
+      bitsOutPerSecond: count.describe('gauge: over the last six seconds'),
+      viewers: count,
+      connections: count,
+      drops: count.describe('ring, sender and slow-viewer drops'),
+    }),
+  })
+  .meta({ id: 'Status' });
+
+/** What the websocket sends once a second. */
+export const liveSnapshot = z
+  .object({ status: daemonStatus, channels: z.array(channelStatus) })
+  .meta({ id: 'Snapshot' });
+
+/** One second of the past. */
+export const historyPoint = z.object({
+  time: z.number().describe('seconds since 1970'),
+  bitsIn: count,
+  bitsOut: count,
+  viewers: count,
+});
+
+/** One connected viewer. */
+export const viewerStatus = z
+  .object({
+    id: count,
+    stream: text,
+    remote: text,
+    userAgent: text,
+    connectedSeconds: z.number(),
+    bytes: count,
+    drops: count,
+    lagBytes: count.describe('gauge: behind the live edge'),
+  })
+  .meta({ id: 'Viewer' });
+
+/** Why a channel is as it is: each step of the path that its media takes, and whether that works. */
+export const channelWhy = z
+  .object({
+    channel: text,
+    state: text,
+    renditions: z.array(
+      z.object({
+        rendition: text,
+        state: renditionState,
+        steps: z.array(
+          z.object({ step: z.enum(['source', 'input', 'ring', 'multicast', 'viewers']), ok: z.boolean(), says: text }),
+        ),
+      }),
+    ),
+  })
+  .meta({ id: 'ChannelWhy' });
+
+/** Why any thing is as it is: sentences from the cause to the effect. */
+export const whyAnswer = z.object({ noun: text, id: text, sentences: z.array(text) }).meta({ id: 'Why' });
+
+/** A table as `sluice show` prints it. */
+export const tableAnswer = z
+  .object({
+    noun: text,
+    columns: z.array(text),
+    rows: z.array(z.record(text, z.unknown())).describe('by column name; further keys are for machines'),
+  })
+  .meta({ id: 'Table' });
+
+/** What is not flowing, by name. */
+export const readiness = z
+  .object({
+    ready: z.boolean(),
+    reasons: z.array(z.object({ stream: text, state: text, reason: text })),
+  })
+  .meta({ id: 'Readiness' });
+
+/** Every error the API answers with. */
+export const errorAnswer = z
+  .object({ code: text, message: text, details: z.record(text, z.unknown()) })
+  .meta({ id: 'Error' });
+
+export type DaemonStatus = z.infer<typeof daemonStatus>;
+export type HistoryPoint = z.infer<typeof historyPoint>;
+export type Readiness = z.infer<typeof readiness>;
+/** As the streams tell it, with the daemon around it. */
+export interface LiveSnapshot {
+  readonly status: DaemonStatus;
+  readonly channels: readonly ChannelStatus[];
+}
+
+/** Compiles only while what the streams tell fits what the API promises. */
+type Fits<Told extends Promised, Promised> = Told;
+export type StreamsFit = [
+  Fits<ChannelStatus, DeepReadonly<z.infer<typeof channelStatus>>>,
+  Fits<ViewerStatus, DeepReadonly<z.infer<typeof viewerStatus>>>,
+  Fits<WhyAnswer, DeepReadonly<z.infer<typeof channelWhy>>>,
+];
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;

@@ -1,0 +1,2 @@
+export type * from 'hls.js';
+export { default } from 'hls.js';

@@ -1,0 +1,133 @@
+import { hostname } from 'node:os';
+import type { Clock, Timer } from '../base/clock.js';
+import type { LoopCounters } from '../plane/contract.js';
+import type { RenditionStatus } from '../streams/status.js';
+import { LoopDelay } from './loop-delay.js';
+import type { DaemonStatus, HistoryPoint, LiveSnapshot } from './model.js';
+import { RateWindow } from './page/rate-window.js';
+import type { StatusSource } from './source.js';
+
+/** Seconds of history kept for the chart. */
+export const HISTORY_SECONDS = 300;
+
+export interface SamplerOptions {
+  readonly source: Pick<StatusSource, 'channels'>;
+  readonly planeLoop: () => LoopCounters;
+  readonly clock: Clock;
+  readonly version: string;
+}
+
+/** Reads everything once a second and keeps the last few minutes of it; however many ask, they get the same snapshot. */
+export class Sampler {
+  readonly loopDelay = new LoopDelay();
+  readonly history: HistoryPoint[] = [];
+  readonly #options: SamplerOptions;
+  readonly #listeners = new Set<(snapshot: LiveSnapshot) => void>();
+  readonly #startedMs: number;
+  readonly #rateIn = new RateWindow();
+  readonly #rateOut = new RateWindow();
+  #sampledMs: number;
+  #busyNs = 0;
+  #snapshot: LiveSnapshot;
+  #timer: Timer | undefined;
+
+  constructor(options: SamplerOptions) {
+    this.#options = options;
+    this.#startedMs = options.clock.now();
+    this.#sampledMs = this.#startedMs;
+    this.#busyNs = options.planeLoop().busyNs;
+    this.#snapshot = this.#take(0);
+  }
+
+  /** The newest snapshot, at most a second old while the sampler runs. */
+  get snapshot(): LiveSnapshot {
+    return this.#snapshot;
+  }
+
+  /** Samples once a second; does not keep the process alive. */
+  start(): void {
+    this.#timer ??= this.#options.clock.setInterval(() => this.sample(), 1000, false);
+  }
+
+  /** Ends the sampling and the probe of the event loop. Idempotent. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.loopDelay.close();
+  }
+
+  /** Calls `listener` with every new snapshot; returns the function that ends it. */
+  onSnapshot(listener: (snapshot: LiveSnapshot) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Takes a snapshot now. */
+  sample(): void {
+    const now = this.#options.clock.now();
+    const seconds = (now - this.#sampledMs) / 1e3;
+    if (seconds <= 0) return;
+    this.#sampledMs = now;
+    this.loopDelay.tick();
+    this.#snapshot = this.#take(seconds);
+    const { bitsInPerSecond, bitsOutPerSecond, viewers } = this.#snapshot.status.totals;
+    this.history.push({
+      time: Math.round(this.#options.clock.wall() / 1e3),
+      bitsIn: bitsInPerSecond,
+      bitsOut: bitsOutPerSecond,
+      viewers,
+    });
+    if (this.history.length > HISTORY_SECONDS) this.history.shift();
+    for (const listener of this.#listeners) listener(this.#snapshot);
+  }
+
+  #take(seconds: number): LiveSnapshot {
+    const channels = this.#options.source.channels();
+    const renditions = channels.flatMap((channel) => channel.renditions);
+    return { status: this.#status(renditions, seconds), channels };
+  }
+
+  #status(renditions: readonly RenditionStatus[], seconds: number): DaemonStatus {
+    const { clock, version, planeLoop } = this.#options;
+    const loop = planeLoop();
+    const busy = seconds > 0 ? (loop.busyNs - this.#busyNs) / 1e9 / seconds : 0;
+    this.#busyNs = loop.busyNs;
+    const memory = process.memoryUsage();
+    const { mean, p99, max } = this.loopDelay.lastSecond;
+    return {
+      version,
+      pid: process.pid,
+      host: hostname(),
+      time: new Date(clock.wall()).toISOString(),
+      uptimeSeconds: (clock.now() - this.#startedMs) / 1e3,
+      memory: {
+        residentBytes: memory.rss,
+        heapUsedBytes: memory.heapUsed,
+        ringBytes: sum(renditions, (r) => r.ring.sizeBytes),
+      },
+      eventLoopDelayMs: { mean: mean * 1e3, p99: p99 * 1e3, max: max * 1e3 },
+      planeLoop: { lateMs: loop.timerLateNsMax / 1e6, busyRatio: Math.min(1, Math.max(0, busy)) },
+      totals: this.#totals(renditions),
+    };
+  }
+
+  #totals(renditions: readonly RenditionStatus[]): DaemonStatus['totals'] {
+    const now = this.#options.clock.now();
+    const bytesIn = sum(renditions, (r) => r.input.bytes);
+    const bytesOut = sum(renditions, (r) => r.viewers.bytes + (r.multicast?.bytes ?? 0));
+    return {
+      bytesIn,
+      bytesOut,
+      bitsInPerSecond: this.#rateIn.push(now, bytesIn),
+      bitsOutPerSecond: this.#rateOut.push(now, bytesOut),
+      viewers: sum(renditions, (r) => r.viewers.continuous + r.viewers.hls),
+      connections: sum(renditions, (r) => r.source.connections),
+      drops: sum(renditions, (r) => r.ring.fullDrops + r.viewers.drops + (r.multicast?.drops ?? 0)),
+    };
+  }
+}
+
+/** The sum of a figure over all renditions. */
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}
