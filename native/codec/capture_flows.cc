@@ -78,9 +78,12 @@ class FlowGatherer {
 
   static CaptureFlow assemble(Gathering& g) {
     auto& pieces = g.pieces;
-    const auto before = [](const Piece& a, const Piece& b) { return a.sequence < b.sequence; };
+    // All pieces point into the same file: the earlier of two duplicates comes first.
+    const auto before = [](const Piece& a, const Piece& b) {
+      return a.sequence != b.sequence ? a.sequence < b.sequence : a.ts.data() < b.ts.data();
+    };
     const auto same = [](const Piece& a, const Piece& b) { return a.sequence == b.sequence; };
-    std::stable_sort(pieces.begin(), pieces.end(), before);
+    std::sort(pieces.begin(), pieces.end(), before);
     pieces.erase(std::unique(pieces.begin(), pieces.end(), same), pieces.end());
     std::size_t size = 0;
     for (const Piece& piece : pieces) size += piece.ts.size();
