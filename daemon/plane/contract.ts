@@ -287,6 +287,7 @@ export interface ViewerInfo {
   readonly stream: StreamHandle;
   readonly remote: string;
   readonly userAgent: string;
+  /** For how long. */
   readonly connectedMs: number;
   readonly bytes: number;
   readonly drops: number;

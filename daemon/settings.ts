@@ -1,0 +1,80 @@
+/**
+ * The whole configuration: every part exports its own schema, here they are put together. Beside main.ts because it knows
+ * all parts; apart from it because `sluice check` needs no plane.
+ */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { adminSchema } from './admin/settings.js';
+import { logSchema } from './base/log.js';
+import { type Finding, loadConfig, parseConfig, type Rules } from './config/load.js';
+import { type Endpoint, parseEndpoint } from './config/units.js';
+import { httpSchema, planeSchema } from './plane/settings.js';
+import { channelsSchema } from './streams/settings.js';
+
+export const settingsSchema = z
+  .strictObject({
+    admin: adminSchema.prefault({}).describe('Control API and status page.'),
+    log: logSchema.prefault({}).describe('JSON lines on standard error; readable ones when it is a terminal.'),
+    plane: planeSchema.prefault({}).describe('The native data plane.'),
+    http: httpSchema.prefault({}).describe("The viewers' HTTP front."),
+    channels: channelsSchema.describe('What is taken in and handed out.'),
+  })
+  .meta({ title: 'Sluice configuration' });
+
+/** Frozen through and through when it comes from a file. */
+export type Settings = Readonly<z.output<typeof settingsSchema>>;
+
+const rules: Rules<typeof settingsSchema> = { schema: settingsSchema, cross: findCollisions };
+
+/** Reads and checks a configuration file; throws CONFIG_UNREADABLE or CONFIG_INVALID. */
+export function loadSettings(file: string): Promise<Settings> {
+  return loadConfig(file, rules);
+}
+
+/** Checks the text of a configuration file; throws CONFIG_INVALID. */
+export function parseSettings(text: string, file: string): Settings {
+  return parseConfig(text, file, rules);
+}
+
+interface Listener {
+  readonly path: readonly (string | number)[];
+  readonly text: string;
+  readonly endpoint: Endpoint;
+}
+
+/** TCP listeners that would take each other's port. The data is what was written, checked by nothing yet. */
+function findCollisions(data: unknown): Finding[] {
+  const admin = valueAt(data, 'admin', 'listen');
+  const http = valueAt(data, 'http', 'listen');
+  const listeners = [
+    ...listenerOf(['admin', 'listen'], admin),
+    ...(Array.isArray(http) ? http.flatMap((text: unknown, at) => listenerOf(['http', 'listen', at], text)) : []),
+  ];
+  return listeners.flatMap((one, at) => {
+    const other = listeners.slice(0, at).find((earlier) => collide(earlier.endpoint, one.endpoint));
+    if (other === undefined) return [];
+    const message = `the port is already used by ${other.path.join('.')} (expected an address and port of its own, got ${one.text})`;
+    return [{ path: one.path, message }];
+  });
+}
+
+function valueAt(data: unknown, part: string, key: string): unknown {
+  const inner = typeof data === 'object' && data !== null ? (data as Record<string, unknown>)[part] : undefined;
+  return typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>)[key] : undefined;
+}
+
+function listenerOf(path: readonly (string | number)[], text: unknown): Listener[] {
+  const endpoint = typeof text === 'string' ? parseEndpoint(text) : undefined;
+  return endpoint === undefined || typeof text !== 'string' ? [] : [{ path, text, endpoint }];
+}
+
+/** A wildcard takes the port on every address of its family; port 0 is never the same twice. */
+function collide(a: Endpoint, b: Endpoint): boolean {
+  if (a.port !== b.port || a.port === 0 || isIP(a.address) !== isIP(b.address)) return false;
+  return a.address === b.address || isWildcard(a.address) || isWildcard(b.address);
+}
+
+/** Whether an address stands for all addresses of the machine. */
+export function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));
+}

@@ -1,0 +1,50 @@
+// System packages: looked for first, installed by apt where that is needed and allowed.
+import { existsSync } from 'node:fs';
+import { progress, runStep, StepError } from './child.mjs';
+import { which } from './run.mjs';
+
+/** What compiling the addon needs: a program (or a file, by its path) and the Debian package that brings it. */
+export const COMPILER = [
+  { needs: 'g++', package: 'g++' },
+  { needs: 'make', package: 'make' },
+  { needs: 'python3', package: 'python3' },
+];
+
+/**
+ * Packages of the list that are missing.
+ * @param {readonly {needs: string, package: string}[]} list
+ */
+export function missingPackages(list) {
+  const there = ({ needs }) => (needs.startsWith('/') ? existsSync(needs) : which(needs) !== null);
+  return [...new Set(list.filter((one) => !there(one)).map((one) => one.package))];
+}
+
+/** Whether {@link installPackages} can work here. */
+export function canInstall() {
+  return process.getuid?.() === 0 && which('apt-get') !== null;
+}
+
+/**
+ * Installs packages by apt.
+ * @param {readonly string[]} names
+ */
+export async function installPackages(names) {
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  const options = ['-qq', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0'];
+  // Lists may be missing (containers) or older than the mirror.
+  await runStep('reading the package lists', 'apt-get', [...options, 'update'], { env, quiet: true });
+  const install = [...options, 'install', '-y', '--no-install-recommends', ...names];
+  await runStep('installing packages', 'apt-get', install, { env, quiet: true });
+}
+
+/** Makes sure that the compiler is there; else fails with one line that names what to install. */
+export async function ensureCompiler() {
+  const missing = missingPackages(COMPILER);
+  if (missing.length === 0) return;
+  const names = missing.join(' ');
+  if (!canInstall()) throw new StepError(`compiler packages are missing; as root run: apt-get install ${names}`);
+  progress(`installing ${names} (apt)`);
+  await installPackages(missing);
+  const still = missingPackages(COMPILER);
+  if (still.length > 0) throw new StepError(`${still.join(', ')} still missing after apt-get install ${names}`);
+}

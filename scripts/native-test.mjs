@@ -1,0 +1,113 @@
+// node scripts/native-test.mjs [--variant NAME] [DOCTEST OPTIONS]: builds native/test with doctest three ways and runs it.
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { includeFolders, nativeFiles, ResultCache, sourceHash, thirdPartySources } from './lib/native-sources.mjs';
+import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
+
+const COMMON = ['-std=c++20', '-g', '-pthread', '-Wall', '-Wextra', ...includeFolders().map((f) => `-I${f}`)];
+
+/** The three ways: what each finds, the others cannot. */
+const VARIANTS = {
+  plain: { flags: ['-O2'], env: {} },
+  address: {
+    flags: ['-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+    env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
+  },
+  thread: {
+    flags: ['-O1', '-fno-omit-frame-pointer', '-fsanitize=thread'],
+    env: { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' },
+  },
+};
+
+/** Everything but the addon and the fuzz targets: what can be tested without Node. */
+function sources() {
+  const ours = nativeFiles(/\.cc$/).filter((f) => !/^native\/(addon|fuzz)\//.test(f));
+  return [...ours, ...thirdPartySources()];
+}
+
+async function compile(variant, file, cache, versions) {
+  const isC = file.endsWith('.c');
+  const compiler = isC ? 'gcc' : 'g++';
+  const flags = [...(isC ? COMMON.filter((f) => !f.startsWith('-std')) : COMMON), ...VARIANTS[variant].flags];
+  const object = `${cache.path(sourceHash(file, versions + compiler + flags.join(' ')))}.o`;
+  if (existsSync(object)) return { object, code: 0, output: '' };
+  // Made under another name first, so that an interrupted build leaves no half object behind.
+  const result = await run(compiler, [...flags, '-c', file, '-o', `${object}.${process.pid}`]);
+  if (result.code === 0) renameSync(`${object}.${process.pid}`, object);
+  return { ...result, object };
+}
+
+/**
+ * Builds and runs one variant.
+ * @param {string} variant a name of {@link VARIANTS}
+ * @param {readonly string[]} [doctest] options for doctest
+ * @returns {Promise<import('./lib/run.mjs').StepResult & {output: string}>} `output` is all that the program printed
+ */
+export async function nativeTestStep(variant, doctest = []) {
+  const name = `native tests (${variant})`;
+  const began = performance.now();
+  const done = (counts, notes, output = '') => ({
+    name,
+    ...counts,
+    ms: Math.round(performance.now() - began),
+    notes,
+    output,
+  });
+  if (which('g++') === null) return skippedStep(name, 'g++ is not installed');
+  if (!existsSync('/usr/include/doctest/doctest.h')) return skippedStep(name, 'doctest-dev is not installed');
+  const cache = new ResultCache('native-test');
+  const versions = (await run('g++', ['--version'])).output;
+  const objects = await mapLimit(sources(), availableParallelism(), (file) => compile(variant, file, cache, versions));
+  const broken = objects.filter((o) => o.code !== 0);
+  if (broken.length > 0)
+    return done(
+      { passed: 0, failed: broken.length, skipped: 0 },
+      broken.map((o) => o.output),
+    );
+
+  mkdirSync(join(ROOT, 'build', 'native-test'), { recursive: true });
+  const program = join(ROOT, 'build', 'native-test', variant);
+  const link = ['-pthread', ...VARIANTS[variant].flags, ...objects.map((o) => o.object), '-lz', '-o', program];
+  const linked = await run('g++', link);
+  if (linked.code !== 0) return done({ passed: 0, failed: 1, skipped: 0 }, [linked.output]);
+
+  // Thread sanitizer cannot place its shadow where the kernel randomises a lot; setarch switches that off for one program.
+  const [command, ...args] = which('setarch') === null ? [program] : ['setarch', '-R', program];
+  const env = { ...process.env, ...VARIANTS[variant].env };
+  const ran = await run(command, [...args, '--no-colors=true', ...doctest], { env, timeoutMs: 300_000 });
+  const summary = /test cases:\s+\d+\s+\|\s+(\d+) passed\s+\|\s+(\d+) failed\s+\|\s+(\d+) skipped/.exec(ran.output);
+  const passed = Number(summary?.[1] ?? 0);
+  const failed = Number(summary?.[2] ?? 0);
+  const ok = ran.code === 0 && failed === 0 && summary !== null;
+  return done(
+    { passed, failed: ok ? 0 : Math.max(failed, 1), skipped: 0 },
+    ok ? [] : [ran.output.trimEnd()],
+    ran.output,
+  );
+}
+
+export const NATIVE_VARIANTS = Object.keys(VARIANTS);
+
+async function main(args) {
+  const at = args.indexOf('--variant');
+  const wanted = at < 0 ? NATIVE_VARIANTS : [args[at + 1]];
+  if (wanted.some((v) => !NATIVE_VARIANTS.includes(v))) {
+    console.error(`--variant: one of ${NATIVE_VARIANTS.join(', ')}`);
+    return 2;
+  }
+  const doctest = at < 0 ? args : args.toSpliced(at, 2);
+  let failed = 0;
+  for (const variant of wanted) {
+    const result = await nativeTestStep(variant, doctest);
+    console.log(result.notes.length > 0 ? result.notes.join('\n') : result.output.trimEnd());
+    console.log(
+      `${result.name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped (${result.ms} ms)`,
+    );
+    failed += result.failed;
+  }
+  return failed > 0 ? 1 : 0;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) process.exitCode = await main(process.argv.slice(2));

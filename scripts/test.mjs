@@ -1,0 +1,82 @@
+// npm test [-- [--all] [FILE …]]: set-up, build, linters, native tests, TypeScript tests; the last line counts them.
+// FILE is a TypeScript test (test/….test.ts) or a native one (native/test/…_test.cc): only that is run.
+import { basename } from 'node:path';
+import { biomeStep, clangFormatStep, clangTidyStep, oxlintStep } from './lib/lint.mjs';
+import { ROOT, run, skippedStep } from './lib/run.mjs';
+import { asCommand, build } from './lib/setup.mjs';
+import { compiledTest, tapStep, testFiles } from './lib/tap-step.mjs';
+import { setUpTests } from './lib/test-setup.mjs';
+import { NATIVE_VARIANTS, nativeTestStep } from './native-test.mjs';
+
+const USAGE = 'usage: npm test -- [--all] [test/….test.ts | native/test/…_test.cc …]';
+
+function parse(args) {
+  const unknown = args.filter((a) => a.startsWith('-') && a !== '--all');
+  const files = args.filter((a) => !a.startsWith('-'));
+  const native = files.filter((f) => f.endsWith('_test.cc'));
+  const script = files.filter((f) => /\.test\.(ts|js)$/.test(f));
+  const wrong = [...unknown, ...files.filter((f) => !native.includes(f) && !script.includes(f))];
+  return { all: args.includes('--all'), native, script, wrong, some: files.length > 0 };
+}
+
+/** Prints what a step found and adds it up. */
+function makeReport() {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  return {
+    total,
+    add(step) {
+      for (const note of step.notes) console.log(note);
+      const counts = `${step.passed} passed, ${step.failed} failed, ${step.skipped} skipped`;
+      console.log(`-- ${step.name}: ${counts} (${(step.ms / 1000).toFixed(1)} s)`);
+      for (const key of Object.keys(total)) total[key] += step[key];
+    },
+  };
+}
+
+async function runSome({ native, script }, report) {
+  if (native.length > 0) {
+    const only = `--source-file=${native.map((f) => `*${basename(f)}`).join(',')}`;
+    for (const variant of NATIVE_VARIANTS) report.add(await nativeTestStep(variant, [only]));
+  }
+  if (script.length > 0) report.add(await tapStep(script.map(compiledTest), { coverage: false, echo: true }));
+}
+
+async function runAll({ all }, report) {
+  for (const step of [biomeStep, oxlintStep, clangFormatStep, clangTidyStep]) report.add(await step());
+  for (const variant of NATIVE_VARIANTS) report.add(await nativeTestStep(variant));
+  report.add(await tapStep(testFiles({ all }), { coverage: true, echo: false }));
+  if (all) for (const step of await longSteps()) report.add(await step());
+}
+
+/** What only --all runs besides the long test files: every bench, quickly. */
+async function longSteps() {
+  const { benchNames } = await import('./bench.mjs');
+  return benchNames().map((name) => async () => {
+    const ran = await run(process.execPath, ['scripts/bench.mjs', name, '--quick', '--json'], { cwd: ROOT });
+    if (ran.code === 0) return { name: `bench ${name}`, passed: 1, failed: 0, skipped: 0, ms: ran.ms, notes: [] };
+    if (ran.code === 77) return skippedStep(`bench ${name}`, ran.output.trim());
+    return { name: `bench ${name}`, passed: 0, failed: 1, skipped: 0, ms: ran.ms, notes: [ran.output] };
+  });
+}
+
+async function main(options) {
+  const report = makeReport();
+  const missing = await setUpTests();
+  if (missing !== null) console.log(`tests that need it are skipped: ${missing}`);
+  const began = performance.now();
+  const built = await asCommand(build);
+  const verdict = built ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  report.add({ name: 'build', ...verdict, skipped: 0, ms: performance.now() - began, notes: [] });
+  if (built) await (options.some ? runSome(options, report) : runAll(options, report));
+  const { passed, failed, skipped } = report.total;
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  return failed > 0 ? 1 : 0;
+}
+
+const options = parse(process.argv.slice(2));
+if (options.wrong.length > 0) {
+  console.error(`${options.wrong.join(' ')}: not known\n${USAGE}`);
+  process.exitCode = 2;
+} else {
+  process.exitCode = await main(options);
+}
