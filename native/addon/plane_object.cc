@@ -79,15 +79,13 @@ PlaneObject::PlaneObject(const Info& info) : Napi::ObjectWrap<PlaneObject>(info)
                                           [queue = events_.get()](plane::Event e) { queue->push(std::move(e)); });
   if (!plane_->start()) throw_error(env, kernel::system_error("starting the plane's loop"));
   // Node runs hooks in reverse order, so the loop ends before the queue into this environment does.
-  napi_add_env_cleanup_hook(
-      env, [](void* self) { on_environment_end(static_cast<PlaneObject*>(self)); }, this);
+  napi_add_env_cleanup_hook(env, on_environment_end, this);
   hooked_ = true;
 }
 
 PlaneObject::~PlaneObject() {
-  if (hooked_)
-    napi_remove_env_cleanup_hook(
-        Env(), [](void* self) { on_environment_end(static_cast<PlaneObject*>(self)); }, this);
+  // The same function as was added: a hook is found by function and argument.
+  if (hooked_) napi_remove_env_cleanup_hook(Env(), on_environment_end, this);
   shut();
 }
 

@@ -34,7 +34,7 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   Napi::Value counters(const Info& info);
   Napi::Value close(const Info& info);
 
-  static void on_environment_end(PlaneObject* self) { self->shut(); }
+  static void on_environment_end(void* self) { static_cast<PlaneObject*>(self)->shut(); }
   void shut();
   static Napi::Object to_object(Napi::Env env, kernel::Result<plane::Added> added);
 

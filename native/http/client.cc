@@ -89,7 +89,8 @@ void Client::on_connected() noexcept {
   int error = 0;
   socklen_t size = sizeof error;
   getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error != 0) return fail("UPSTREAM_CONNECT", "no connection to " + peer() + ": " + std::strerror(error));
+  errno = error;
+  if (error != 0) return fail("UPSTREAM_CONNECT", kernel::system_error("no connection to " + peer()).message);
   connected_to_ = request_.address;
   bump(counters_.connects);
   gauge(counters_.connected, 1);
@@ -154,7 +155,7 @@ void Client::read_some() noexcept {
   const ssize_t n = ::recv(socket_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
   if (n < 0) {
     if (errno == EAGAIN || errno == EINTR) return;
-    return fail("UPSTREAM_CLOSED", "the connection to " + peer() + " broke: " + std::strerror(errno));
+    return fail("UPSTREAM_CLOSED", kernel::system_error("the connection to " + peer() + " broke").message);
   }
   if (n == 0) return on_eof();
   bump(counters_.bytes_in, static_cast<std::uint64_t>(n));
@@ -315,7 +316,7 @@ void Client::fail(const char* code, std::string message) noexcept {
   finish({code, std::move(message), position_, reused}, false);
 }
 
-void Client::finish(ClientOutcome outcome, bool keep) noexcept {
+void Client::finish(const ClientOutcome& outcome, bool keep) noexcept {
   state_ = State::idle;
   if (keep && socket_) {
     reactor_.disarm(*this);

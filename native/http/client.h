@@ -143,7 +143,7 @@ class Client final : private kernel::Watcher, private kernel::Timer {
   void complete() noexcept;
   void fail(const char* code, std::string message) noexcept;
   void fail_later(const char* code, std::string message) noexcept;
-  void finish(ClientOutcome outcome, bool keep) noexcept;
+  void finish(const ClientOutcome& outcome, bool keep) noexcept;
   void drop() noexcept;
   void interest(std::uint32_t events) noexcept;
   void update_interest() noexcept;
@@ -183,7 +183,7 @@ class Client final : private kernel::Watcher, private kernel::Timer {
 
   std::size_t at_ = 0;
   std::size_t filled_ = 0;
-  std::array<std::uint8_t, kReadSize> buffer_;
+  std::array<std::uint8_t, kReadSize> buffer_{};
 };
 
 }  // namespace sluice::http

@@ -49,6 +49,7 @@ class ResponseParser {
   ResponseParser() noexcept;
   ResponseParser(const ResponseParser&) = delete;
   ResponseParser& operator=(const ResponseParser&) = delete;
+  ~ResponseParser() = default;
 
   /** Begins a new answer. */
   void reset() noexcept;

@@ -49,6 +49,7 @@ class UdpRx {
   static Result<std::unique_ptr<UdpRx>> open(const UdpRxOptions& options);
   UdpRx(const UdpRx&) = delete;
   UdpRx& operator=(const UdpRx&) = delete;
+  ~UdpRx() = default;
 
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
   /** The port bound. */
@@ -92,8 +93,8 @@ class UdpRx {
   std::array<mmsghdr, kBatch> messages_{};
   std::array<iovec, kBatch> vectors_{};
   std::array<sockaddr_storage, kBatch> senders_{};
-  std::array<Control, kBatch> controls_;
-  std::array<Datagram, kMaxDatagrams> datagrams_;
+  std::array<Control, kBatch> controls_{};
+  std::array<Datagram, kMaxDatagrams> datagrams_{};
 };
 
 }  // namespace sluice::kernel

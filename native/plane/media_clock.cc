@@ -18,8 +18,12 @@ void MediaClock::start(std::int64_t media, Nanos at) noexcept {
   running_ = true;
   base_media_ = media;
   base_time_ = at;
+  relearn(at);
+}
+
+void MediaClock::relearn(Nanos now) noexcept {
   windows_ = 0;
-  window_end_ = at + kWindow;
+  window_end_ = now + kWindow;
   least_now_ = kNone;
   least_before_ = kNone;
 }
@@ -47,8 +51,9 @@ void MediaClock::observe(Nanos level, Nanos now) noexcept {
   least_now_ = kNone;
   window_end_ = now + kWindow;
   if (least == kNone) return;
-  // Two windows tell where the level rests; from then on it is held there.
-  if (++windows_ <= 2) {
+  // The first window holds the start, when the buffer is still filling; the next two tell where the level rests, and from
+  // then on it is held there.
+  if (++windows_ <= 3) {
     set_point_ = least;
     return;
   }

@@ -26,6 +26,8 @@ class MediaClock {
   [[nodiscard]] std::int64_t media_at(Nanos at) const noexcept;
   /** Everything that has not departed waits longer by `by`. */
   void postpone(Nanos by) noexcept { base_time_ += by; }
+  /** The level has changed for another reason than the clocks: forgets where it rested, but not the correction. */
+  void relearn(Nanos now) noexcept;
   /** Tells how long before its departure the newest media arrived; call it at every arrival. */
   void observe(Nanos level, Nanos now) noexcept;
   /** Correction in force, parts per 10^9; positive is faster. */

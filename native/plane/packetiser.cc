@@ -18,12 +18,16 @@ constexpr std::uint8_t kNoCounter = 0xff;
 constexpr std::int64_t kLongestPcrStep = 2 * codec::kSystemClock;
 /** How much of a source is looked through before it is given up. */
 constexpr std::uint64_t kNotTsLimit = 64 * 1024;
-constexpr std::uint64_t kNoPcrLimit = 8 * 1024 * 1024;
+constexpr std::uint64_t kNoPcrLimit = 4 * 1024 * 1024;
 /** Access points are waited for this long; then every PAT counts as one (scrambled or unknown coding). */
 constexpr std::uint64_t kSeekLimit = 8 * 1024 * 1024;
 /** Least distance of access points that are only tables. */
 constexpr std::uint64_t kTablePointDistance = 128 * 1024;
 constexpr std::size_t kMaxFormed = 8192;
+/** One packet of the source may put in so many: its tables, each with a notice before it, its own notice, and itself. */
+constexpr std::size_t kMostAtOnce = 2 * PsiPackets::kMaxPackets + 2;
+/** Media ticks for every byte where no PCR has told: 8 Mbit/s. */
+constexpr double kUnknownTicksPerByte = 27.0;
 /** 90 kHz from 27 MHz. */
 constexpr std::int64_t kTicksPerRtp = 300;
 
@@ -38,8 +42,9 @@ Packetiser::Packetiser(Ring& ring, StreamCounters& counters, PacketiserEvents& e
       spread_(spread),
       continuity_in_(kPids),
       counter_out_(kPids, kNoCounter),
-      spliced_in_(kPids, 0) {
-  formed_.reserve(kMaxFormed);
+      joined_(kPids, 0) {
+  // Room for what waits and for what publish_until() has not cleared away yet.
+  formed_.reserve(kMaxFormed + kMaxFormed / 2);
 }
 
 void Packetiser::write(Bytes ts) noexcept {
@@ -59,50 +64,81 @@ void Packetiser::take(Bytes raw) noexcept {
   }
   const auto verdict = tracker_.see(*packet, raw);
   check_continuity(*packet);
-  if (!verdict.keep || !passes(*packet, verdict)) return;
-  // Two more packets may go in with it: one that announces a discontinuity, and the rest of an RTP packet is counted whole.
-  if (!ring_.has_room(2 * kTsPacketSize) || formed_.size() >= kMaxFormed) {
+  if (!verdict.keep) return;
+  const bool timed = verdict.pcr_pid && packet->pcr();
+  bytes_without_pcr_ = timed ? 0 : bytes_without_pcr_ + kTsPacketSize;
+  const bool entering = seeking_ && enters(*packet, verdict);
+  if (seeking_ && !entering) {
+    seek_bytes_ += kTsPacketSize;
+    return;
+  }
+  if (continues_what_was_left_out(*packet)) return;
+  if (!make_room()) {
     bump(counters_.ring_full_drops);
     return;
   }
-  announce_discontinuity(*packet);
-  if (verdict.tables) note_tables(packet->pid(), verdict);
-  if (verdict.random_access) enter(*packet);
-  if (!verdict.tables) in_tables_ = false;
-  const bool narrowed_pat = packet->pid() == codec::kPidPat && tracker_.narrows();
-  append(*packet, narrowed_pat ? tracker_.rewritten_pat() : raw, verdict.pcr_pid);
+  if (entering) begin_entry(verdict);
+  append(*packet, raw, verdict);
 }
 
-bool Packetiser::passes(const TsPacket& packet, const ProgramTracker::Verdict& verdict) noexcept {
-  if (!seeking_) return true;
-  seek_bytes_ += kTsPacketSize;
+bool Packetiser::enters(const TsPacket& packet, const ProgramTracker::Verdict& verdict) noexcept {
   if (seek_bytes_ > kSeekLimit) tables_as_points_ = true;
-  const bool entry = verdict.random_access || (tables_as_points_ && packet.pid() == codec::kPidPat);
-  if (entry && tracker_.has_tables()) seeking_ = false;
-  // Tables go on while the entry is looked for, so that they stand right before it.
-  return !seeking_ || (verdict.tables && packet.has_payload() && packet.pid() != codec::kPidNull);
+  const bool table_point = tables_as_points_ && packet.pid() == codec::kPidPat && packet.payload_unit_start();
+  return (verdict.random_access || table_point) && tracker_.has_tables();
+}
+
+/** Nothing has gone in since the splice: the tables that a decoder needs first are put before the access point. */
+void Packetiser::begin_entry(const ProgramTracker::Verdict& verdict) noexcept {
+  seeking_ = false;
+  table_point_due_ = true;
+  if (!verdict.random_access) return;
+  const PsiPackets psi = tracker_.psi();
+  for (std::size_t at = 0; at < psi.size; at += kTsPacketSize) {
+    const Bytes raw(psi.bytes.data() + at, kTsPacketSize);
+    const auto table = TsPacket::parse(raw);
+    if (!table) continue;
+    // The PID counts as joined only with its next packet from the source: packets of it may have been left out.
+    announce_discontinuity(*table);
+    note_tables(table->pid());
+    put(raw);
+    counter_out_[table->pid()] = table->continuity_counter();
+  }
+}
+
+/** The rest of a picture, audio frame or table whose beginning receivers did not get: it would damage what they have. */
+bool Packetiser::continues_what_was_left_out(const TsPacket& packet) const noexcept {
+  const std::uint16_t pid = packet.pid();
+  if (joined_[pid] != 0 || !packet.has_payload() || packet.payload_unit_start()) return false;
+  return pid == codec::kPidPat || tracker_.is_pmt(pid) || tracker_.is_media(pid);
+}
+
+bool Packetiser::make_room() noexcept {
+  const std::size_t waiting = formed_.size() - formed_begin_;
+  if (waiting < kMaxFormed && ring_.has_room(kMostAtOnce * kTsPacketSize, waiting + kMostAtOnce)) return true;
+  // What waits for a PCR does not depart by itself: without anything on its way the ring would stay full for ever.
+  if (ring_.released_sequence() == ring_.next_sequence()) flush();
+  return false;
 }
 
 void Packetiser::check_continuity(const TsPacket& packet) noexcept {
   if (!continuity_in_[packet.pid()].accept(packet)) bump(counters_.continuity_errors);
 }
 
-void Packetiser::announce_discontinuity(const TsPacket& packet) noexcept {
+bool Packetiser::announce_discontinuity(const TsPacket& packet) noexcept {
   const std::uint16_t pid = packet.pid();
-  mark_discontinuity_ = false;
-  if (spliced_in_[pid] == splice_) return;
-  spliced_in_[pid] = splice_;
   const std::uint8_t last = counter_out_[pid];
-  if (pid == codec::kPidNull || last == kNoCounter) return;
-  mark_discontinuity_ = true;
-  const auto before = static_cast<std::uint8_t>((packet.continuity_counter() - (packet.has_payload() ? 1 : 0)) & 0x0f);
-  if (last == before) return;
-  std::array<std::uint8_t, kTsPacketSize> notice;  // NOLINT(cppcoreguidelines-pro-type-member-init): written whole
+  if (pid == codec::kPidNull || last == kNoCounter) return false;
+  const auto before =
+      static_cast<std::uint8_t>((packet.continuity_counter() - (packet.has_payload() ? 1 : 0)) & 0x0f);
+  if (last == before) return true;
+  std::array<std::uint8_t, kTsPacketSize>
+      notice;  // NOLINT(cppcoreguidelines-pro-type-member-init): written whole
   codec::write_discontinuity_packet(pid, before, notice.data());
   put(notice);
+  return true;
 }
 
-void Packetiser::note_tables(std::uint16_t pid, const ProgramTracker::Verdict& verdict) noexcept {
+void Packetiser::note_tables(std::uint16_t pid) noexcept {
   if (!in_tables_) {
     in_tables_ = true;
     pat_in_run_ = false;
@@ -110,40 +146,52 @@ void Packetiser::note_tables(std::uint16_t pid, const ProgramTracker::Verdict& v
     tables_position_ = ring_.write_position();
   }
   pat_in_run_ = pat_in_run_ || pid == codec::kPidPat;
-  pmt_in_run_ = pmt_in_run_ || (verdict.tables && tracker_.is_pmt(pid));
-  if (!tables_as_points_ || pid != codec::kPidPat || seeking_) return;
-  if (ring_.write_position() - last_table_point_ < kTablePointDistance) return;
+  pmt_in_run_ = pmt_in_run_ || tracker_.is_pmt(pid);
+  if (!tables_as_points_ || pid != codec::kPidPat) return;
+  if (!table_point_due_ && ring_.write_position() - last_table_point_ < kTablePointDistance) return;
   last_table_point_ = ring_.write_position();
+  table_point_due_ = false;
   AccessPoint point;
   point.position = ring_.write_position();
   point.tables_in_place = true;
-  point.discontinuity = std::exchange(next_is_discontinuous_, false);
-  bump(counters_.access_points);
-  events_.on_access_point(point);
+  tell(point);
 }
 
 void Packetiser::enter(const TsPacket& packet) noexcept {
-  if (!tracker_.has_tables() || seeking_) return;
+  if (!tracker_.has_tables()) return;
   AccessPoint point;
   point.tables_in_place = in_tables_ && pat_in_run_ && pmt_in_run_;
   point.position = point.tables_in_place ? tables_position_ : ring_.write_position();
   if (!point.tables_in_place) point.psi = tracker_.psi();
   if (const auto pes = codec::parse_pes(packet.payload()); pes && pes->pts) point.pts = *pes->pts;
-  point.discontinuity = std::exchange(next_is_discontinuous_, false);
   tables_as_points_ = false;
+  table_point_due_ = false;
+  tell(point);
+}
+
+void Packetiser::tell(AccessPoint& point) noexcept {
+  point.discontinuity = std::exchange(next_is_discontinuous_, false);
   bump(counters_.access_points);
   events_.on_access_point(point);
 }
 
-void Packetiser::append(const TsPacket& packet, Bytes raw, bool pcr_pid) noexcept {
-  const auto pcr = pcr_pid ? packet.pcr() : std::nullopt;
+void Packetiser::append(const TsPacket& packet, Bytes raw, const ProgramTracker::Verdict& verdict) noexcept {
+  const std::uint16_t pid = packet.pid();
+  const Bytes out = pid == codec::kPidPat && tracker_.narrows() ? tracker_.rewritten_pat() : raw;
+  const auto sent = TsPacket::parse(out);
+  if (!sent) return;
+  bool new_timeline = joined_[pid] == 0 && announce_discontinuity(*sent);
+  joined_[pid] = 1;
+  const auto pcr = verdict.pcr_pid ? sent->pcr() : std::nullopt;
+  if (pcr) new_timeline = on_pcr(*pcr, sent->discontinuity()) || new_timeline;
+  if (verdict.tables) note_tables(pid);
+  if (verdict.random_access) enter(*sent);
+  if (!verdict.tables) in_tables_ = false;
+  if (pid != codec::kPidNull) counter_out_[pid] = sent->continuity_counter();
   const std::uint64_t position = ring_.write_position();
-  if (pcr) on_pcr(position, *pcr, packet.discontinuity());
-  bytes_without_pcr_ = pcr ? 0 : bytes_without_pcr_ + kTsPacketSize;
-  if (packet.pid() != codec::kPidNull) counter_out_[packet.pid()] = packet.continuity_counter();
-  put(raw);
+  put(out);
   // 2.4.3.5: the packet that carries the first PCR of a new timeline says so itself.
-  if (pcr && mark_discontinuity_) ring_.at(position)[5] |= 0x80;
+  if (pcr && new_timeline) ring_.at(position)[5] |= 0x80;
 }
 
 void Packetiser::put(Bytes raw) noexcept {
@@ -159,28 +207,34 @@ void Packetiser::close_packet() noexcept {
   packet_begin_ = ring_.write_position();
 }
 
-void Packetiser::on_pcr(std::uint64_t position, std::int64_t pcr, bool announced) noexcept {
+bool Packetiser::on_pcr(std::int64_t pcr, bool announced) noexcept {
+  const std::uint64_t position = ring_.write_position();
+  const bool jumped = anchored_;
   if (anchored_) {
     const std::int64_t step = codec::pcr_difference(pcr, last_pcr_);
     if (step >= 0 && step <= kLongestPcrStep && !announced) {
       last_pcr_ = pcr;
       newest_ = {position, newest_.media + step};
-      if (newest_.media - first_.media < std::max<std::int64_t>(spread_, 1)) return;
+      if (newest_.media - first_.media < std::max<std::int64_t>(spread_, 1)) return false;
       const auto bytes = static_cast<double>(newest_.position - first_.position);
       ticks_per_byte_ = bytes > 0 ? static_cast<double>(newest_.media - first_.media) / bytes : ticks_per_byte_;
       publish_until(newest_.position);
       first_ = newest_;
-      return;
+      return false;
     }
     flush();
     bump(counters_.discontinuities);
     marker_ = true;
+    next_is_discontinuous_ = true;
+    // Tables before this packet have departed with the old timeline.
+    in_tables_ = false;
   }
   anchored_ = true;
   last_pcr_ = pcr;
   // What was appended before this first PCR (tables, mostly) departs with it.
   first_ = {position, events_.timeline_origin()};
   newest_ = first_;
+  return jumped;
 }
 
 std::int64_t Packetiser::media_time_of(std::uint64_t position) const noexcept {
@@ -215,7 +269,9 @@ void Packetiser::publish_until(std::uint64_t position) noexcept {
 
 void Packetiser::flush() noexcept {
   close_packet();
-  if (!anchored_) return;
+  if (formed_begin_ == formed_.size()) return;
+  if (!anchored_) first_ = {formed_[formed_begin_].position, events_.timeline_origin()};
+  if (ticks_per_byte_ <= 0) ticks_per_byte_ = kUnknownTicksPerByte;
   publish_until(ring_.write_position());
 }
 
@@ -232,7 +288,7 @@ void Packetiser::splice() noexcept {
   in_tables_ = false;
   seek_bytes_ = 0;
   bytes_without_pcr_ = 0;
-  splice_++;
+  std::fill(joined_.begin(), joined_.end(), std::uint8_t{0});
   for (auto& check : continuity_in_) check.reset();
   bump(counters_.discontinuities);
 }
@@ -250,6 +306,9 @@ void Packetiser::check_faults() noexcept {
   } else if (tracker_.fault() == ProgramTracker::Fault::program_missing) {
     code = "SOURCE_PROGRAM_MISSING";
     detail = "the configured `program` is not among those that the stream carries: " + tracker_.programs();
+  } else if (bytes_without_pcr_ > kNoPcrLimit && !tracker_.has_tables()) {
+    code = "SOURCE_PROGRAM_MISSING";
+    detail = "no PAT with its PMT in " + std::to_string(bytes_without_pcr_) + " bytes";
   } else if (bytes_without_pcr_ > kNoPcrLimit) {
     code = "SOURCE_NO_PCR";
     detail = "no PCR in " + std::to_string(bytes_without_pcr_) + " bytes";

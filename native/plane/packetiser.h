@@ -55,7 +55,7 @@ class Packetiser {
 
   void write(codec::Bytes ts) noexcept;
   void splice() noexcept;
-  /** Publishes what waits for a PCR that will not come soon: the source has gone quiet. */
+  /** Publishes what waits for a PCR that will not come: times go on at the last known rate. */
   void flush() noexcept;
   /** Media time (27 MHz) at which the newest published packet ends. */
   [[nodiscard]] std::int64_t media_end() const noexcept { return media_end_; }
@@ -71,13 +71,20 @@ class Packetiser {
   };
 
   void take(codec::Bytes raw) noexcept;
-  bool passes(const codec::TsPacket& packet, const ProgramTracker::Verdict& verdict) noexcept;
+  bool enters(const codec::TsPacket& packet, const ProgramTracker::Verdict& verdict) noexcept;
+  void begin_entry(const ProgramTracker::Verdict& verdict) noexcept;
+  [[nodiscard]] bool continues_what_was_left_out(const codec::TsPacket& packet) const noexcept;
+  /** False when a packet with all that may go before it does not fit. */
+  bool make_room() noexcept;
   void check_continuity(const codec::TsPacket& packet) noexcept;
-  void append(const codec::TsPacket& packet, codec::Bytes raw, bool pcr_pid) noexcept;
-  void announce_discontinuity(const codec::TsPacket& packet) noexcept;
-  void note_tables(std::uint16_t pid, const ProgramTracker::Verdict& verdict) noexcept;
+  void append(const codec::TsPacket& packet, codec::Bytes raw, const ProgramTracker::Verdict& verdict) noexcept;
+  /** Says so where the counter of `packet` does not follow; false when receivers know nothing of its PID yet. */
+  bool announce_discontinuity(const codec::TsPacket& packet) noexcept;
+  void note_tables(std::uint16_t pid) noexcept;
   void enter(const codec::TsPacket& packet) noexcept;
-  void on_pcr(std::uint64_t position, std::int64_t pcr, bool announced) noexcept;
+  void tell(AccessPoint& point) noexcept;
+  /** True when it does not continue the timeline of those before. */
+  bool on_pcr(std::int64_t pcr, bool announced) noexcept;
   void put(codec::Bytes raw) noexcept;
   void close_packet() noexcept;
   void publish_until(std::uint64_t position) noexcept;
@@ -91,16 +98,14 @@ class Packetiser {
   const std::int64_t spread_;
   codec::TsAligner aligner_;
   std::vector<codec::ContinuityCheck> continuity_in_;
-  /** Last counter put into the ring, for every PID; and whether the PID has been seen since the splice. */
+  /** Last counter put into the ring, for every PID; and whether a packet of it went in since the splice. */
   std::vector<std::uint8_t> counter_out_;
-  std::vector<std::uint8_t> spliced_in_;
-  std::uint8_t splice_ = 1;
+  std::vector<std::uint8_t> joined_;
   bool seeking_ = true;
   bool tables_as_points_ = false;
   bool fault_told_ = false;
   bool next_is_discontinuous_ = false;
   bool marker_ = false;
-  bool mark_discontinuity_ = false;
   std::uint64_t seek_bytes_ = 0;
   std::uint64_t bytes_without_pcr_ = 0;
 
@@ -110,6 +115,7 @@ class Packetiser {
   bool pmt_in_run_ = false;
   std::uint64_t tables_position_ = 0;
   std::uint64_t last_table_point_ = 0;
+  bool table_point_due_ = false;
 
   std::vector<Formed> formed_;
   std::size_t formed_begin_ = 0;

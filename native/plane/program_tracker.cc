@@ -40,7 +40,7 @@ ProgramTracker::Verdict ProgramTracker::see(const codec::TsPacket& packet, codec
   if (is_pmt) see_pmt(packet, raw);
   v.keep = !narrows_ || belongs(pid);
   v.tables = is_pmt || pid == codec::kPidNull || (pid >= 0x10 && pid <= 0x1f) || !packet.has_payload();
-  v.pcr_pid = pid == pmt_.pcr_pid;
+  v.pcr_pid = pid == pmt_.pcr_pid && pid != codec::kPidNull;
   v.random_access = pid == entry_pid_ && codec::is_random_access(packet, entry_coding_);
   return v;
 }
@@ -54,7 +54,7 @@ void ProgramTracker::see_pat(const codec::TsPacket& packet, codec::Bytes raw) no
   }
   if (!packet.payload_unit_start()) return;
   if (narrows_) {
-    codec::write_pat_packet(pat_.transport_stream_id, program_, packet.continuity_counter(), pat_packet_.data());
+    codec::write_pat_packet(pat_.transport_stream_id, program_, narrowed_counter_++ & 0x0f, pat_packet_.data());
   } else {
     std::memcpy(pat_packet_.data(), raw.data(), pat_packet_.size());
   }
@@ -74,8 +74,10 @@ void ProgramTracker::select(const codec::Pat& pat) noexcept {
   } else if (pat.count > 1) {
     fault_ = Fault::program_required;
   }
-  narrows_ = found != nullptr && pat.count > 1;
-  if (found == nullptr || (found->number == program_.number && found->pmt_pid == program_.pmt_pid)) return;
+  // A programme that has vanished from the PAT leaves things as they are, until the source is given up for it.
+  if (found == nullptr) return;
+  narrows_ = pat.count > 1;
+  if (found->number == program_.number && found->pmt_pid == program_.pmt_pid) return;
   program_ = *found;
   pmt_ = {};
   entry_pid_ = codec::kPidNull;
@@ -107,6 +109,12 @@ bool ProgramTracker::belongs(std::uint16_t pid) const noexcept {
   if (pid == program_.pmt_pid || pid == pmt_.pcr_pid) return pid != codec::kPidNull;
   const auto* const end = pmt_.streams.data() + pmt_.count;
   return std::any_of(pmt_.streams.data(), end, [&](const auto& s) { return s.pid == pid; });
+}
+
+bool ProgramTracker::is_media(std::uint16_t pid) const noexcept {
+  const auto* const end = pmt_.streams.data() + pmt_.count;
+  return std::any_of(pmt_.streams.data(), end,
+                     [&](const auto& s) { return s.pid == pid && codec::coding_of(s.type) != Coding::other; });
 }
 
 PsiPackets ProgramTracker::psi() const noexcept {

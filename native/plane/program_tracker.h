@@ -43,6 +43,8 @@ class ProgramTracker {
   [[nodiscard]] bool narrows() const noexcept { return narrows_; }
   [[nodiscard]] PsiPackets psi() const noexcept;
   [[nodiscard]] bool is_pmt(std::uint16_t pid) const noexcept { return program_.pmt_pid != 0 && pid == program_.pmt_pid; }
+  /** True for the audio and video of the programme. */
+  [[nodiscard]] bool is_media(std::uint16_t pid) const noexcept;
   [[nodiscard]] Fault fault() const noexcept { return fault_; }
   /** The programme numbers found, for a message. */
   [[nodiscard]] std::string programs() const;
@@ -57,6 +59,8 @@ class ProgramTracker {
   Fault fault_ = Fault::none;
   bool narrows_ = false;
   bool pat_packet_seen_ = false;
+  /** A narrowed PAT takes one packet whatever the source's takes, so it counts for itself; never set back. */
+  std::uint8_t narrowed_counter_ = 0;
   codec::Pat pat_;
   codec::Pat::Program program_;
   codec::Pmt pmt_;

@@ -2,10 +2,13 @@
 
 #include <bit>
 #include <cstring>
+#include <string>
 
 namespace sluice::plane {
 
 kernel::Result<Ring> Ring::create(std::size_t bytes, std::uint32_t ssrc, std::int64_t first_sequence) {
+  if (!std::has_single_bit(bytes) || bytes < 4096)
+    return kernel::Error{"SYSTEM_CALL", "a ring of " + std::to_string(bytes) + " bytes: expected a power of two of at least 4096"};
   auto arena = kernel::MirrorMemory::create(bytes);
   if (!arena.ok()) return arena.error();
   Ring ring;
@@ -15,6 +18,7 @@ kernel::Result<Ring> Ring::create(std::size_t bytes, std::uint32_t ssrc, std::in
   ring.descriptors_.resize(slots);
   ring.headers_.resize(slots);
   ring.ssrc_ = ssrc;
+  ring.first_sequence_ = first_sequence;
   ring.next_sequence_ = first_sequence;
   ring.released_sequence_ = first_sequence;
   return ring;

@@ -1,6 +1,7 @@
 // The stream's ring: payload bytes, RTP headers apart from them, and one descriptor for every packet.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -32,12 +33,17 @@ struct Descriptor {
  */
 class Ring {
  public:
+  /** `bytes` is a power of two of at least a page. */
   static kernel::Result<Ring> create(std::size_t bytes, std::uint32_t ssrc, std::int64_t first_sequence);
 
-  /** True when `size` more bytes fit without overwriting what has not departed yet. */
-  [[nodiscard]] bool has_room(std::size_t size) const noexcept {
+  /**
+   * True when `size` more bytes fit without overwriting what has not departed yet, and when so many packets (those that
+   * are appended but not published included) find descriptors.
+   */
+  [[nodiscard]] bool has_room(std::size_t size, std::size_t packets = 1) const noexcept {
     return write_position_ + size - released_position_ <= arena_.size() &&
-           next_sequence_ - released_sequence_ < static_cast<std::int64_t>(descriptors_.size());
+           next_sequence_ - released_sequence_ + static_cast<std::int64_t>(packets) <=
+               static_cast<std::int64_t>(descriptors_.size());
   }
   /** Appends payload bytes; the caller has checked has_room(). Returns where they went. */
   std::uint8_t* append(codec::Bytes bytes) noexcept;
@@ -67,6 +73,10 @@ class Ring {
   }
   [[nodiscard]] std::int64_t next_sequence() const noexcept { return next_sequence_; }
   [[nodiscard]] std::int64_t released_sequence() const noexcept { return released_sequence_; }
+  /** The first whose descriptor is still there. */
+  [[nodiscard]] std::int64_t oldest_sequence() const noexcept {
+    return std::max(first_sequence_, next_sequence_ - static_cast<std::int64_t>(descriptors_.size()));
+  }
 
  private:
   kernel::MirrorMemory arena_;
@@ -75,6 +85,7 @@ class Ring {
   std::uint32_t ssrc_ = 0;
   std::uint64_t write_position_ = 0;
   std::uint64_t released_position_ = 0;
+  std::int64_t first_sequence_ = 0;
   std::int64_t next_sequence_ = 0;
   std::int64_t released_sequence_ = 0;
 };

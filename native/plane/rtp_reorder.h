@@ -69,7 +69,7 @@ class RtpReorder {
     codec::RtpHeader header;
     Nanos arrival = 0;
     std::size_t size = 0;
-    std::array<std::uint8_t, kSlotBytes> payload;
+    std::array<std::uint8_t, kSlotBytes> payload{};
   };
 
   [[nodiscard]] Slot& slot(std::int64_t sequence) noexcept {

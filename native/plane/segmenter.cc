@@ -1,6 +1,7 @@
 #include "plane/segmenter.h"
 
 #include <algorithm>
+#include <array>
 #include <cinttypes>
 #include <cstdio>
 
@@ -10,9 +11,8 @@ namespace {
 
 constexpr std::int64_t kPtsModulus = std::int64_t{1} << 33;
 constexpr std::int64_t kTicksPerPts = 300;
-/** Segments kept for those who read an older playlist, beyond the listed ones (RFC 8216 6.2.2). */
-constexpr std::size_t kKeptBeyondWindow = 3;
-
+/** EXTINF has five decimals. */
+constexpr std::int64_t kUnitsPerSecond = 100'000;
 }  // namespace
 
 Segmenter::Segmenter(std::int64_t target, std::size_t window, std::uint64_t first_number, StreamCounters& counters)
@@ -24,13 +24,13 @@ Segmenter::Segmenter(std::int64_t target, std::size_t window, std::uint64_t firs
 
 std::int64_t Segmenter::duration_to(const AccessPoint& point, std::int64_t media_time) const noexcept {
   const std::int64_t by_clock = media_time - begin_time_;
-  if (point.pts < 0 || begin_.pts < 0 || point.discontinuity) return by_clock;
+  if (point.pts < 0 || begin_.pts < 0) return by_clock;
   const std::int64_t by_pts = ((point.pts - begin_.pts + kPtsModulus) % kPtsModulus) * kTicksPerPts;
   // The pictures' own times are exact, but only where they belong to one timeline.
   return std::abs(by_pts - by_clock) < codec::kSystemClock / 2 ? by_pts : by_clock;
 }
 
-void Segmenter::add(const AccessPoint& point, std::int64_t media_time) {
+void Segmenter::add(const AccessPoint& point, std::int64_t media_time, std::int64_t end_before) {
   if (!open_) {
     open_ = true;
     begin_ = point;
@@ -39,16 +39,16 @@ void Segmenter::add(const AccessPoint& point, std::int64_t media_time) {
     return;
   }
   // A third of a frame is granted, so that rounding does not skip a cut.
-  const bool due = duration_to(point, media_time) + codec::kSystemClock / 100 >= target_;
-  if (due || point.discontinuity) cut(point, media_time);
+  const std::int64_t duration = point.discontinuity ? end_before - begin_time_ : duration_to(point, media_time);
+  if (point.discontinuity || duration + codec::kSystemClock / 100 >= target_) cut(point, media_time, duration);
 }
 
-void Segmenter::cut(const AccessPoint& point, std::int64_t media_time) {
+void Segmenter::cut(const AccessPoint& point, std::int64_t media_time, std::int64_t duration) {
   Segment s;
   s.number = next_number_++;
   s.begin = begin_.position;
   s.end = point.position;
-  s.duration = std::max<std::int64_t>(duration_to(point, media_time), 1);
+  s.duration = std::max<std::int64_t>(duration, 1);
   s.discontinuity = begin_.discontinuity;
   s.psi = begin_.psi;
   const double seconds = static_cast<double>(s.duration) / static_cast<double>(codec::kSystemClock);
@@ -56,7 +56,8 @@ void Segmenter::cut(const AccessPoint& point, std::int64_t media_time) {
   segments_.push_back(s);
   begin_ = point;
   begin_time_ = media_time;
-  while (segments_.size() > window_ + kKeptBeyondWindow) drop_oldest();
+  // RFC 8216 6.2.2: what has left the playlist is kept for its own duration and that of the longest playlist.
+  while (segments_.size() > 2 * window_ + 1) drop_oldest();
   kernel::bump(counters_.segments);
   double peak = 0;
   for (const Segment& x : segments_)
@@ -106,12 +107,12 @@ std::string Segmenter::render(const std::string& prefix) const {
   for (std::size_t i = first; i < segments_.size(); i++) {
     const Segment& s = segments_[i];
     if (s.discontinuity) text += "#EXT-X-DISCONTINUITY\n";
-    char line[64];
-    std::snprintf(line, sizeof line, "#EXTINF:%.5f,\n%" PRIu64 ".ts\n",
-                  static_cast<double>(s.duration) / static_cast<double>(codec::kSystemClock), s.number);
-    const std::string entry(line);
-    const auto newline = entry.find('\n');
-    text += entry.substr(0, newline + 1) + prefix + entry.substr(newline + 1);
+    // In whole numbers: a locale must not put its own decimal sign there.
+    const std::int64_t units = s.duration / (codec::kSystemClock / kUnitsPerSecond);
+    std::array<char, 48> line{};
+    std::snprintf(line.data(), line.size(), "#EXTINF:%" PRId64 ".%05" PRId64 ",\n", units / kUnitsPerSecond,
+                  units % kUnitsPerSecond);
+    text += line.data() + prefix + std::to_string(s.number) + ".ts\n";
   }
   return text;
 }

@@ -32,8 +32,11 @@ class Segmenter {
    */
   Segmenter(std::int64_t target, std::size_t window, std::uint64_t first_number, StreamCounters& counters);
 
-  /** An access point whose place on the media timeline is known. In order of position. */
-  void add(const AccessPoint& point, std::int64_t media_time);
+  /**
+   * An access point whose place on the media timeline is known. In order of position. Where it begins a new timeline, the
+   * segment before it ends at `end_before` (27 MHz).
+   */
+  void add(const AccessPoint& point, std::int64_t media_time, std::int64_t end_before);
   /** Forgets segments that begin before `position`. */
   void expire(std::uint64_t position);
   /** None when it is not there any more, or not yet. */
@@ -45,7 +48,7 @@ class Segmenter {
 
  private:
   void drop_oldest();
-  void cut(const AccessPoint& point, std::int64_t media_time);
+  void cut(const AccessPoint& point, std::int64_t media_time, std::int64_t duration);
   [[nodiscard]] std::int64_t duration_to(const AccessPoint& point, std::int64_t media_time) const noexcept;
   [[nodiscard]] std::string render(const std::string& prefix) const;
 

@@ -19,8 +19,10 @@ constexpr std::uint64_t kEdgeStep = 48 * 1024;
 constexpr Nanos kEdgePause = 100 * kMillisecond;
 /** A source may run ahead of departure by so much media. */
 constexpr std::int64_t kMostAhead = 60 * codec::kSystemClock;
-constexpr std::size_t kPointsKept = 256;
-constexpr Nanos kMarkDistance = 50 * kMillisecond;
+/** Access points closer than this to the one before are passed over: every audio frame is one. */
+constexpr std::int64_t kPointDistance = codec::kSystemClock / 10;
+/** What a source that claims access points everywhere can make us remember. */
+constexpr std::size_t kMostPoints = 1024;
 
 std::int64_t ticks(Nanos n) noexcept { return n * 27 / 1000; }
 
@@ -67,9 +69,10 @@ void Stream::write(codec::Bytes ts, Nanos arrival) noexcept {
 void Stream::splice() noexcept { packetiser_.splice(); }
 
 bool Stream::wants_more() const noexcept {
+  // With nothing on its way only more input can bring a departure, and with it the call of on_room().
   const bool room = ring_.write_position() - ring_.released_position() <= ring_.size() / 2;
-  const bool soon = starved_ || packetiser_.media_end() - clock_.media_at(reactor_.now()) < kMostAhead;
-  refused_ = !room || !soon;
+  const bool soon = packetiser_.media_end() - clock_.media_at(reactor_.now()) < kMostAhead;
+  refused_ = !starved_ && !(room && soon);
   return !refused_;
 }
 
@@ -97,35 +100,63 @@ const AccessPoint* Stream::newest_access_point() const noexcept {
   return nullptr;
 }
 
-std::uint64_t Stream::edge_before(Nanos lag) const noexcept {
-  const Nanos then = reactor_.now() - lag;
-  std::uint64_t oldest = 0;
-  for (std::size_t i = 0; i < marks_.size(); i++) {
-    const Mark& mark = marks_[(newest_mark_ - i) & (marks_.size() - 1)];
-    if (mark.time == 0) return 0;
-    oldest = mark.edge;
-    if (mark.time <= then) return mark.edge;
-  }
-  return oldest;
+void Stream::on_room(const void* owner, std::function<void()> listener) {
+  std::erase_if(room_, [owner](const Room& r) { return r.owner == owner; });
+  if (listener) room_.push_back({owner, std::move(listener)});
 }
 
-void Stream::on_access_point(const AccessPoint& point) noexcept { unresolved_.push_back(point); }
+std::uint64_t Stream::edge_before(Nanos lag) const noexcept {
+  // The edge moves in steps; between them every viewer asks the same.
+  if (lag == lag_asked_ && edge_ == lag_edge_) return lag_position_;
+  lag_asked_ = lag;
+  lag_edge_ = edge_;
+  lag_position_ = find_before(lag);
+  return lag_position_;
+}
+
+std::uint64_t Stream::find_before(Nanos lag) const noexcept {
+  const std::int64_t oldest = ring_.oldest_sequence();
+  std::int64_t low = oldest;
+  std::int64_t high = ring_.released_sequence();
+  if (low >= high) return 0;
+  const std::int64_t then = ring_.descriptor(high - 1).media_time - ticks(lag);
+  while (low < high) {
+    const std::int64_t middle = low + (high - low) / 2;
+    if (ring_.descriptor(middle).media_time < then)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low == oldest ? 0 : ring_.descriptor(low).position;
+}
+
+void Stream::on_access_point(const AccessPoint& point) noexcept {
+  if (unresolved_.size() < kMostPoints || point.discontinuity) unresolved_.push_back(point);
+}
 
 void Stream::resolve_points() noexcept {
   while (!unresolved_.empty() && resolved_sequence_ < ring_.next_sequence()) {
     const Descriptor& d = ring_.descriptor(resolved_sequence_);
-    const AccessPoint& point = unresolved_.front();
-    if (point.position >= d.position + d.size) {
+    if (unresolved_.front().position >= d.position + d.size) {
       resolved_sequence_++;
       continue;
     }
-    points_.push_back(point);
-    if (points_.size() > kPointsKept) points_.pop_front();
-    segmenter_.add(point, d.media_time);
+    take_point(unresolved_.front(), d);
     unresolved_.pop_front();
   }
   if (unresolved_.empty()) resolved_sequence_ = ring_.next_sequence();
   segmenter_.expire(ring_.oldest_position());
+}
+
+void Stream::take_point(const AccessPoint& point, const Descriptor& packet) noexcept {
+  const bool close = last_point_time_ >= 0 && packet.media_time - last_point_time_ < kPointDistance;
+  if (!point.discontinuity && (close || points_.size() >= kMostPoints)) return;
+  last_point_time_ = packet.media_time;
+  points_.push_back(point);
+  // The segment before a discontinuity ends where its media ends: an outage is no part of it.
+  const Descriptor& before = ring_.descriptor(packet.sequence - 1);
+  const bool known = before.sequence == packet.sequence - 1;
+  segmenter_.add(point, packet.media_time, known ? before.media_time : packet.media_time);
 }
 
 std::int64_t Stream::timeline_origin() noexcept {
@@ -137,6 +168,7 @@ std::int64_t Stream::timeline_origin() noexcept {
     clock_.start(origin, soonest);
     return origin;
   }
+  clock_.relearn(reactor_.now());
   return std::max(end, clock_.media_at(soonest));
 }
 
@@ -147,6 +179,7 @@ void Stream::on_published() noexcept {
   const bool was_starved = std::exchange(starved_, false);
   if (was_starved && first < now) {
     clock_.postpone(now + options_.delay - first);
+    clock_.relearn(now);
     bump(counters_.underruns);
   }
   const Nanos level = clock_.departure(packetiser_.media_end()) - now;
@@ -156,7 +189,11 @@ void Stream::on_published() noexcept {
   if (was_starved || !armed()) schedule(now);
 }
 
-void Stream::on_fault(const char* code, std::string detail) { observer_.on_source_fault(code, std::move(detail)); }
+void Stream::on_fault(const char* code, std::string detail) {
+  ready_told_ = false;
+  ready_after_ = ring_.write_position();
+  observer_.on_source_fault(code, std::move(detail));
+}
 
 void Stream::on_timer(Nanos now) noexcept {
   release(now);
@@ -164,7 +201,8 @@ void Stream::on_timer(Nanos now) noexcept {
       (ring_.released_position() > edge_ && now - edge_time_ >= kEdgePause))
     flush_edge(now);
   schedule(now);
-  if (refused_ && wants_more() && room_) room_();
+  if (!refused_ || !wants_more()) return;
+  for (const Room& room : room_) room.listener();
 }
 
 void Stream::release(Nanos now) noexcept {
@@ -188,10 +226,8 @@ void Stream::release(Nanos now) noexcept {
 void Stream::flush_edge(Nanos now) noexcept {
   edge_ = ring_.released_position();
   edge_time_ = now;
-  if (now - marks_[newest_mark_].time >= kMarkDistance) {
-    newest_mark_ = (newest_mark_ + 1) & (marks_.size() - 1);
-    marks_[newest_mark_] = {now, edge_};
-  }
+  // Nobody enters before the newest point that has departed.
+  while (points_.size() > 1 && points_[1].position < edge_) points_.pop_front();
   telling_readers_ = true;
   for (std::size_t i = 0; i < byte_readers_.size(); i++)
     if (byte_readers_[i] != nullptr) byte_readers_[i]->on_bytes();
@@ -200,10 +236,11 @@ void Stream::flush_edge(Nanos now) noexcept {
     std::erase(byte_readers_, nullptr);
     gone_readers_ = 0;
   }
-  if (!ready_told_ && newest_access_point() != nullptr) {
-    ready_told_ = true;
-    observer_.on_stream_ready();
-  }
+  if (ready_told_) return;
+  const AccessPoint* const point = newest_access_point();
+  if (point == nullptr || point->position < ready_after_) return;
+  ready_told_ = true;
+  observer_.on_stream_ready();
 }
 
 void Stream::schedule(Nanos now) noexcept {

@@ -1,7 +1,6 @@
 // One stream: its ring, what fills it, when it departs, and who reads it.
 #pragma once
 
-#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -68,8 +67,11 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void write(codec::Bytes ts, Nanos arrival) noexcept override;
   void splice() noexcept override;
   [[nodiscard]] bool wants_more() const noexcept override;
-  /** Called when wants_more() has become true again. One listener; an empty function takes it away. */
-  void on_room(std::function<void()> listener) { room_ = std::move(listener); }
+  /**
+   * `listener` is called when wants_more() has become true again. One for each owner; an empty function takes it away.
+   * Must not be called from within a listener.
+   */
+  void on_room(const void* owner, std::function<void()> listener);
 
   void attach(PacketReader& reader) { packet_readers_.push_back(&reader); }
   void detach(PacketReader& reader) noexcept { std::erase(packet_readers_, &reader); }
@@ -84,7 +86,7 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   [[nodiscard]] StreamCounters& counters() noexcept { return counters_; }
   /** Byte readers may read up to here; it moves in pieces, so that sending is worth a system call. */
   [[nodiscard]] std::uint64_t edge() const noexcept { return edge_; }
-  /** Where the edge was `lag` ago; a continuous viewer behind it is too slow. */
+  /** `lag` of media before the edge; a continuous viewer behind it is too slow. 0 while the ring holds less. */
   [[nodiscard]] std::uint64_t edge_before(Nanos lag) const noexcept;
   /** The newest access point before the edge; null while there is none. */
   [[nodiscard]] const AccessPoint* newest_access_point() const noexcept;
@@ -100,13 +102,15 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void on_fault(const char* code, std::string detail) override;
   void on_timer(Nanos now) noexcept override;
   void resolve_points() noexcept;
+  void take_point(const AccessPoint& point, const Descriptor& packet) noexcept;
+  [[nodiscard]] std::uint64_t find_before(Nanos lag) const noexcept;
   void release(Nanos now) noexcept;
   void flush_edge(Nanos now) noexcept;
   void schedule(Nanos now) noexcept;
 
-  struct Mark {
-    Nanos time = 0;
-    std::uint64_t edge = 0;
+  struct Room {
+    const void* owner;
+    std::function<void()> listener;
   };
 
   kernel::Reactor& reactor_;
@@ -123,17 +127,22 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   std::vector<ByteReader*> held_readers_;
   std::size_t gone_readers_ = 0;
   bool telling_readers_ = false;
-  std::function<void()> room_;
+  std::vector<Room> room_;
   bool starved_ = true;
   mutable bool refused_ = false;
   bool ready_told_ = false;
+  /** After a fault only a point behind it makes the stream ready again. */
+  std::uint64_t ready_after_ = 0;
   std::deque<AccessPoint> unresolved_;
   std::int64_t resolved_sequence_;
   std::deque<AccessPoint> points_;
+  std::int64_t last_point_time_ = -1;
   std::uint64_t edge_ = 0;
   Nanos edge_time_ = 0;
-  std::array<Mark, 1024> marks_{};
-  std::size_t newest_mark_ = 0;
+  // The last answer of edge_before().
+  mutable Nanos lag_asked_ = -1;
+  mutable std::uint64_t lag_edge_ = 0;
+  mutable std::uint64_t lag_position_ = 0;
   std::uint64_t rate_bytes_ = 0;
   Nanos rate_time_ = 0;
 };

@@ -21,6 +21,7 @@ class TsMonitor {
   explicit TsMonitor(InputCounters& counters) noexcept : counters_(counters) {}
   TsMonitor(const TsMonitor&) = delete;
   TsMonitor& operator=(const TsMonitor&) = delete;
+  ~TsMonitor() = default;
 
   /** The payload of one datagram. */
   void write(codec::Bytes ts, kernel::Nanos arrival) noexcept;

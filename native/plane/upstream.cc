@@ -7,11 +7,11 @@ namespace sluice::plane {
 Upstream::Upstream(kernel::Reactor& reactor, Stream& stream, const http::ClientTimeouts& timeouts,
                    http::UpstreamCounters& counters, UpstreamObserver& observer)
     : reactor_(reactor), stream_(stream), observer_(observer), client_(reactor, timeouts, *this, counters) {
-  stream_.on_room([this] { client_.resume(); });
+  stream_.on_room(this, [this] { client_.resume(); });
 }
 
 Upstream::~Upstream() {
-  stream_.on_room({});
+  stream_.on_room(this, {});
   if (!client_.busy()) return;
   result_.code = "UPSTREAM_CLOSED";
   result_.message = "the upstream connection was closed here";

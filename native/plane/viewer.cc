@@ -24,49 +24,60 @@ FollowerBody::~FollowerBody() {
   if (stream_ != nullptr) stream_->detach(*this);
 }
 
+void FollowerBody::put_first(codec::Bytes bytes) noexcept {
+  if (bytes.size() > first_.size() - first_end_) return;
+  std::memcpy(first_.data() + first_end_, bytes.data(), bytes.size());
+  first_end_ += bytes.size();
+}
+
 void FollowerBody::enter(const AccessPoint& point) noexcept {
   position_ = point.position;
-  if (!point.tables_in_place) first_.append({point.psi.bytes.data(), point.psi.size});
+  if (!point.tables_in_place) put_first({point.psi.bytes.data(), point.psi.size});
 }
 
 void FollowerBody::skip_if_late() noexcept {
-  const bool overwritten = position_ < stream_->ring().oldest_position();
-  if (!overwritten && position_ >= stream_->edge_before(lag_)) return;
+  if (!overtaken() && position_ >= stream_->edge_before(lag_)) return;
   const AccessPoint* point = stream_->newest_access_point();
   if (point == nullptr || point->position <= position_) return;
   bump(stream_->counters().viewer_drops);
   bump(stream_->counters().viewer_drop_bytes, point->position - position_);
   drops_++;
-  // What is left in first_ is the rest of a packet, or tables that are overtaken by those of the new point.
-  const std::size_t rest = packet_sent_ > 0 ? kTsPacketSize - packet_sent_ : 0;
-  if (first_sent_ + rest <= first_.size) first_.size = first_sent_ + rest;
-  if (first_.size == 0) first_sent_ = 0;
+  keep_rest_of_packet();
   enter(*point);
+}
+
+/** Of what waits in first_, tables not yet begun are overtaken by those of the new point; a packet begun is finished. */
+void FollowerBody::keep_rest_of_packet() noexcept {
+  const std::size_t rest = packet_sent_ > 0 ? kTsPacketSize - packet_sent_ : 0;
+  const std::size_t kept = std::min(rest, first_end_ - first_begin_);
+  std::memmove(first_.data(), first_.data() + first_begin_, kept);
+  first_begin_ = 0;
+  first_end_ = kept;
 }
 
 Body::Piece FollowerBody::peek() noexcept {
   if (stream_ == nullptr) return {Next::broken, {}};
   skip_if_late();
-  if (first_sent_ < first_.size)
-    return {Next::bytes, {first_.bytes.data() + first_sent_, first_.size - first_sent_}};
+  if (first_begin_ < first_end_)
+    return {Next::bytes, {first_.data() + first_begin_, first_end_ - first_begin_}};
   const std::uint64_t edge = stream_->edge();
-  if (position_ >= edge) return {Next::wait, {}};
+  if (position_ >= edge || overtaken()) return {Next::wait, {}};
   return {Next::bytes, {stream_->ring().at(position_), std::min(edge - position_, kMostPerSend)}};
 }
 
 void FollowerBody::consume(std::size_t n) noexcept {
   if (n == 0 || stream_ == nullptr) return;
   packet_sent_ = (packet_sent_ + n) % kTsPacketSize;
-  if (first_sent_ < first_.size) {
-    first_sent_ += n;
-    if (first_sent_ == first_.size) first_sent_ = first_.size = 0;
+  if (first_begin_ < first_end_) {
+    first_begin_ += n;
+    if (first_begin_ == first_end_) first_begin_ = first_end_ = 0;
     return;
   }
   position_ += n;
   if (packet_sent_ == 0) return;
   // The packet begun is kept apart: the ring may be elsewhere when the viewer reads on.
   const std::size_t rest = kTsPacketSize - packet_sent_;
-  first_.append({stream_->ring().at(position_), rest});
+  put_first({stream_->ring().at(position_), rest});
   position_ += rest;
 }
 

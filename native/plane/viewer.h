@@ -28,6 +28,10 @@ class FollowerBody final : public http::Body, private ByteReader {
   void on_stream_gone() noexcept override;
   void enter(const AccessPoint& point) noexcept;
   void skip_if_late() noexcept;
+  void put_first(codec::Bytes bytes) noexcept;
+  void keep_rest_of_packet() noexcept;
+  /** The ring has passed the position, and there is no later access point yet. */
+  [[nodiscard]] bool overtaken() const noexcept { return position_ < stream_->ring().oldest_position(); }
 
   Stream* stream_;
   const std::uint64_t id_;
@@ -35,9 +39,10 @@ class FollowerBody final : public http::Body, private ByteReader {
   http::BodyListener* listener_ = nullptr;
   std::uint64_t position_ = 0;
   std::uint64_t drops_ = 0;
-  /** Sent before what the ring holds: tables, or the rest of a TS packet. */
-  PsiPackets first_;
-  std::size_t first_sent_ = 0;
+  /** Sent before what the ring holds: the rest of a TS packet, then tables. */
+  std::array<std::uint8_t, (PsiPackets::kMaxPackets + 1) * codec::kTsPacketSize> first_{};
+  std::size_t first_begin_ = 0;
+  std::size_t first_end_ = 0;
   /** Bytes of the TS packet in sending that are already out. */
   std::size_t packet_sent_ = 0;
 };

@@ -41,8 +41,9 @@ TEST_CASE("address: numeric addresses come back as written") {
 }
 
 TEST_CASE("address: what is not a numeric address is refused") {
-  for (const char* text : {"", " ", "localhost", "192.0.2", "192.0.2.256", "192.0.2.1 ", "192.0.2.1:80", "[::1]", "::1%", "1",
-                           "::1%nosuchinterface", "2001:db8::1::2", "0x7f.0.0.1", "192.0.2.1%lo", "::g"}) {
+  for (const char* text :
+       {"", " ", "localhost", "192.0.2", "192.0.2.256", "192.0.2.1 ", "192.0.2.1:80", "[::1]", "::1%", "1",
+        "::1%nosuchinterface", "2001:db8::1::2", "0x7f.0.0.1", "192.0.2.1%lo", "::g"}) {
     CAPTURE(text);
     CHECK_FALSE(Address::parse(text, 1).has_value());
   }

@@ -13,8 +13,8 @@ using plane::Nanos;
 namespace {
 
 /**
- * Plays a live sender whose clock is off by `ppm` against ours for so many seconds: 25 pictures a second, every one observed.
- * Returns the buffer level at the end.
+ * Plays a live sender whose clock is off by `ppm` against ours for so many seconds: 25 pictures a second,
+ * every one observed. Returns the buffer level at the end.
  */
 Nanos play(MediaClock& clock, double ppm, int seconds, Nanos delay, Nanos jitter) {
   std::int64_t media = 0;
@@ -23,7 +23,8 @@ Nanos play(MediaClock& clock, double ppm, int seconds, Nanos delay, Nanos jitter
   std::uint32_t random = 1;
   for (std::int64_t picture = 0; picture < std::int64_t{25} * seconds; picture++) {
     random = random * 1664525U + 1013904223U;
-    const auto late = static_cast<Nanos>(static_cast<double>(jitter) * static_cast<double>(random) / 4294967296.0);
+    const auto late =
+        static_cast<Nanos>(static_cast<double>(jitter) * static_cast<double>(random) / 4294967296.0);
     const auto arrival = static_cast<Nanos>(static_cast<double>(picture) * 40e6 / (1 + ppm * 1e-6)) + late;
     media = picture * codec::kSystemClock / 25;
     level = clock.departure(media) - arrival;

@@ -54,21 +54,21 @@ const std::vector<std::uint8_t> kPatSection = {
 };
 
 const std::vector<std::uint8_t> kPmtSection = {
-    0x02,              // table_id: TS_program_map_section
-    0xb0, 0x1b,        // section_syntax_indicator, reserved, section_length 27
-    0x00, 0x01,        // program_number 1
-    0xc1,              // reserved, version 0, current
-    0x00, 0x00,        // section_number, last_section_number
-    0xe1, 0x00,        // PCR PID 0x100
-    0xf0, 0x02,        // program_info_length 2
-    0x09, 0x00,        // an empty descriptor
-    0x1b,              // stream_type H.264
-    0xe1, 0x00,        // PID 0x100
-    0xf0, 0x02,        // ES_info_length 2
-    0x28, 0x00,        // an empty descriptor
-    0x0f,              // stream_type AAC in ADTS
-    0xe1, 0x01,        // PID 0x101
-    0xf0, 0x00,        // ES_info_length 0
+    0x02,        // table_id: TS_program_map_section
+    0xb0, 0x1b,  // section_syntax_indicator, reserved, section_length 27
+    0x00, 0x01,  // program_number 1
+    0xc1,        // reserved, version 0, current
+    0x00, 0x00,  // section_number, last_section_number
+    0xe1, 0x00,  // PCR PID 0x100
+    0xf0, 0x02,  // program_info_length 2
+    0x09, 0x00,  // an empty descriptor
+    0x1b,        // stream_type H.264
+    0xe1, 0x00,  // PID 0x100
+    0xf0, 0x02,  // ES_info_length 2
+    0x28, 0x00,  // an empty descriptor
+    0x0f,        // stream_type AAC in ADTS
+    0xe1, 0x01,  // PID 0x101
+    0xf0, 0x00,  // ES_info_length 0
 };
 
 /** A packet that carries a section from its begin. */
@@ -90,9 +90,18 @@ Packet section_rest(const std::vector<std::uint8_t>& section, std::size_t from) 
 /** A PMT section of exactly this size, filled with descriptors. */
 std::vector<std::uint8_t> pmt_of(std::size_t size) {
   const std::size_t info = size - 12 - 4;
-  std::vector<std::uint8_t> section = {0x02, static_cast<std::uint8_t>(0xb0 | ((size - 3) >> 8)), static_cast<std::uint8_t>(size - 3),
-                                       0x00, 0x01, 0xc1, 0x00, 0x00, 0xe1, 0x00,
-                                       static_cast<std::uint8_t>(0xf0 | (info >> 8)), static_cast<std::uint8_t>(info)};
+  std::vector<std::uint8_t> section = {0x02,
+                                       static_cast<std::uint8_t>(0xb0 | ((size - 3) >> 8)),
+                                       static_cast<std::uint8_t>(size - 3),
+                                       0x00,
+                                       0x01,
+                                       0xc1,
+                                       0x00,
+                                       0x00,
+                                       0xe1,
+                                       0x00,
+                                       static_cast<std::uint8_t>(0xf0 | (info >> 8)),
+                                       static_cast<std::uint8_t>(info)};
   section.resize(12 + info, 0x5a);
   return with_crc(section);
 }
@@ -168,7 +177,8 @@ TEST_CASE("mpegts: every adaptation field length stays inside the packet") {
 
 TEST_CASE("mpegts: a PCR that was written is read back, reserved bits set") {
   const Packet base = packet_of({0x47, 0x01, 0x00, 0x30, 0x07, 0x10});
-  for (const std::int64_t pcr : {std::int64_t{0}, std::int64_t{299}, std::int64_t{300}, kSystemClock, kPcrModulus - 1, kPcrModulus / 2}) {
+  for (const std::int64_t pcr : {std::int64_t{0}, std::int64_t{299}, std::int64_t{300}, kSystemClock,
+                                 kPcrModulus - 1, kPcrModulus / 2}) {
     Packet bytes = base;
     set_pcr(bytes.data(), pcr);
     CHECK(*view(bytes).pcr() == pcr);
@@ -184,7 +194,8 @@ TEST_CASE("mpegts: a PCR that was written is read back, reserved bits set") {
 
 TEST_CASE("mpegts: differences of PCRs go over the wrap") {
   for (const std::int64_t start : {std::int64_t{0}, std::int64_t{1}, kPcrModulus / 2, kPcrModulus - 1}) {
-    for (const std::int64_t step : {-kSystemClock, std::int64_t{-1}, std::int64_t{0}, std::int64_t{1}, kSystemClock}) {
+    for (const std::int64_t step :
+         {-kSystemClock, std::int64_t{-1}, std::int64_t{0}, std::int64_t{1}, kSystemClock}) {
       const std::int64_t later = ((start + step) % kPcrModulus + kPcrModulus) % kPcrModulus;
       CHECK(pcr_difference(later, start) == step);
     }
@@ -307,7 +318,9 @@ TEST_CASE("mpegts: sections are put together from one or several packets") {
     REQUIRE(got.has_value());
     CHECK(std::equal(got->begin(), got->end(), section.begin(), section.end()));
   }
-  SUBCASE("behind a pointer") { CHECK(assembler.push(view(section_packet(with_crc(kPatSection), 30))).has_value()); }
+  SUBCASE("behind a pointer") {
+    CHECK(assembler.push(view(section_packet(with_crc(kPatSection), 30))).has_value());
+  }
   SUBCASE("every size up to the largest") {
     for (std::size_t size = 16; size <= 1024; size++) {
       const auto section = pmt_of(size);
@@ -445,7 +458,8 @@ TEST_CASE("mpegts: random access points of each coding") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.what);
-    const Packet bytes = packet_of({0x47, 0x41, 0x00, 0x10, 0, 0, 1, 0xe0, 0, 0, 0x80, 0x00, 0, 0, 0, 1, row.start_code});
+    const Packet bytes =
+        packet_of({0x47, 0x41, 0x00, 0x10, 0, 0, 1, 0xe0, 0, 0, 0x80, 0x00, 0, 0, 0, 1, row.start_code});
     CHECK(is_random_access(view(bytes), row.coding) == row.expected);
     Packet continued = bytes;
     continued[1] = 0x01;  // payload_unit_start 0

@@ -35,7 +35,10 @@ struct Events final : plane::PacketiserEvents {
 /** A packetiser with its ring; whatever is published departs at once. */
 struct Bed {
   explicit Bed(std::optional<std::uint16_t> program = std::nullopt, std::int64_t spread = 0)
-      : ring(std::move(plane::Ring::create(1 << 20, 7, 100).value())), packetiser(ring, counters, events, program, spread) {}
+      : ring(std::move(plane::Ring::create(1 << 20, 7, 100).value())),
+        packetiser(ring, counters, events, program, spread) {
+    counters.rtp_sequence = 100;
+  }
 
   void write(const std::vector<std::uint8_t>& ts) {
     for (std::size_t at = 0; at < ts.size(); at += 1316) {
@@ -43,15 +46,13 @@ struct Bed {
       const std::int64_t end = ring.next_sequence();
       if (end == ring.released_sequence()) continue;
       const auto& last = ring.descriptor(end - 1);
-      for (std::int64_t s = ring.released_sequence(); s < end; s++) packets.push_back(ring.descriptor(s));
+      for (std::int64_t s = ring.released_sequence(); s < end; s++) keep(ring.descriptor(s));
       ring.release(end, last.position + last.size);
     }
   }
-  /** What was published, as bytes. */
-  [[nodiscard]] std::vector<std::uint8_t> bytes() const {
-    std::vector<std::uint8_t> out;
-    for (const auto& d : packets) out.insert(out.end(), ring.at(d.position), ring.at(d.position) + d.size);
-    return out;
+  void keep(const plane::Descriptor& d) {
+    packets.push_back(d);
+    if (keep_bytes) bytes.insert(bytes.end(), ring.at(d.position), ring.at(d.position) + d.size);
   }
 
   plane::StreamCounters counters{};
@@ -59,6 +60,9 @@ struct Bed {
   plane::Ring ring;
   plane::Packetiser packetiser;
   std::vector<plane::Descriptor> packets;
+  /** What was published. */
+  std::vector<std::uint8_t> bytes;
+  bool keep_bytes = true;
 };
 
 }  // namespace
@@ -73,7 +77,7 @@ TEST_CASE("packetiser: seven packets each, the same bytes, numbers in order") {
     CHECK(d.sequence == expected++);
     CHECK(d.size == plane::kFullPayload);
   }
-  const auto got = bed.bytes();
+  const auto& got = bed.bytes;
   CHECK(std::equal(got.begin(), got.end(), ts.begin()));
   CHECK(bed.counters.ts_packets_in == 3000);
   CHECK(bed.counters.continuity_errors == 0);
@@ -81,8 +85,8 @@ TEST_CASE("packetiser: seven packets each, the same bytes, numbers in order") {
 }
 
 TEST_CASE("packetiser: media times follow the PCR, from many start values and over its wrap") {
-  for (const std::int64_t clock : {std::int64_t{0}, std::int64_t{1}, codec::kPcrModulus / 2, codec::kPcrModulus - codec::kSystemClock / 2,
-                                   codec::kPcrModulus - 1}) {
+  for (const std::int64_t clock : {std::int64_t{0}, std::int64_t{1}, codec::kPcrModulus / 2,
+                                   codec::kPcrModulus - codec::kSystemClock / 2, codec::kPcrModulus - 1}) {
     CAPTURE(clock);
     Bed bed;
     SourceOptions options;
@@ -97,7 +101,8 @@ TEST_CASE("packetiser: media times follow the PCR, from many start values and ov
       if (i > 1) CHECK(step == doctest::Approx(exact).epsilon(0.2));
     }
     const auto total = static_cast<double>(bed.packets.back().media_time - bed.packets.front().media_time);
-    const double expected = static_cast<double>(bed.packets.size() - 1) * 7 / 2500 * static_cast<double>(codec::kSystemClock);
+    const double expected =
+        static_cast<double>(bed.packets.size() - 1) * 7 / 2500 * static_cast<double>(codec::kSystemClock);
     CHECK(total == doctest::Approx(expected).epsilon(0.002));
     CHECK(bed.counters.discontinuities == 0);
   }
@@ -136,7 +141,7 @@ TEST_CASE("packetiser: nothing goes in before the first access point but tables"
   bed.write({ts.begin() + from, ts.end()});
   REQUIRE(bed.events.points.size() == 2);
   CHECK(bed.events.points[0].position == 0);
-  const auto got = bed.bytes();
+  const auto& got = bed.bytes;
   REQUIRE(got.size() > kTsPacketSize * 100);
   CHECK(std::equal(got.begin(), got.end(), ts.begin() + 2500 * kTsPacketSize));
 }
@@ -151,7 +156,8 @@ TEST_CASE("packetiser: after a splice numbers and times go on, and the jump is a
   options.clock = 1'000'000'000'000;
   TsSource other(options);
   auto ts = other.make(5000);
-  for (std::size_t at = 0; at < ts.size(); at += kTsPacketSize) codec::set_continuity_counter(ts.data() + at, (ts[at + 3] & 15) + 5);
+  for (std::size_t at = 0; at < ts.size(); at += kTsPacketSize)
+    codec::set_continuity_counter(ts.data() + at, (ts[at + 3] & 15) + 5);
   bed.events.origin = bed.packetiser.media_end();
   bed.write(ts);
   CHECK(bed.ring.next_sequence() > before + 100);
@@ -163,7 +169,7 @@ TEST_CASE("packetiser: after a splice numbers and times go on, and the jump is a
   CHECK(bed.events.points[2].discontinuity);
   // A receiver that checks counters sees announced jumps only.
   std::vector<codec::ContinuityCheck> checks(8192);
-  const auto got = bed.bytes();
+  const auto& got = bed.bytes;
   for (std::size_t at = 0; at + kTsPacketSize <= got.size(); at += kTsPacketSize) {
     const auto packet = codec::TsPacket::parse(codec::Bytes(got).subspan(at, kTsPacketSize));
     REQUIRE(packet.has_value());
@@ -188,7 +194,7 @@ TEST_CASE("packetiser: of several programmes the configured one is kept, with a 
     Bed bed(std::uint16_t{2});
     bed.write(ts);
     CHECK(bed.events.faults == 0);
-    const auto got = bed.bytes();
+    const auto& got = bed.bytes;
     REQUIRE(got.size() > 4000 * kTsPacketSize);
     codec::SectionAssembler assembler;
     for (std::size_t at = 0; at + kTsPacketSize <= got.size(); at += kTsPacketSize) {
@@ -281,6 +287,7 @@ TEST_CASE("packetiser: no allocation per packet") {
   TsSource source(options);
   bed.write(source.make(5000));
   bed.packets.reserve(10'000);
+  bed.keep_bytes = false;
   const auto ts = source.make(20'000);
   const auto before = test::allocations();
   bed.write(ts);

@@ -30,7 +30,9 @@ struct FunctionWatcher final : Watcher {
 };
 
 /** An eventfd that is readable from the start. */
-Fd ready_fd() { return Fd(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)); }
+Fd ready_fd() {
+  return Fd(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+}
 
 }  // namespace
 
@@ -143,7 +145,9 @@ TEST_CASE("reactor: a timer that re-arms itself in the past waits for the next t
   far.action = [](Nanos) {};
   reactor.arm(timer, 0);
   SUBCASE("alone") {}
-  SUBCASE("with timers of the future armed") { reactor.arm(far, monotonic_now() + 3600 * kSecond); }
+  SUBCASE("with timers of the future armed") {
+    reactor.arm(far, monotonic_now() + 3600 * kSecond);
+  }
   reactor.turn();
   CHECK(calls == 1);
   reactor.turn();

@@ -17,9 +17,11 @@ TEST_CASE("mirror: a range that crosses the end reads on at the beginning") {
   REQUIRE(created.ok());
   kernel::MirrorMemory memory = std::move(created.value());
   for (std::size_t i = 0; i < size; i++) *memory.at(i) = static_cast<std::uint8_t>(i * 7);
-  for (const std::uint64_t position : {std::uint64_t{0}, std::uint64_t{1}, size - 1, size, 5 * size + 17, (std::uint64_t{1} << 40) + 3}) {
+  for (const std::uint64_t position :
+       {std::uint64_t{0}, std::uint64_t{1}, size - 1, size, 5 * size + 17, (std::uint64_t{1} << 40) + 3}) {
     const std::uint8_t* const p = memory.at(position);
-    for (std::size_t i = 0; i < size; i++) CHECK(p[i] == static_cast<std::uint8_t>(((position + i) % size) * 7));
+    for (std::size_t i = 0; i < size; i++)
+      CHECK(p[i] == static_cast<std::uint8_t>(((position + i) % size) * 7));
   }
   *memory.at(size - 1) = 0xaa;
   CHECK(memory.at(0)[size - 1] == 0xaa);

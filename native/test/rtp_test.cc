@@ -83,14 +83,15 @@ TEST_CASE("rtp: what is not RTP version 2, or has impossible lengths, is refused
     bytes[at] = value;
     return bytes;
   };
-  CHECK_FALSE(parse_rtp(with(0, 0x00, kPlain)).has_value());  // version 0
-  CHECK_FALSE(parse_rtp(with(0, 0x40, kPlain)).has_value());  // version 1
-  CHECK_FALSE(parse_rtp(with(0, 0xc0, kPlain)).has_value());  // version 3
-  CHECK_FALSE(parse_rtp(with(0, 0x47, kPlain)).has_value());  // a TS packet
-  CHECK_FALSE(parse_rtp(with(0, 0x8f, kPlain)).has_value());  // 15 CSRC in 16 bytes
-  CHECK_FALSE(parse_rtp(with(23, 0xff, kEverything)).has_value());  // extension of 255 words
+  CHECK_FALSE(parse_rtp(with(0, 0x00, kPlain)).has_value());                         // version 0
+  CHECK_FALSE(parse_rtp(with(0, 0x40, kPlain)).has_value());                         // version 1
+  CHECK_FALSE(parse_rtp(with(0, 0xc0, kPlain)).has_value());                         // version 3
+  CHECK_FALSE(parse_rtp(with(0, 0x47, kPlain)).has_value());                         // a TS packet
+  CHECK_FALSE(parse_rtp(with(0, 0x8f, kPlain)).has_value());                         // 15 CSRC in 16 bytes
+  CHECK_FALSE(parse_rtp(with(23, 0xff, kEverything)).has_value());                   // extension of 255 words
   CHECK_FALSE(parse_rtp(with(kEverything.size() - 1, 0, kEverything)).has_value());  // padding of 0 bytes
-  CHECK_FALSE(parse_rtp(with(kEverything.size() - 1, 5, kEverything)).has_value());  // more padding than payload
+  CHECK_FALSE(
+      parse_rtp(with(kEverything.size() - 1, 5, kEverything)).has_value());  // more padding than payload
   const auto all_padding = parse_rtp(with(kEverything.size() - 1, 4, kEverything));
   REQUIRE(all_padding.has_value());
   CHECK(all_padding->payload.empty());
@@ -117,9 +118,10 @@ TEST_CASE("rtp: a written header is read back") {
 }
 
 TEST_CASE("rtp: sequence numbers are extended over the wrap from many start values") {
-  for (const std::int64_t start : {0LL, 1LL, 2LL, 100LL, 32766LL, 32767LL, 32768LL, 32769LL, 65533LL, 65534LL, 65535LL, 65536LL,
-                                   65537LL, 131071LL, 1LL << 32, (1LL << 40) + 65535}) {
-    for (const std::int64_t step : {-32768LL, -32767LL, -1000LL, -1LL, 0LL, 1LL, 2LL, 1000LL, 32766LL, 32767LL}) {
+  for (const std::int64_t start : {0LL, 1LL, 2LL, 100LL, 32766LL, 32767LL, 32768LL, 32769LL, 65533LL, 65534LL,
+                                   65535LL, 65536LL, 65537LL, 131071LL, 1LL << 32, (1LL << 40) + 65535}) {
+    for (const std::int64_t step :
+         {-32768LL, -32767LL, -1000LL, -1LL, 0LL, 1LL, 2LL, 1000LL, 32766LL, 32767LL}) {
       CAPTURE(start);
       CAPTURE(step);
       const std::int64_t expected = start + step;

@@ -47,7 +47,8 @@ struct Recorder final : plane::PacketReader {
   std::vector<std::uint8_t> bytes;
 };
 
-/** A fast stream, so that a test lasts tenths of a second: 50,000 packets a second, an access point every 100 ms. */
+/** A fast stream, so that a test lasts tenths of a second: 50,000 packets a second, an access point every 100
+ * ms. */
 SourceOptions fast() {
   SourceOptions options;
   options.packets_per_second = 50'000;
@@ -223,7 +224,8 @@ TEST_CASE("stream: a viewer begins at an access point, tables first, and gets ev
   CHECK(damage.gaps == 0);
 }
 
-TEST_CASE("stream: a viewer that is too slow jumps at a packet border to an access point; others lose nothing") {
+TEST_CASE(
+    "stream: a viewer that is too slow jumps at a packet border to an access point; others lose nothing") {
   Bed bed;
   TsSource source(fast());
   bed.stream->write(source.make(6'000), kernel::monotonic_now());

@@ -10,7 +10,8 @@ using namespace sluice::codec;
 
 namespace {
 
-std::vector<std::uint8_t> feed_in_pieces(TsAligner& aligner, const std::vector<std::uint8_t>& bytes, std::size_t piece) {
+std::vector<std::uint8_t> feed_in_pieces(TsAligner& aligner, const std::vector<std::uint8_t>& bytes,
+                                         std::size_t piece) {
   std::vector<std::uint8_t> got;
   for (std::size_t at = 0; at < bytes.size(); at += piece) {
     aligner.feed(Bytes(bytes).subspan(at, std::min(piece, bytes.size() - at)), [&](Bytes packet) {

@@ -99,7 +99,8 @@ TEST_CASE("after a splice nothing is compared with what was before") {
 
 TEST_CASE("pieces of any size give the same counts") {
   std::vector<Packet> packets;
-  for (unsigned i = 0; i < 50; i++) packets.push_back(i % 10 == 0 ? with_pcr(100, i, i * 270'000) : ts(100, i));
+  for (unsigned i = 0; i < 50; i++)
+    packets.push_back(i % 10 == 0 ? with_pcr(100, i, i * 270'000) : ts(100, i));
   const Packet all = join(packets);
   for (const std::size_t size : {1U, 2U, 187U, 188U, 189U, 1316U, 9400U}) {
     Fixture f;

@@ -1,4 +1,5 @@
-// A small MPEG-TS multiplex for tests: PAT, PMT, and pictures with PCR, PTS and random access points, at a constant rate.
+// A small MPEG-TS multiplex for tests: PAT, PMT, and pictures with PCR, PTS and random access points, at a
+// constant rate.
 #pragma once
 
 #include <algorithm>
@@ -44,7 +45,9 @@ class TsSource {
     return out;
   }
   /** PCR of the next packet, were it to carry one. */
-  [[nodiscard]] std::int64_t clock() const { return options_.clock + made_ * codec::kSystemClock / options_.packets_per_second; }
+  [[nodiscard]] std::int64_t clock() const {
+    return options_.clock + made_ * codec::kSystemClock / options_.packets_per_second;
+  }
 
   void next(std::uint8_t* out) {
     const int per_picture = options_.packets_per_second / options_.pictures_per_second;
@@ -77,7 +80,8 @@ class TsSource {
     section[1] = 0xb0;
     section[2] = static_cast<std::uint8_t>(section.size() + 4 - 3);
     section.resize(section.size() + 4);
-    codec::store32(section.data() + section.size() - 4, codec::crc32_mpeg({section.data(), section.size() - 4}));
+    codec::store32(section.data() + section.size() - 4,
+                   codec::crc32_mpeg({section.data(), section.size() - 4}));
     header(pid, true, 0x10, out);
     out[4] = 0;
     std::copy(section.begin(), section.end(), out + 5);
@@ -98,8 +102,23 @@ class TsSource {
   [[nodiscard]] std::vector<std::uint8_t> pmt() const {
     const auto high = static_cast<std::uint8_t>(0xe0 | options_.video_pid >> 8);
     const auto low = static_cast<std::uint8_t>(options_.video_pid);
-    return {0x02, 0, 0, static_cast<std::uint8_t>(options_.program >> 8), static_cast<std::uint8_t>(options_.program),
-            0xc1, 0, 0, high, low, 0xf0, 0, 0x1b, high, low, 0xf0, 0};
+    return {0x02,
+            0,
+            0,
+            static_cast<std::uint8_t>(options_.program >> 8),
+            static_cast<std::uint8_t>(options_.program),
+            0xc1,
+            0,
+            0,
+            high,
+            low,
+            0xf0,
+            0,
+            0x1b,
+            high,
+            low,
+            0xf0,
+            0};
   }
 
   void picture(bool entry, std::uint8_t* out) {

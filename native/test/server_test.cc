@@ -1,0 +1,313 @@
+#include "http/server.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace sluice;
+using kernel::kMillisecond;
+using kernel::kSecond;
+using kernel::Nanos;
+
+namespace {
+
+/** An endless body, as fast as it is taken; can be told to wait. */
+struct EndlessBody final : http::Body {
+  explicit EndlessBody(bool& gone) : gone_(gone) {}
+  ~EndlessBody() override { gone_ = true; }
+  EndlessBody(const EndlessBody&) = delete;
+  EndlessBody& operator=(const EndlessBody&) = delete;
+  Piece peek() noexcept override { return {Next::bytes, {bytes_.data(), bytes_.size()}}; }
+  void consume(std::size_t) noexcept override {}
+  void listen(http::BodyListener&) noexcept override {}
+
+ private:
+  bool& gone_;
+  std::array<std::uint8_t, 65536> bytes_{};
+};
+
+struct FakeRouter final : http::Router {
+  http::Answer resolve(const http::Request& request) override {
+    http::Answer answer;
+    if (request.path == "/hello") {
+      answer.text = std::make_shared<const std::string>("hello\n");
+      answer.cache_control = "max-age=1";
+    } else if (request.path == "/endless") {
+      answer.content_type = "video/mp2t";
+      answer.body = std::make_unique<EndlessBody>(endless_gone);
+    } else if (request.path == "/later") {
+      answer.status = 503;
+      answer.retry_after = 2;
+      answer.text = std::make_shared<const std::string>("later\n");
+    } else {
+      answer.status = 404;
+      answer.text = std::make_shared<const std::string>("no such path\n");
+    }
+    return answer;
+  }
+  void on_sent(std::uint64_t, std::uint64_t bytes) noexcept override { sent += bytes; }
+  bool endless_gone = false;
+  std::uint64_t sent = 0;
+};
+
+http::ServerOptions loopback() {
+  http::ServerOptions options;
+  options.address = *kernel::Address::parse("127.0.0.1", 0);
+  return options;
+}
+
+struct Bed {
+  explicit Bed(const http::ServerOptions& options = loopback())
+      : server(std::move(http::Server::open(reactor, options, router, counters).value())) {}
+
+  /** Turns the loop until `done`, for five seconds at most. */
+  template <class F>
+  bool turn_until(F done) {
+    const Nanos end = kernel::monotonic_now() + 5 * kSecond;
+    while (!done()) {
+      if (kernel::monotonic_now() > end) return false;
+      // So that the wait ends even when nothing happens on the server's side.
+      reactor.wake();
+      reactor.turn();
+    }
+    return true;
+  }
+
+  kernel::Reactor reactor;
+  FakeRouter router;
+  http::ListenerCounters counters{};
+  std::unique_ptr<http::Server> server;
+};
+
+struct Client {
+  explicit Client(Bed& bed, int receive_buffer = 0) : bed_(bed), fd(socket(AF_INET, SOCK_STREAM, 0)) {
+    if (receive_buffer > 0)
+      setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    const auto to = *kernel::Address::parse("127.0.0.1", bed.server->port());
+    REQUIRE(connect(fd.get(), to.get(), to.size()) == 0);
+    fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+  }
+  void send(const std::string& text) const {
+    REQUIRE(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  }
+  /** Takes what is there. */
+  void take() {
+    std::array<char, 65536> buffer{};
+    const ssize_t n = recv(fd.get(), buffer.data(), buffer.size(), 0);
+    if (n > 0) got.append(buffer.data(), static_cast<std::size_t>(n));
+    if (n == 0 || (n < 0 && errno != EAGAIN)) closed = true;
+  }
+  /** True when the answers so far contain `text` so many times. */
+  bool gets(const std::string& text, int times = 1) {
+    return bed_.turn_until([&] {
+      take();
+      int count = 0;
+      for (std::size_t at = got.find(text); at != std::string::npos; at = got.find(text, at + 1)) count++;
+      return count >= times;
+    });
+  }
+  bool gets_closed() {
+    return bed_.turn_until([&] {
+      take();
+      return closed;
+    });
+  }
+  Bed& bed_;
+  kernel::Fd fd;
+  std::string got;
+  bool closed = false;
+};
+
+const std::string kHost = " HTTP/1.1\r\nHost: e\r\n\r\n";
+
+}  // namespace
+
+TEST_CASE("server: GET, HEAD, 404, 405 and OPTIONS on one connection") {
+  Bed bed;
+  Client client(bed);
+  client.send("GET /hello" + kHost);
+  REQUIRE(client.gets("hello\n"));
+  CHECK(client.got.rfind("HTTP/1.1 200 OK\r\n", 0) == 0);
+  CHECK(client.got.find("Content-Length: 6\r\n") != std::string::npos);
+  CHECK(client.got.find("Access-Control-Allow-Origin: *\r\n") != std::string::npos);
+  CHECK(client.got.find("Cache-Control: max-age=1\r\n") != std::string::npos);
+  CHECK(client.got.find("\r\nDate: ") != std::string::npos);
+
+  client.got.clear();
+  client.send("HEAD /hello" + kHost + "GET /none" + kHost);
+  REQUIRE(client.gets("no such path"));
+  CHECK(client.got.find("Content-Length: 6\r\n") != std::string::npos);
+  CHECK(client.got.find("\nhello\n") == std::string::npos);
+  CHECK(client.got.find("HTTP/1.1 404 Not Found") != std::string::npos);
+
+  client.got.clear();
+  client.send("DELETE /hello" + kHost);
+  REQUIRE(client.gets("405 Method Not Allowed"));
+  CHECK(client.got.find("Allow: GET, HEAD, OPTIONS\r\n") != std::string::npos);
+
+  client.got.clear();
+  client.send("OPTIONS /hello" + kHost);
+  REQUIRE(client.gets("204 No Content"));
+  CHECK(client.got.find("Access-Control-Allow-Methods: GET, HEAD, OPTIONS") != std::string::npos);
+  CHECK(client.got.find("Content-Length") == std::string::npos);
+
+  client.got.clear();
+  client.send("GET /later" + kHost);
+  REQUIRE(client.gets("later\n"));
+  CHECK(client.got.find("503 Service Unavailable") != std::string::npos);
+  CHECK(client.got.find("Retry-After: 2\r\n") != std::string::npos);
+  CHECK(bed.counters.accepted == 1);
+  CHECK(bed.counters.requests == 6);
+}
+
+TEST_CASE("server: pipelined requests are answered in order, as deep as they come") {
+  Bed bed;
+  Client client(bed);
+  std::string all;
+  for (int i = 0; i < 500; i++) all += "GET /hello HTTP/1.1\r\nHost:\r\n\r\n";
+  client.send(all);
+  CHECK(client.gets("\r\n\r\nhello\n", 500));
+  CHECK(bed.counters.responses2xx == 500);
+}
+
+TEST_CASE("server: a request byte by byte") {
+  Bed bed;
+  Client client(bed);
+  for (const char c : "GET /hello" + kHost) {
+    client.send(std::string(1, c));
+    bed.reactor.wake();
+    bed.reactor.turn();
+  }
+  CHECK(client.gets("hello\n"));
+}
+
+TEST_CASE("server: a client that half-closes still gets its answer") {
+  Bed bed;
+  Client client(bed);
+  client.send("GET /hello" + kHost);
+  shutdown(client.fd.get(), SHUT_WR);
+  CHECK(client.gets("hello\n"));
+  CHECK(client.gets_closed());
+}
+
+TEST_CASE("server: a malformed request is answered and the connection closed") {
+  struct Row {
+    std::string text;
+    const char* status;
+  };
+  const Row rows[] = {
+      {"\x16\x03\x01 garbage\r\n\r\n", "400 Bad Request"},
+      {"GET / HTTP/1.1\r\n\r\n", "400 Bad Request"},
+      {"GET /" + std::string(6000, 'a') + kHost, "414 URI Too Long"},
+      {"GET / HTTP/1.1\r\nHost: e\r\nX: " + std::string(30'000, 'x'), "431 Request Header Fields Too Large"}};
+  for (const Row& row : rows) {
+    CAPTURE(row.status);
+    Bed bed;
+    Client client(bed);
+    client.send(row.text);
+    CHECK(client.gets(row.status));
+    CHECK(client.gets_closed());
+    CHECK(bed.counters.malformed == 1);
+  }
+}
+
+TEST_CASE("server: a request with a body is answered, its body not taken for a request") {
+  Bed bed;
+  Client client(bed);
+  client.send(
+      "POST /hello HTTP/1.1\r\nHost: e\r\nContent-Length: 40\r\n\r\nGET /hello HTTP/1.1\r\nHost: "
+      "smuggled\r\n\r\n\r\n");
+  CHECK(client.gets("405 Method Not Allowed"));
+  CHECK(client.gets_closed());
+  CHECK(bed.counters.requests == 1);
+}
+
+TEST_CASE("server: connections over the limit get 503 and are closed") {
+  auto options = loopback();
+  options.max_connections = 2;
+  Bed bed(options);
+  Client a(bed);
+  Client b(bed);
+  Client c(bed);
+  CHECK(c.gets("503 Service Unavailable"));
+  CHECK(c.gets_closed());
+  CHECK(bed.counters.refused == 1);
+  a.send("GET /hello" + kHost);
+  CHECK(a.gets("hello\n"));
+  b.fd.reset();
+  REQUIRE(bed.turn_until([&] { return bed.counters.connections == 1; }));
+  Client d(bed);
+  d.send("GET /hello" + kHost);
+  CHECK(d.gets("hello\n"));
+}
+
+TEST_CASE("server: a head that does not end is answered with 408; an idle connection is closed") {
+  auto options = loopback();
+  options.header_timeout = 200 * kMillisecond;
+  options.idle_timeout = 200 * kMillisecond;
+  Bed bed(options);
+  Client slow(bed);
+  slow.send("GET /hel");
+  Client silent(bed);
+  Client idle(bed);
+  idle.send("GET /hello" + kHost);
+  REQUIRE(idle.gets("hello\n"));
+  CHECK(slow.gets("408 Request Timeout"));
+  CHECK(slow.gets_closed());
+  CHECK(silent.gets_closed());
+  CHECK(idle.gets_closed());
+  CHECK(idle.got.find("408") == std::string::npos);
+  CHECK(bed.counters.header_timeouts == 2);
+}
+
+TEST_CASE("server: a viewer that takes nothing is disconnected after the stall time, and its body freed") {
+  auto options = loopback();
+  options.stall_timeout = 300 * kMillisecond;
+  options.send_buffer = 32 * 1024;
+  Bed bed(options);
+  Client client(bed, 4096);
+  client.send("GET /endless" + kHost);
+  CHECK(bed.turn_until([&] { return bed.counters.stalled == 1; }));
+  CHECK(bed.router.endless_gone);
+  CHECK(bed.counters.connections == 0);
+}
+
+TEST_CASE("server: viewers that leave in the middle are forgotten") {
+  Bed bed;
+  for (int i = 0; i < 20; i++) {
+    Client client(bed);
+    client.send("GET /endless" + kHost);
+    REQUIRE(client.gets("video/mp2t"));
+    const linger reset{1, 0};
+    if (i % 2 == 0) setsockopt(client.fd.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    client.fd.reset();
+    CHECK(bed.turn_until([&] { return bed.counters.connections == 0; }));
+  }
+  CHECK(bed.counters.accepted == 20);
+}
+
+TEST_CASE("server: destroyed with connections open") {
+  Bed bed;
+  Client client(bed);
+  client.send("GET /endless" + kHost);
+  REQUIRE(client.gets("video/mp2t"));
+  bed.server.reset();
+  CHECK(bed.router.endless_gone);
+  bed.reactor.wake();
+  bed.reactor.turn();
+}
+
+TEST_CASE("server: a taken port is told by code and address") {
+  Bed bed;
+  auto options = loopback();
+  options.address = *kernel::Address::parse("127.0.0.1", bed.server->port());
+  auto second = http::Server::open(bed.reactor, options, bed.router, bed.counters);
+  REQUIRE_FALSE(second.ok());
+  CHECK(std::string(second.error().code) == "ADDRESS_IN_USE");
+  CHECK(second.error().message.find(std::to_string(bed.server->port())) != std::string::npos);
+}
