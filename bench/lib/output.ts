@@ -1,0 +1,65 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from '../../test/lab/lib/compile.js';
+import type { BenchLine } from './bench.js';
+import { shorten } from './interleave.js';
+
+const COLUMNS = ['case', 'unit', 'ours', 'bare', 'ours/bare', 'peer', 'ours/peer', 'runs'] as const;
+
+function cells(line: BenchLine): string[] {
+  const peer = line.peer_name === null ? '-' : `${line.peer_name} ${shorten(line.peer)}`;
+  const figures = [
+    shorten(line.ours),
+    shorten(line.limit),
+    shorten(line.ratio_to_limit),
+    peer,
+    shorten(line.ratio_to_peer),
+  ];
+  return [line.case, line.unit, ...figures, String(line.runs)];
+}
+
+/** For people: columns, ratios turned so that greater is better. */
+export function table(lines: readonly BenchLine[]): string {
+  const rows = [[...COLUMNS], ...lines.map(cells)];
+  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** The same as Markdown, with where and when, and the notes once each. */
+export function markdown(lines: readonly BenchLine[]): string {
+  const row = (values: readonly string[]): string => `| ${values.join(' | ')} |`;
+  const notes = [...new Set(lines.flatMap((line) => line.notes.split('; ')))].filter((note) => note !== '');
+  const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, Node.js ${process.version}`;
+  return [
+    `Measured on ${new Date().toISOString().slice(0, 10)} on ${machine}.`,
+    '',
+    row(COLUMNS),
+    row(COLUMNS.map(() => '---')),
+    ...lines.map((line) => row(cells(line))),
+    '',
+    ...notes.map((note) => `- ${note}`),
+  ].join('\n');
+}
+
+const PAGE = join(ROOT, 'docs', 'benches.md');
+
+/** Replaces the bench's block in docs/benches.md. */
+export function writePage(name: string, lines: readonly BenchLine[]): void {
+  const [begin, end] = [`<!-- ${name}: begin (npm run bench -- ${name} --write) -->`, `<!-- ${name}: end -->`];
+  const block = `${begin}\n${markdown(lines)}\n${end}`;
+  const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '# Benches\n';
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
+  const written =
+    from < 0 || to < from
+      ? `${page.trimEnd()}\n\n## ${name}\n\n${block}\n`
+      : page.slice(0, from) + block + page.slice(to + end.length);
+  writeFileSync(PAGE, written);
+}

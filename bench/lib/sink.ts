@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { poll } from '../../test/lab/lib/poll.js';
+import type { Child } from '../../test/lab/lib/process.js';
+import { cpuSeconds, processTree } from './processes.js';
+
+/** What a sink prints every 100 ms; `at` is CLOCK_MONOTONIC in ns, the others are totals, `connected` is a gauge. */
+const report = z.object({ at: z.number(), bytes: z.number(), connected: z.number(), errors: z.number() });
+type Report = z.infer<typeof report>;
+
+function reports(sink: Child): Report[] {
+  if (!sink.running) throw new Error(`${sink.name} ended: ${sink.tail()}`);
+  return sink.lines().map((line) => report.parse(JSON.parse(line)));
+}
+
+const nowNs = (): number => Number(process.hrtime.bigint());
+
+/** Waits until all clients are connected and bytes come. */
+export async function flowing(sink: Child, clients: number, timeoutMs: number): Promise<void> {
+  const ready = (): boolean => {
+    const last = reports(sink).at(-1);
+    return last !== undefined && last.connected >= clients && last.bytes > 0;
+  };
+  await poll(ready, timeoutMs, () => `${clients} clients of ${sink.name}: ${sink.tail().split('\n').at(-1)}`);
+}
+
+/** Resolves when so many milliseconds of the measurement have passed. */
+export function elapse(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+/** What went through a sink while a program was watched. */
+export interface Delivery {
+  /** Bits delivered to all clients. */
+  readonly bits: number;
+  /** CPU seconds of the program, all threads and children. */
+  readonly cpu: number;
+  readonly seconds: number;
+  /** Gaps in the continuity or the sequence that the sink saw. */
+  readonly errors: number;
+}
+
+/** Watches a program and its sink for so long. Bytes are taken between reports by interpolation. */
+export async function watch(program: Child, sink: Child, ms: number): Promise<Delivery> {
+  const pids = processTree(program.pid);
+  const [beginCpu, begin] = [cpuSeconds(pids), nowNs()];
+  await elapse(ms);
+  const [endCpu, end] = [cpuSeconds(pids), nowNs()];
+  await poll(() => (reports(sink).at(-1)?.at ?? 0) > end, 5_000, 'the sink to report');
+  if (!program.running) throw new Error(`${program.name} ended: ${program.tail()}`);
+  const all = reports(sink);
+  const between = (key: 'bytes' | 'errors'): number => at(all, end, key) - at(all, begin, key);
+  return {
+    bits: between('bytes') * 8,
+    cpu: endCpu - beginCpu,
+    seconds: (end - begin) / 1e9,
+    errors: Math.ceil(between('errors')),
+  };
+}
+
+/** A total at a moment between two reports. */
+function at(all: readonly Report[], moment: number, key: 'bytes' | 'errors'): number {
+  const after = all.findIndex((one) => one.at >= moment);
+  const [a, b] = [all[after - 1], all[after]];
+  if (a === undefined || b === undefined) throw new Error('the sink has no reports around the measurement');
+  return a[key] + ((b[key] - a[key]) * (moment - a.at)) / (b.at - a.at);
+}

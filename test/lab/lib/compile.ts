@@ -1,0 +1,36 @@
+import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { must } from './process.js';
+
+/** The checkout: this file is `dist/test/lab/lib/compile.js` in it. */
+export const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
+
+/** The compiled path of a Node program in `test/lab/programs/`, without the ending. */
+export function program(name: string): string {
+  return join(ROOT, `dist/test/lab/programs/${name}.js`);
+}
+
+function newest(folder: string): number {
+  return Math.max(...readdirSync(folder).map((name) => statSync(join(folder, name)).mtimeMs));
+}
+
+/**
+ * Compiles one of the lab's own C++ programs into `dist/lab/` unless it is newer than all files beside its sources.
+ *
+ * @param name of the program
+ * @param sources relative to the checkout, all in one folder
+ * @returns the program's path
+ */
+export async function compile(name: string, sources: readonly [string, ...string[]]): Promise<string> {
+  const program = join(ROOT, 'dist/lab', name);
+  const built = statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (built > newest(join(ROOT, dirname(sources[0])))) return program;
+  mkdirSync(dirname(program), { recursive: true });
+  // Into a name of its own first: two labs may compile at the same time.
+  const fresh = `${program}.${process.pid}`;
+  const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror'];
+  await must(['g++', ...flags, '-o', fresh, ...sources], { cwd: ROOT, timeoutMs: 120_000 });
+  renameSync(fresh, program);
+  return program;
+}

@@ -1,0 +1,44 @@
+import type { Host } from '../lib/host.js';
+import { type Child, CommandFailed, exec } from '../lib/process.js';
+
+/** tcpdump writing to a file in the lab's folder. */
+export class Capture {
+  private constructor(
+    readonly file: string,
+    readonly child: Child,
+  ) {}
+
+  /**
+   * @param filter as of tcpdump
+   * @param snap bytes kept of each packet
+   */
+  static async start(host: Host, device: string, filter: string, name: string, snap = 65_535): Promise<Capture> {
+    const file = host.lab.file(`${name}.pcap`);
+    // As the present user: an unprivileged one (tcpdump's default) may not write there. -U: whole packets, at once.
+    const options = ['-i', device, '-s', String(snap), '-B', '16384', '-U', '-w', file, '-Z', 'root'];
+    const child = await host.spawn(`tcpdump-${name}`, ['tcpdump', '-n', ...options, ...filter.split(' ')]);
+    await child.waitForLine(/listening on/, 5_000, 'stderr');
+    return new Capture(file, child);
+  }
+
+  /** Ends it; fails when the kernel had to drop packets, since then nothing is proven. */
+  async stop(): Promise<void> {
+    await this.child.stop('SIGINT');
+    const dropped = /(\d+) packets dropped by kernel/.exec(this.child.stderr())?.[1];
+    if (dropped !== '0') throw new Error(`tcpdump missed ${dropped ?? 'an unknown number of'} packets`);
+  }
+
+  /** Fields of every packet that matches, as tshark dissects them. */
+  async fields(match: string, fields: readonly string[], decodeAs: readonly string[] = []): Promise<string[][]> {
+    const args = ['-r', this.file, '-Y', match, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])];
+    const as = decodeAs.flatMap((rule) => ['-d', rule]);
+    const command = ['tshark', '-n', ...as, ...args];
+    const result = await exec(command, { timeoutMs: 120_000 });
+    // While tcpdump still writes, the last packet may be half there.
+    if (result.code !== 0 && !result.stderr.includes('cut short')) throw new CommandFailed(command, result);
+    return result.stdout
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => line.split('\t'));
+  }
+}

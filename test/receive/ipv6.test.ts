@@ -1,0 +1,36 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { z } from 'zod';
+import { ROOT } from '../../daemon/cli/root.js';
+
+const SCENE = join(ROOT, 'dist', 'test', 'receive', 'ipv6-scene.js');
+const SET_UP =
+  'ip link add d0 type veth peer name d1 && ip addr add fd00::1/64 dev d0 nodad && ip link set d0 up && ip link set d1 up && exec "$@"';
+const told = z.object({
+  sent: z.number(),
+  got: z.array(
+    z.object({ packets: z.number(), rtpLost: z.number(), malformed: z.number(), continuityErrors: z.number() }),
+  ),
+});
+
+/** The flags with which this user may make a network namespace, or undefined. */
+function namespaceFlags(): string | undefined {
+  const pair = ['ip', 'link', 'add', 'd0', 'type', 'veth', 'peer', 'name', 'd1'];
+  return ['-n', '-Urn'].find((flags) => spawnSync('unshare', [flags, ...pair]).status === 0);
+}
+
+const flags = namespaceFlags();
+const skip = flags === undefined ? 'no network namespace with a veth pair can be made here' : false;
+
+test('IPv6 groups: any source, link-local scope, source-specific', { skip, timeout: 30_000 }, async (t) => {
+  const run = spawnSync('unshare', [flags ?? '', 'sh', '-c', SET_UP, 'sh', process.execPath, SCENE], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  t.equal(run.status, 0, run.stderr);
+  const { sent, got } = told.parse(JSON.parse(run.stdout));
+  const whole = { packets: sent, rtpLost: 0, malformed: 0, continuityErrors: 0 };
+  t.match(got.slice(0, 3), [whole, whole, whole]);
+  t.match(got[3], { packets: 0 }, 'a join for another source hears nothing');
+});
