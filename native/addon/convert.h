@@ -8,8 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "kernel/reactor.h"
-#include "kernel/result.h"
+#include "plane/plane.h"
 
 namespace sluice::addon {
 

@@ -1,7 +1,6 @@
 #include "addon/plane_object.h"
 
 #include "addon/convert.h"
-#include "http/request.h"
 
 namespace sluice::addon {
 

@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t kReadSize = 16 * 1024;
 /** After the last answer the peer's bytes are still read for so long, so that a reset does not overtake the answer. */
 constexpr kernel::Nanos kLinger = 2 * kSecond;
+/** Seconds after which a refused client may ask again. */
+constexpr unsigned kRetryAfter = 5;
 
 const char* reason_of(unsigned status) noexcept {
   switch (status) {
@@ -72,6 +74,14 @@ bool Connection::start() noexcept {
   return false;
 }
 
+void Connection::refuse() {
+  Answer refusal;
+  refusal.status = 503;
+  refusal.retry_after = kRetryAfter;
+  refusal.text = std::make_shared<const std::string>("there are too many connections\n");
+  begin(std::move(refusal), false, false);
+}
+
 void Connection::interest(std::uint32_t events) noexcept {
   if (closed_ || events == watched_) return;
   // Zero still reports errors and hang-ups.
@@ -93,7 +103,7 @@ void Connection::on_ready(std::uint32_t events) noexcept {
 
 void Connection::read_requests() noexcept {
   if (answering_) {
-    // Half-closed by the peer: the answer still goes out, and then it is over.
+    // Half-closed by the peer: the answer still goes out, and what was asked before the end is read after it.
     input_ended_ = true;
     interest(watched_ & ~static_cast<std::uint32_t>(EPOLLRDHUP));
     return;
@@ -108,28 +118,36 @@ void Connection::read_requests() noexcept {
   if (!lingering_) take_input({buffer.data(), static_cast<std::size_t>(n)});
 }
 
+/** Answers one request after the other until one cannot be sent at once; the rest is kept. */
 void Connection::take_input(Bytes input) noexcept {
+  taking_input_ = true;
+  while (!input.empty() && !answering_ && !closed_ && !lingering_) input = take_request(input);
+  taking_input_ = false;
+  if (!closed_ && !lingering_) pending_input_.assign(input.begin(), input.end());
+}
+
+/** The bytes behind the request, where it is complete. */
+Bytes Connection::take_request(Bytes input) noexcept {
   const bool fresh = !parser_.begun();
   std::size_t consumed = 0;
   const auto state = parser_.feed(input, consumed);
   if (state == RequestParser::State::error) {
     bump(server_.counters().malformed);
     answer_error(parser_.error_status());
-    return;
+    return {};
   }
   if (state == RequestParser::State::more) {
     // The time for a head runs from its first byte.
     if (fresh) deadline_ = server_.reactor().now() + server_.options().header_timeout;
-    return;
+    return {};
   }
-  const Bytes rest = input.subspan(consumed);
-  pending_input_.assign(rest.begin(), rest.end());
   answer(parser_.request());
+  return input.subspan(consumed);
 }
 
 void Connection::answer(const Request& request) {
   user_agent_ = request.user_agent;
-  const bool keep_alive = request.keep_alive && !request.has_body && !input_ended_;
+  const bool keep_alive = request.keep_alive && !request.has_body;
   if (request.method == Request::Method::other) {
     Answer refusal;
     refusal.status = 405;
@@ -262,7 +280,7 @@ void Connection::finish() noexcept {
   answer_ = {};
   head_.clear();
   const kernel::Nanos now = server_.reactor().now();
-  if (!keep_alive_ || input_ended_) {
+  if (!keep_alive_) {
     ::shutdown(socket_.get(), SHUT_WR);
     lingering_ = true;
     deadline_ = now + kLinger;
@@ -272,8 +290,7 @@ void Connection::finish() noexcept {
   parser_.reset();
   deadline_ = now + server_.options().idle_timeout;
   interest(EPOLLIN);
-  if (pending_input_.empty()) return;
-  // The next answer leaves a rest of its own. Depth is bounded by the heads that fit into one read.
+  if (taking_input_ || pending_input_.empty()) return;
   const std::string input = std::exchange(pending_input_, {});
   take_input(bytes_of(input));
 }

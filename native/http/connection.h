@@ -25,6 +25,8 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
 
   /** False when the socket could not be watched. */
   bool start() noexcept;
+  /** Answers 503 whatever is asked, and closes. After start(). */
+  void refuse();
   /** Ends what has lasted too long; called by the server once a second. */
   void sweep(kernel::Nanos now) noexcept;
 
@@ -44,6 +46,7 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   void on_body_ready() noexcept override;
   void read_requests() noexcept;
   void take_input(codec::Bytes input) noexcept;
+  codec::Bytes take_request(codec::Bytes input) noexcept;
   void answer(const Request& request);
   void answer_error(unsigned status);
   void begin(Answer answer, bool head_only, bool keep_alive);
@@ -72,6 +75,7 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   bool input_ended_ = false;
   bool closed_ = false;
   bool lingering_ = false;
+  bool taking_input_ = false;
   std::uint32_t watched_ = 0;
   Answer answer_;
   std::string head_;

@@ -126,9 +126,10 @@ int RequestParser::on_message_complete(llhttp_t*) noexcept { return HPE_PAUSED; 
 
 void RequestParser::take_target() noexcept {
   std::size_t begin = 0;
-  if (target_.compare(0, 7, "http://") == 0) begin = std::min(target_.find('/', 7), target_.size());
+  // RFC 9110 4.2.3: the scheme is case-insensitive.
+  if (strncasecmp(target_.c_str(), "http://", 7) == 0) begin = std::min(target_.find_first_of("/?#", 7), target_.size());
   const std::size_t end = std::min(target_.find_first_of("?#", begin), target_.size());
-  request_.path = begin == end ? "/" : target_.substr(begin, end - begin);
+  request_.path = begin == end ? std::string("/") : target_.substr(begin, end - begin);
 }
 
 }  // namespace sluice::http

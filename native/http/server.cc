@@ -20,6 +20,8 @@ namespace {
 constexpr int kBacklog = 4096;
 /** Connections taken in one go, so that a burst of arrivals does not hold up departures. */
 constexpr int kAcceptsPerTurn = 64;
+/** Connections over the limit that are held until they have read their 503; yet more are just closed. */
+constexpr std::size_t kMostRefusals = 64;
 /** A peer that has vanished is found by probes after this time (seconds) without traffic. */
 constexpr int kKeepAliveIdle = 30;
 constexpr int kKeepAliveInterval = 10;
@@ -70,7 +72,7 @@ Server::Server(kernel::Reactor& reactor, const ServerOptions& options, Router& r
       port_(port) {}
 
 Server::~Server() {
-  reactor_.unwatch(socket_.get(), *this);
+  if (!paused_) reactor_.unwatch(socket_.get(), *this);
   for (auto& [id, connection] : connections_) delete connection;
 }
 
@@ -84,34 +86,51 @@ bool Server::accept_one() noexcept {
   socklen_t size = sizeof peer;
   kernel::Fd fd(accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd) {
-    if (errno != EMFILE && errno != ENFILE) return errno == ECONNABORTED || errno == EINTR;
-    spare_.reset();
-    const kernel::Fd victim(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    bump(counters_.refused);
-    return static_cast<bool>(victim);
+    if (errno == EAGAIN) return false;
+    if (errno == EMFILE || errno == ENFILE) return turn_away();
+    // Whatever else it is concerns one connection only (accept(2)), save want of memory, which lasts.
+    if (errno == ENOBUFS || errno == ENOMEM) pause();
+    return !paused_;
   }
   const auto remote = kernel::Address::from(peer);
-  if (!remote || connections_.size() >= options_.max_connections) {
-    refuse(fd);
+  const bool full = connections_.size() >= options_.max_connections;
+  if (!remote || connections_.size() >= options_.max_connections + kMostRefusals) {
+    bump(counters_.refused);
     return true;
   }
-  bump(counters_.accepted);
+  bump(full ? counters_.refused : counters_.accepted);
   tune(fd.get(), options_.send_buffer);
   const std::uint64_t id = next_id_++;
   auto connection = std::make_unique<Connection>(*this, std::move(fd), *remote, id);
   if (!connection->start()) return true;
-  connections_.emplace(id, connection.release());
+  Connection* const kept = connection.release();
+  connections_.emplace(id, kept);
   gauge(counters_.connections, connections_.size());
+  if (full) kept->refuse();
   return true;
 }
 
-void Server::refuse(const kernel::Fd& socket) noexcept {
-  static constexpr char kText[] =
-      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-  bump(counters_.refused);
-  [[maybe_unused]] const ssize_t sent = ::send(socket.get(), kText, sizeof kText - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-  ::shutdown(socket.get(), SHUT_WR);
+/** Descriptors have run out: the spare one is given up to take, and at once close, one connection. */
+bool Server::turn_away() noexcept {
+  spare_.reset();
+  const bool taken = kernel::Fd(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)).get() >= 0;
+  spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (taken) bump(counters_.refused);
+  // Somebody else took what was free: asking again and again would only keep the loop busy.
+  if (!taken || !spare_) pause();
+  return !paused_;
+}
+
+void Server::pause() noexcept {
+  if (paused_) return;
+  paused_ = true;
+  reactor_.unwatch(socket_.get(), *this);
+}
+
+void Server::go_on() noexcept {
+  if (!paused_) return;
+  if (!spare_) spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  paused_ = !reactor_.watch(socket_.get(), EPOLLIN, *this);
 }
 
 void Server::forget(Connection& connection) noexcept {
@@ -120,6 +139,7 @@ void Server::forget(Connection& connection) noexcept {
 }
 
 void Server::on_timer(kernel::Nanos now) noexcept {
+  go_on();
   std::vector<Connection*> all;
   all.reserve(connections_.size());
   for (const auto& [id, connection] : connections_) all.push_back(connection);

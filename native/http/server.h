@@ -72,7 +72,9 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(kernel::Nanos now) noexcept override;
   bool accept_one() noexcept;
-  void refuse(const kernel::Fd& socket) noexcept;
+  bool turn_away() noexcept;
+  void pause() noexcept;
+  void go_on() noexcept;
 
   kernel::Reactor& reactor_;
   const ServerOptions options_;
@@ -81,6 +83,8 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   kernel::Fd socket_;
   /** Given up to accept, and at once close, a connection when descriptors have run out. */
   kernel::Fd spare_;
+  /** Not accepting until the next second. */
+  bool paused_ = false;
   const std::uint16_t port_;
   std::unordered_map<std::uint64_t, Connection*> connections_;
   std::uint64_t next_id_ = 1;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace sluice::kernel {
 
@@ -14,8 +15,12 @@ namespace {
 constexpr int kEventsPerTurn = 256;
 constexpr Nanos kLongestWait = kSecond;
 
-timespec to_timespec(Nanos n) noexcept {
-  return {static_cast<time_t>(n / kSecond), static_cast<long>(n % kSecond)};
+int wait_for_events(int epoll, epoll_event* ready, Nanos wait) noexcept {
+  const timespec timeout{static_cast<time_t>(wait / kSecond), static_cast<long>(wait % kSecond)};
+  const int n = epoll_pwait2(epoll, ready, kEventsPerTurn, &timeout, nullptr);
+  if (n >= 0 || errno != ENOSYS) return n;
+  // Before Linux 5.11: whole milliseconds, rounded up so that the turn does not begin before its deadline.
+  return epoll_wait(epoll, ready, kEventsPerTurn, static_cast<int>((wait + kMillisecond - 1) / kMillisecond));
 }
 
 }  // namespace
@@ -126,9 +131,8 @@ bool Reactor::turn() noexcept {
   Nanos wait = kLongestWait;
   const Nanos before = monotonic_now();
   if (!heap_.empty()) wait = std::clamp<Nanos>(heap_.front()->deadline_ - before, 0, kLongestWait);
-  const timespec timeout = to_timespec(wait);
   std::array<epoll_event, kEventsPerTurn> ready;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the kernel
-  const int n = epoll_pwait2(epoll_.get(), ready.data(), kEventsPerTurn, &timeout, nullptr);
+  const int n = wait_for_events(epoll_.get(), ready.data(), wait);
   now_ = monotonic_now();
   wakeups_++;
   gone_.clear();

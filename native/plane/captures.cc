@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -29,7 +28,7 @@ kernel::Result<std::vector<std::uint8_t>> read_file(const std::string& path) {
   file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
   if (file) return bytes;
   return invalid(std::string("expected a readable file, got: ") +
-                 (errno != 0 ? std::strerror(errno) : "an early end"));
+                 (errno != 0 ? std::generic_category().message(errno) : "an early end"));
 }
 
 }  // namespace

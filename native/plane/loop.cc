@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include <cerrno>
+#include <system_error>
+
 namespace sluice::plane {
 
 using kernel::gauge;
@@ -18,9 +21,13 @@ bool Loop::start() {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& e) {
+    errno = e.code().value();
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return true;
+  return thread_.joinable();
 }
 
 void Loop::stop() {
@@ -32,10 +39,14 @@ void Loop::stop() {
 
 void Loop::call(const std::function<void()>& command) {
   bool done = false;
-  std::unique_lock lock(mutex_);
-  commands_.push_back({&command, &done});
-  reactor_.wake();
-  done_.wait(lock, [&] { return done; });
+  std::exception_ptr failure;
+  {
+    std::unique_lock lock(mutex_);
+    commands_.push_back({&command, &done, &failure});
+    reactor_.wake();
+    done_.wait(lock, [&] { return done; });
+  }
+  if (failure) std::rethrow_exception(failure);
 }
 
 void Loop::run() noexcept {
@@ -56,7 +67,12 @@ void Loop::run_commands() noexcept {
     commands.swap(commands_);
   }
   for (const Command& command : commands) {
-    (*command.run)();
+    // Want of memory, at most: the caller's thread can tell it, this one cannot.
+    try {
+      (*command.run)();
+    } catch (...) {
+      *command.failure = std::current_exception();
+    }
     kernel::bump(counters_.commands);
     const std::lock_guard lock(mutex_);
     *command.done = true;

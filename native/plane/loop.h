@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -22,11 +23,11 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
   ~Loop() { stop(); }
 
-  /** False when the kernel gave no epoll instance. */
+  /** False, with errno, when the kernel gave no epoll instance or no thread. */
   bool start();
   /** Ends the thread after the present turn. Idempotent; from any other thread. */
   void stop();
-  /** Runs `command` on the thread and waits for it. From any other thread, while the loop runs. */
+  /** Runs `command` on the thread and waits for it; throws here what it throws. From any other thread, while the loop runs. */
   void call(const std::function<void()>& command);
   [[nodiscard]] kernel::Reactor& reactor() noexcept { return reactor_; }
 
@@ -38,6 +39,7 @@ class Loop {
   struct Command {
     const std::function<void()>* run;
     bool* done;
+    std::exception_ptr* failure;
   };
 
   LoopCounters& counters_;

@@ -210,7 +210,10 @@ bool Plane::request(Handle upstream, UpstreamRequest request) {
 
 Result<Added> Plane::add_input(Handle stream, const UdpInputOptions& options) {
   return add<InputEntry>(stream, [&](Handle, std::uint32_t slot, Stream* s) -> Result<std::unique_ptr<InputEntry>> {
-    auto input = UdpInput::open(loop_.reactor(), options, *s, counters_.as<InputCounters>(slot));
+    UdpInputOptions coalescing = options;
+    // Several datagrams with one time stamp are as good here: the stream's clock is recovered from the PCR.
+    coalescing.socket.coalesce = true;
+    auto input = UdpInput::open(loop_.reactor(), coalescing, *s, counters_.as<InputCounters>(slot));
     if (!input.ok()) return input.error();
     auto entry = std::make_unique<InputEntry>();
     entry->input = std::move(input.value());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "http/client.h"
+#include "http/request.h"
 #include "plane/stream.h"
 
 namespace sluice::plane {

@@ -52,6 +52,9 @@ TEST_CASE("request parser: what is taken from a request, whatever the pieces it 
       {"GET http://edge:8080/live/a.m3u8?x HTTP/1.1\r\nHost: e\r\n\r\n", Request::Method::get, "/live/a.m3u8",
        "", true, false},
       {"GET http://edge HTTP/1.1\r\nHost: e\r\n\r\n", Request::Method::get, "/", "", true, false},
+      {"GET HTTP://EDGE?x=/y HTTP/1.1\r\nHost: e\r\n\r\n", Request::Method::get, "/", "", true, false},
+      // RFC 9112 5.2: a folded field is refused or read as blanks; none of ours can carry one on.
+      {"GET /f HTTP/1.1\r\nHost: e\r\nX: 1\r\n 2\r\n\r\n", Request::Method::get, "/f", "", true, false},
       {"POST /x HTTP/1.1\r\nHost: e\r\nContent-Length: 5\r\n\r\nhello", Request::Method::other, "/x", "",
        true, true},
       {"POST /x HTTP/1.1\r\nHost: e\r\nContent-Length: 0\r\n\r\n", Request::Method::other, "/x", "", true,
@@ -87,7 +90,7 @@ TEST_CASE("request parser: every truncation waits for more") {
 
 TEST_CASE("request parser: refused with the status that says why") {
   struct Row {
-    const char* what;
+    std::string what;
     std::string text;
     unsigned status;
   };
@@ -97,7 +100,6 @@ TEST_CASE("request parser: refused with the status that says why") {
       {"no Host", "GET / HTTP/1.1\r\n\r\n", 400},
       {"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
       {"blank before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400},
-      {"folded field", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400},
       {"two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
       {"length and chunked",
        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},

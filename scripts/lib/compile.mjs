@@ -1,11 +1,11 @@
 // TypeScript and the addon: compiled when their sources changed, and only what changed.
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { assetSources, copyAssets } from './assets.mjs';
 import { progress, runStep, StepError } from './child.mjs';
 import { ROOT } from './run.mjs';
-import { filesBelow, fingerprint, isStamped, STATE, stamp, unstamp } from './stamp.mjs';
+import { filesBelow, fingerprint, isStamped, readStamp, STATE, stamp, unstamp } from './stamp.mjs';
 
 /** Folders with TypeScript; as in tsconfig.json. */
 const TYPESCRIPT = ['daemon', 'test', 'bench'];
@@ -49,11 +49,22 @@ export async function ensureAddon() {
   if (isStamped('addon', current) && existsSync(join(ROOT, ADDON))) return;
   progress('compiling the addon (a minute or two the first time)');
   unstamp('addon');
+  touchChanged(sources);
   await distrustingHalfBuilds(async () => {
     await configure(sources.filter((file) => !file.endsWith('.h')));
     await nodeGyp('build', `--jobs=${availableParallelism()}`);
   });
   stamp('addon', current);
+}
+
+/** Make goes by time, and a copied or restored source may be new in content and old in time. */
+function touchChanged(sources) {
+  const hashes = Object.fromEntries(sources.map((file) => [file, fingerprint([file])]));
+  const known = readStamp('addon-sources');
+  const before = known === null ? hashes : JSON.parse(known);
+  const now = new Date();
+  for (const file of sources) if (before[file] !== hashes[file]) utimesSync(join(ROOT, file), now, now);
+  stamp('addon-sources', JSON.stringify(hashes));
 }
 
 /** Make trusts whatever object file is there; after a run that was killed none of them is to be trusted. */

@@ -36,6 +36,8 @@ export async function ensureNodeModules() {
   if (isStamped(STAMP, current) && existsSync(hidden)) return;
   if (!isComplete()) {
     unstamp(STAMP);
+    // Lives inside node_modules.
+    unstamp('tap');
     progress('installing the npm packages (npm ci)');
     await runStep('npm ci', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { quiet: true });
   }

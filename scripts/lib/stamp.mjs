@@ -9,13 +9,18 @@ export const STATE = join(ROOT, '.sluice');
 
 const pathOf = (name) => join(STATE, `${name}.stamp`);
 
+/** What the step was last done for, or null. */
+export function readStamp(name) {
+  try {
+    return readFileSync(pathOf(name), 'utf8');
+  } catch {
+    return null;
+  }
+}
+
 /** Whether the step was done for exactly this. */
 export function isStamped(name, value) {
-  try {
-    return readFileSync(pathOf(name), 'utf8') === value;
-  } catch {
-    return false;
-  }
+  return readStamp(name) === value;
 }
 
 /** To be called before a step begins: until {@link stamp} it counts as not done. */

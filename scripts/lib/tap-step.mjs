@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT, run } from './run.mjs';
 import { filesBelow } from './stamp.mjs';
+import { ensureTap } from './tap-build.mjs';
 import { countTap } from './tap-count.mjs';
 
 /** Tests that take minutes (labs, long fuzz) end in `.long.test.ts`; they run with --all or by name. */
@@ -37,6 +38,7 @@ function coverageLine() {
  * @returns {Promise<import('./run.mjs').StepResult>}
  */
 export async function tapStep(files, { coverage, echo }) {
+  await ensureTap();
   mkdirSync(join(ROOT, '.sluice'), { recursive: true });
   const raw = join(ROOT, '.sluice', 'tests.tap');
   rmSync(raw, { force: true });
