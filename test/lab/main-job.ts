@@ -48,6 +48,12 @@ const CHANNELS = [
   },
 ];
 
+/** Milliseconds since 1970. */
+interface Interval {
+  from: number;
+  to: number;
+}
+
 /** All that plays while the steps look at it. */
 interface Stage {
   readonly lab: Lab;
@@ -59,8 +65,9 @@ interface Stage {
   readonly toOrigin: Capture;
   readonly multicast: Capture;
   origin: Child;
-  /** The undisturbed time, milliseconds since 1970. */
-  undisturbed: { from: number; to: number };
+  undisturbed: Interval;
+  /** How long the edge's plane thread had to wait for a CPU in that time. */
+  planeWaitedMs: number;
 }
 
 async function setUp(lab: Lab, report: Report): Promise<Stage> {
@@ -86,7 +93,6 @@ async function setUp(lab: Lab, report: Report): Promise<Stage> {
     `rtp://${EDGE_ADDRESS}@${GROUPS.high}:${PORT}?iface=eth0`,
   );
   const low = await Receiver.start(viewers, 'low', `rtp://${GROUPS.low}:${PORT}?iface=eth0`);
-  const undisturbed = { from: 0, to: 0 };
   return {
     lab,
     report,
@@ -97,7 +103,8 @@ async function setUp(lab: Lab, report: Report): Promise<Stage> {
     toOrigin,
     multicast,
     origin,
-    undisturbed,
+    undisturbed: { from: 0, to: 0 },
+    planeWaitedMs: 0,
   };
 }
 
@@ -123,6 +130,7 @@ async function undisturbedTime(stage: Stage): Promise<void> {
   const { report, audience, receivers, topology } = stage;
   const before = await audience.next();
   stage.undisturbed.from = Date.now();
+  const waited = stage.edge.planeWaitedMs();
   const { viewers } = topology;
   const rtp = ['-i', `rtp://${GROUPS.high}:${PORT}?localaddr=10.10.3.2`];
   await Promise.all([
@@ -135,6 +143,7 @@ async function undisturbedTime(stage: Stage): Promise<void> {
     report.step('ffmpeg decodes the multicast', () => ffmpegDecodes(viewers, 'rtp', rtp, DECODE_SECONDS, false)),
   ]);
   stage.undisturbed.to = Date.now();
+  stage.planeWaitedMs = stage.edge.planeWaitedMs() - waited;
   await report.step('undisturbed, no viewer loses anything', async () => {
     const after = await audience.next();
     const lost = losses(before, after);
@@ -178,12 +187,12 @@ async function upstreamCounts({ report, topology, toOrigin, undisturbed }: Stage
   });
 }
 
-async function spacingOf({ report, multicast, undisturbed }: Stage): Promise<void> {
+async function spacingOf({ report, multicast, undisturbed, planeWaitedMs }: Stage): Promise<void> {
   await report.step('multicast spacing under an HLS source', async () => {
     const { times } = await analyseRtp(multicast, GROUPS.high, PORT);
     const { packets, meanMs, p99Ms, largestMs } = spacing(times, undisturbed.from, undisturbed.to);
     const ratio = p99Ms / meanMs;
-    const figure = `p99 ${p99Ms.toFixed(2)} ms = ${ratio.toFixed(2)} x mean ${meanMs.toFixed(2)} ms, largest ${largestMs.toFixed(1)} ms, ${packets} packets`;
+    const figure = `p99 ${p99Ms.toFixed(2)} ms = ${ratio.toFixed(2)} x mean ${meanMs.toFixed(2)} ms, largest ${largestMs.toFixed(1)} ms, ${packets} packets; the plane's thread waited ${planeWaitedMs.toFixed(0)} ms for a CPU meanwhile`;
     expect(packets > 1_000 && ratio <= 3, figure);
     return figure;
   });
@@ -288,8 +297,9 @@ async function outage(stage: Stage): Promise<void> {
       () => `all pictures: ${JSON.stringify(audience.lines().at(-1)?.continuous)}`,
     );
     const took = line.resumedAt - back;
+    const interruptions = line.interruptions - before.continuous.interruptions;
     expect(took <= target, `the last picture came ${took} ms after the origin's return; a segment is ${target} ms`);
-    return `the last of ${line.viewers} pictures ${took} ms after the origin answered again (a segment is ${target} ms)`;
+    return `the last of ${line.viewers} pictures ${took} ms after the origin answered again (a segment is ${target} ms), ${interruptions} interruptions`;
   });
   await report.step('HLS viewers go on without a failed request', async () => {
     const line = await poll(
@@ -321,13 +331,16 @@ async function sequences({ report, multicast }: Stage): Promise<void> {
     }
     return figures.join('; ');
   });
-  await report.step('no continuity error in the multicast outside the outage', async () => {
-    const high = await analyseRtp(multicast, GROUPS.high, PORT);
-    const low = await analyseRtp(multicast, GROUPS.low, PORT);
-    // A restarted origin begins its continuity counters anew: one splice, seen on each PID, for each restart.
-    const figure = `${high.continuityErrors} in high, ${low.continuityErrors} in low`;
-    expect(high.continuityErrors <= 4 && low.continuityErrors <= 4, figure);
-    return figure;
+  await report.step('no continuity error in the multicast that is not announced, the outage included', async () => {
+    const figures: string[] = [];
+    for (const [name, group] of Object.entries(GROUPS)) {
+      const { continuityErrors, announced } = await analyseRtp(multicast, group, PORT);
+      const figure = `${name}: ${continuityErrors} errors, ${announced} announced discontinuities`;
+      // The HLS rendition may have none: what it missed is still in the origin's window.
+      expect(continuityErrors === 0, figure);
+      figures.push(figure);
+    }
+    return figures.join('; ');
   });
 }
 
@@ -347,7 +360,7 @@ async function endAll({ lab, report, edge, audience, receivers, origin }: Stage)
   });
 }
 
-/** Issue by issue what the product is for: one live channel in once, out many times. */
+/** What the product is for: one live channel in once, out many times. */
 export const mainJob: Scenario = {
   name: 'main-job',
   summary: 'origin, edge, access router, viewers: 200 continuous, 50 HLS, 3 multicast; outage, slow viewer, spacing',

@@ -8,14 +8,21 @@ export interface RtpAnalysis {
   readonly breaks: number;
   /** Seconds since 1970 of each packet. */
   readonly times: readonly number[];
-  /** Packets in which tshark misses TS packets by their continuity counters. */
+  /** Packets in which tshark misses TS packets by their continuity counters and no discontinuity_indicator says why. */
   readonly continuityErrors: number;
+  /** Packets in which the indicator says that the counters begin anew (ISO/IEC 13818-1 2.4.3.5). */
+  readonly announced: number;
+}
+
+/** Of the flags of all TS packets in one RTP packet. */
+function isAnnounced(indicators = ''): boolean {
+  return indicators.split(',').includes('1');
 }
 
 export async function analyseRtp(capture: Capture, group: string, port: number): Promise<RtpAnalysis> {
   const rows = await capture.fields(
     `ip.dst == ${group} && rtp`,
-    ['frame.time_epoch', 'rtp.seq', 'rtp.ssrc', 'mp2t.analysis.drops'],
+    ['frame.time_epoch', 'rtp.seq', 'rtp.ssrc', 'mp2t.analysis.drops', 'mp2t.af.di'],
     [`udp.port==${port},rtp`],
   );
   const sequence = rows.map((row) => Number(row[1]));
@@ -24,7 +31,8 @@ export async function analyseRtp(capture: Capture, group: string, port: number):
     ssrcs: new Set(rows.map((row) => row[2])).size,
     breaks: sequence.filter((one, i) => i > 0 && one !== (((sequence[i - 1] ?? 0) + 1) & 0xffff)).length,
     times: rows.map((row) => Number(row[0])),
-    continuityErrors: rows.filter((row) => (row[3] ?? '') !== '').length,
+    continuityErrors: rows.filter((row) => (row[3] ?? '') !== '' && !isAnnounced(row[4])).length,
+    announced: rows.filter((row) => isAnnounced(row[4])).length,
   };
 }
 

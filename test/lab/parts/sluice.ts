@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ROOT } from '../lib/compile.js';
@@ -95,6 +95,16 @@ export class Edge {
   residentKiB(): number {
     const status = readFileSync(`/proc/${this.child.pid}/status`, 'latin1');
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]);
+  }
+
+  /** Milliseconds so far that the plane's thread was ready to run and had no CPU (proc(5), schedstat). */
+  planeWaitedMs(): number {
+    const tasks = `/proc/${this.child.pid}/task`;
+    const plane = readdirSync(tasks).find(
+      (task) => readFileSync(`${tasks}/${task}/comm`, 'utf8').trim() === 'sluice-loop',
+    );
+    if (plane === undefined) throw new Error('the edge has no thread sluice-loop');
+    return Number(readFileSync(`${tasks}/${plane}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
   }
 
   /** A rendition as the admin API shows it. */
