@@ -2,7 +2,7 @@
 // FILE is a TypeScript test (test/….test.ts) or a native one (native/test/…_test.cc): only that is run.
 import { basename } from 'node:path';
 import { biomeStep, clangFormatStep, clangTidyStep, oxlintStep } from './lib/lint.mjs';
-import { ROOT, run, skippedStep } from './lib/run.mjs';
+import { run, singleStep, skippedStep } from './lib/run.mjs';
 import { asCommand, build } from './lib/setup.mjs';
 import { compiledTest, tapStep, testFiles } from './lib/tap-step.mjs';
 import { setUpTests } from './lib/test-setup.mjs';
@@ -42,21 +42,46 @@ async function runSome({ native, script }, report) {
 }
 
 async function runAll({ all }, report) {
-  for (const step of [biomeStep, oxlintStep, clangFormatStep, clangTidyStep]) report.add(await step());
+  for (const step of [biomeStep, oxlintStep, clangFormatStep, clangTidyStep]) report.add(await step({ all }));
   for (const variant of NATIVE_VARIANTS) report.add(await nativeTestStep(variant));
   report.add(await tapStep(testFiles({ all }), { coverage: true, echo: false }));
   if (all) for (const step of await longSteps()) report.add(await step());
 }
 
-/** What only --all runs besides the long test files: every bench, quickly. */
+/** Scenarios that end by themselves. */
+const LABS = ['helper', 'main-job', 'bad-input'];
+
+/** What only --all runs besides the long test files: every lab, and every bench quickly. */
 async function longSteps() {
   const { benchNames } = await import('./bench.mjs');
-  return benchNames().map((name) => async () => {
-    const ran = await run(process.execPath, ['scripts/bench.mjs', name, '--quick', '--json'], { cwd: ROOT });
-    if (ran.code === 0) return { name: `bench ${name}`, passed: 1, failed: 0, skipped: 0, ms: ran.ms, notes: [] };
-    if (ran.code === 77) return skippedStep(`bench ${name}`, ran.output.trim());
-    return { name: `bench ${name}`, passed: 0, failed: 1, skipped: 0, ms: ran.ms, notes: [ran.output] };
-  });
+  const labs = LABS.map((name) => () => labStep(name));
+  return [...labs, ...benchNames().map((name) => () => benchStep(name))];
+}
+
+/** A lab: its steps are counted one by one, from the line for machines. */
+async function labStep(name) {
+  const ran = await run(process.execPath, ['scripts/lab.mjs', name, '--json'], { timeoutMs: 900_000 });
+  const line = ran.output.split('\n').findLast((text) => text.startsWith('{"lab"'));
+  if (line === undefined) return singleStep(`lab ${name}`, { ...ran, code: ran.code || 1 });
+  const { ok, steps, skipped } = JSON.parse(line);
+  const failures = steps.filter((step) => !step.ok);
+  return {
+    name: `lab ${name}`,
+    passed: steps.length - failures.length,
+    // Not ok though every step passed: something that is required was skipped.
+    failed: ok ? 0 : Math.max(failures.length, 1),
+    skipped: skipped.length,
+    ms: ran.ms,
+    notes: [
+      ...failures.map((f) => `failed: ${f.name}: ${f.figure}`),
+      ...skipped.map((k) => `skipped: ${k.name}: ${k.reason}`),
+    ],
+  };
+}
+
+async function benchStep(name) {
+  const ran = await run(process.execPath, ['scripts/bench.mjs', name, '--quick', '--json'], { timeoutMs: 900_000 });
+  return ran.code === 77 ? skippedStep(`bench ${name}`, ran.output.trim()) : singleStep(`bench ${name}`, ran);
 }
 
 async function main(options) {

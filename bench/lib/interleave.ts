@@ -12,7 +12,8 @@ export function median(values: readonly number[]): number | null {
 export function ratio(ours: number | null, other: number | null, better: Figure['better']): number | null {
   if (ours === null || other === null) return null;
   const [top, bottom] = better === 'less' ? [other, ours] : [ours, other];
-  return bottom > 0 ? top / bottom : null;
+  // Differences can come out at or below zero: no ratio then.
+  return top > 0 && bottom > 0 ? top / bottom : null;
 }
 
 /** All runs of one contender, or why there are none. */
@@ -48,9 +49,13 @@ async function measure(runs: Runs, group: Group, round: string, say: (line: stri
       `round ${round}  ${name.padEnd(12)} ${figures.join(', ')}${(sample.notes ?? []).map((n) => `  (${n})`).join('')}`,
     );
   } catch (error) {
-    if (!(error instanceof Absent)) throw error;
-    runs.absent = error.message;
-    say(`absent     ${name}: ${error.message}`);
+    const isPeer = group.peers.includes(runs.contender);
+    if (!(error instanceof Absent) && !isPeer) throw error;
+    // A peer that cannot take the load is a result, too: it has no figure.
+    const reason = error instanceof Error ? error.message : String(error);
+    runs.absent = error instanceof Absent ? reason : `failed: ${reason.split('\n').at(-1) ?? ''}`;
+    runs.samples.length = 0;
+    say(`no figure  ${name}: ${runs.absent}`);
   }
 }
 

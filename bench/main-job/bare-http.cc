@@ -1,7 +1,8 @@
-// bare-http GROUP PORT INTERFACE-ADDRESS LISTEN-PORT RING-BYTES : the least a multicast-to-HTTP fan-out has
-// to do. RTP in, header off, sequence looked at, TS into one ring; every client gets it from the ring in
-// pieces of up to 48 KB and jumps to the newest when it is a ring behind. No parsing, no pacing, no access
-// points, no limits on clients.
+// bare-http GROUP PORT INTERFACE-ADDRESS LISTEN-PORT RING-BYTES
+//
+// The least a multicast-to-HTTP fan-out has to do: RTP in, header off, sequence looked at, TS into one ring;
+// every client gets it from the ring in pieces of 48 KB and jumps to the newest when it is half a ring
+// behind. No parsing, no pacing, no access points, no limits on clients.
 #include <sys/epoll.h>
 #include <sys/mman.h>
 

@@ -78,7 +78,7 @@ const rtp2httpd: Server = {
 
 const msdLite: Server = {
   name: 'msd_lite',
-  path: `/rtp/${GROUP_PORT}@${TOWARDS_SOURCE}`,
+  path: `/rtp/${GROUP_PORT}`,
   start({ edge, lab }) {
     const file = lab.file('msd_lite.conf');
     writeFileSync(file, msdLiteConfiguration());
@@ -86,16 +86,25 @@ const msdLite: Server = {
   },
 };
 
-/** One thread, and the ring that ours has. */
+/** Its own example configuration, with one thread, no burst at the begin, and the ring that ours has. */
 function msdLiteConfiguration(): string {
   return `<?xml version="1.0" encoding="utf-8"?>
 <msd>
- <log><file>/dev/null</file></log>
+ <log><level>3</level></log>
  <threadPool><threadsCountMax>1</threadsCountMax><fBindToCPU>no</fBindToCPU></threadPool>
- <HTTP><bindList><bind><address>0.0.0.0:${HTTP_PORT}</address></bind></bindList></HTTP>
- <hubProfileList><hubProfile><fDropSlowClients>no</fDropSlowClients><precache>0</precache>
-  <ringBufSize>${RING_BYTES / 1024}</ringBufSize></hubProfile></hubProfileList>
- <sourceProfileList><sourceProfile><multicast><ifName>${TOWARDS_SOURCE}</ifName></multicast></sourceProfile></sourceProfileList>
+ <HTTP>
+  <bindList><bind><address>0.0.0.0:${HTTP_PORT}</address></bind></bindList>
+  <hostnameList><hostname>*</hostname></hostnameList>
+ </HTTP>
+ <hubProfileList><hubProfile>
+  <fDropSlowClients>no</fDropSlowClients><fSocketTCPNoDelay>yes</fSocketTCPNoDelay>
+  <precache>0</precache><ringBufSize>${RING_BYTES / 1024}</ringBufSize>
+  <skt><sndBuf>512</sndBuf><sndLoWatermark>64</sndLoWatermark></skt>
+ </hubProfile></hubProfileList>
+ <sourceProfileList><sourceProfile>
+  <skt><rcvBuf>512</rcvBuf><rcvLoWatermark>48</rcvLoWatermark><rcvTimeout>2</rcvTimeout></skt>
+  <multicast><ifName>${TOWARDS_SOURCE}</ifName></multicast>
+ </sourceProfile></sourceProfileList>
 </msd>
 `;
 }
@@ -132,7 +141,7 @@ function cpuContender(topology: Topology, server: Server, clients: number, windo
       const sink = await startSink(topology, server, clients);
       try {
         await flowing(sink, clients, 30_000);
-        await elapse(2_000);
+        await elapse(1_500);
         const delivery = await watch(program, sink, windowMs);
         const share = delivery.bits / (delivery.seconds * MEGABITS * 1e6 * clients);
         const notes = [
@@ -157,7 +166,7 @@ function viewerMemoryContender(topology: Topology, server: Server, clients: numb
       const before = memoryBytes(processTree(program.pid));
       const many = await startSink(topology, server, clients);
       await flowing(many, clients, 30_000);
-      await elapse(2_000);
+      await elapse(1_500);
       const after = memoryBytes(processTree(program.pid));
       await Promise.all([first.stop(), many.stop()]);
       return { figures: { memory: (after - before) / clients / 1024 } };
@@ -213,7 +222,7 @@ export const HTTP_MEGABITS = MEGABITS;
 
 /** CPU by the number of viewers, memory per viewer and per stream. */
 export function httpGroups(topology: Topology, quick: boolean): Group[] {
-  const windowMs = quick ? 3_000 : 10_000;
+  const windowMs = quick ? 3_000 : 6_000;
   const counts = quick ? [1, 50] : [1, 50, 200, 500];
   const same = `${MEGABITS} Mbit/s RTP/MP2T in; ring of ${RING_BYTES / 2 ** 20} MiB; one sink; veth of 1500 bytes with TSO`;
   const work = 'bare-http does no parsing, pacing or access points';

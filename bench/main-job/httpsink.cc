@@ -1,7 +1,9 @@
-// httpsink ADDRESS PORT PATH CLIENTS : continuous HTTP clients that count what they get; the same sink for
-// everybody. One JSON line every 100 ms: CLOCK_MONOTONIC, body bytes of all clients since the start, clients
-// that are connected, gaps in the continuity of the video. Only the first client's bytes are looked at; those
-// of the others are dropped in the kernel, so that the sink takes as little as possible of the machine.
+// httpsink ADDRESS PORT PATH CLIENTS
+//
+// Continuous HTTP clients that count what they get; the same sink for everybody. One JSON line every 100 ms:
+// CLOCK_MONOTONIC, body bytes of all clients since the start, clients that are connected, gaps in the
+// continuity of the video. Only the first client's bytes are looked at; those of the others are dropped in
+// the kernel, so that the sink takes as little as possible of the machine.
 #include <sys/epoll.h>
 
 #include <array>

@@ -1,5 +1,7 @@
-// mcsink GROUP PORT INTERFACE-ADDRESS : joins, counts RTP packets and what is missing between them; the same
-// sink for everybody. One JSON line every 100 ms, as httpsink prints it.
+// mcsink GROUP PORT INTERFACE-ADDRESS
+//
+// Joins, counts RTP payload and the gaps in the sequence; the same sink for everybody. One JSON line every
+// 100 ms, as httpsink prints it.
 #include <poll.h>
 
 #include <array>

@@ -39,7 +39,7 @@ function contender(topology: Topology, name: string, start: Start, megabits: num
     const sink = await topology.viewers.spawn('mcsink', [await tool('mcsink'), ...sinkArguments]);
     try {
       await flowing(sink, 1, 20_000);
-      await elapse(2_000);
+      await elapse(1_500);
       const delivery = await watch(program, sink, windowMs);
       const share = delivery.bits / (delivery.seconds * megabits * 1e6);
       const notes = [
@@ -60,7 +60,7 @@ export const MULTICAST_MEGABITS = [8, 50] as const;
 
 /** CPU of the RTP multicast sender, with and without segmentation. */
 export function multicastGroups(topology: Topology, quick: boolean): Group[] {
-  const windowMs = quick ? 3_000 : 10_000;
+  const windowMs = quick ? 3_000 : 6_000;
   const cases = MULTICAST_MEGABITS.flatMap((megabits) =>
     (['segment', 'plain'] as const).map((batching) => ({ megabits, batching })),
   );

@@ -1,6 +1,8 @@
-// tsgen GROUP PORT INTERFACE-ADDRESS MBIT/S : a live RTP/MP2T source of constant rate.
-// PAT and PMT ten times a second, 25 pictures a second with PCR and PTS, an H.264 random access point once a
-// second. The pictures are not meant to be decoded; all that a relay looks at is valid.
+// tsgen GROUP PORT INTERFACE-ADDRESS MBIT/S
+//
+// A live RTP/MP2T source of constant rate: PAT and PMT ten times a second, 25 pictures a second with PCR and
+// PTS, an H.264 random access point once a second. The pictures are not meant to be decoded; all that a relay
+// looks at is valid.
 #include <algorithm>
 #include <array>
 #include <cstring>

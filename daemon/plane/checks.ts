@@ -14,6 +14,8 @@ const address = z.string().refine((text) => ipAddress.safeParse(text.split('%', 
 });
 const interfaceName = z.string().min(1).max(15).nullable();
 
+export const planeOptions = z.strictObject({ memoryBytes: z.number().int().positive() });
+
 export const streamOptions = z.strictObject({
   name: z.string().min(1).max(200),
   ringBytes: z
@@ -77,7 +79,11 @@ export const listenOptions = z.strictObject({
   headerTimeoutMs: ms(86_400_000),
   idleTimeoutMs: ms(86_400_000),
   stallTimeoutMs: ms(86_400_000),
-  sendBufferBytes: z.number().int().min(4096).max(256 * MIB),
+  sendBufferBytes: z
+    .number()
+    .int()
+    .min(4096)
+    .max(256 * MIB),
   viewerLagMs: ms(86_400_000),
 });
 
@@ -102,5 +108,8 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown, verb: string, c
   const issue = result.error.issues[0];
   const key = issue?.path.join('.') ?? '';
   const got = key === '' ? value : (value as Record<string, unknown>)[key];
-  throw new SluiceError(code, `${verb}: ${key}: ${issue?.message ?? 'invalid'} (got ${JSON.stringify(got)})`, { verb, key });
+  throw new SluiceError(code, `${verb}: ${key}: ${issue?.message ?? 'invalid'} (got ${JSON.stringify(got)})`, {
+    verb,
+    key,
+  });
 }

@@ -167,7 +167,12 @@ export type SourceFaultCode =
 /** What the plane tells; delivered in batches. */
 export type PlaneEvent =
   /** The stream's source cannot be used as it is. */
-  | { readonly type: 'source-fault'; readonly stream: StreamHandle; readonly code: SourceFaultCode; readonly detail: string }
+  | {
+      readonly type: 'source-fault';
+      readonly stream: StreamHandle;
+      readonly code: SourceFaultCode;
+      readonly detail: string;
+    }
   /** The first random access point, or the first after a fault, is in the ring: viewers can be served. */
   | { readonly type: 'stream-ready'; readonly stream: StreamHandle }
   /** The head of a `stream` answer has come (continuous answers may never end). */

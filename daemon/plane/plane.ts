@@ -1,5 +1,5 @@
 /** The TypeScript face of the addon: checks what crosses, keeps handles and slots together, turns ends into promises. */
-import { type ErrorCode, ERROR_CODES, SluiceError } from '../base/errors.js';
+import { ERROR_CODES, type ErrorCode, SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { type Added, loadAddon, type RawEvent, type RawPlane, type RawResult } from './addon.js';
 import * as checks from './checks.js';
@@ -56,6 +56,8 @@ class Plane implements PlaneApi {
   readonly #table: CounterTable;
   readonly #loopSlot: number;
   readonly #slots = new Map<number, number>();
+  /** What is attached to a stream, and goes with it. */
+  readonly #attached = new Map<number, Set<number>>();
   readonly #requests = new Map<number, PendingRequest>();
   readonly #listeners = new Set<(event: PlaneEvent) => void>();
   readonly #log: Logger | undefined;
@@ -64,7 +66,8 @@ class Plane implements PlaneApi {
 
   constructor(options: PlaneOptions & { readonly log?: Logger }) {
     this.#log = options.log;
-    this.#raw = native(() => new (loadAddon().Plane)(options.memoryBytes, (events) => this.#deliver(events)));
+    const { memoryBytes } = checked(checks.planeOptions, { memoryBytes: options.memoryBytes }, 'createPlane');
+    this.#raw = native(() => new (loadAddon().Plane)(memoryBytes, (events) => this.#deliver(events)));
     const { table, slotWords, loopSlot } = this.#raw.counters();
     this.#table = new CounterTable(table, slotWords);
     this.#loopSlot = loopSlot;
@@ -85,7 +88,7 @@ class Plane implements PlaneApi {
 
   openUpstream(stream: StreamHandle, options: UpstreamOptions): UpstreamHandle {
     const o = checked(checks.upstreamOptions, options, 'openUpstream');
-    return this.#added(() => this.#raw.openUpstream(this.#known(stream), o)) as UpstreamHandle;
+    return this.#added(() => this.#raw.openUpstream(this.#known(stream), o), stream) as UpstreamHandle;
   }
 
   closeUpstream(upstream: UpstreamHandle): void {
@@ -111,7 +114,7 @@ class Plane implements PlaneApi {
 
   addInput(stream: StreamHandle, options: InputOptions): InputHandle {
     const o = checked(checks.inputOptions, options, 'addInput', 'ADDRESS_INVALID');
-    return this.#added(() => this.#raw.addInput(this.#known(stream), o)) as InputHandle;
+    return this.#added(() => this.#raw.addInput(this.#known(stream), o), stream) as InputHandle;
   }
 
   removeInput(input: InputHandle): void {
@@ -120,7 +123,7 @@ class Plane implements PlaneApi {
 
   addSender(stream: StreamHandle, options: SenderOptions): SenderHandle {
     const o = checked(checks.senderOptions, options, 'addSender', 'ADDRESS_INVALID');
-    return this.#added(() => this.#raw.addSender(this.#known(stream), o)) as SenderHandle;
+    return this.#added(() => this.#raw.addSender(this.#known(stream), o), stream) as SenderHandle;
   }
 
   removeSender(sender: SenderHandle): void {
@@ -190,11 +193,13 @@ class Plane implements PlaneApi {
 
   viewers(): Promise<readonly ViewerInfo[]> {
     const decoder = new TextDecoder();
-    const rows = this.#raw.viewers().map((row): ViewerInfo => ({
-      ...row,
-      stream: row.stream as StreamHandle,
-      userAgent: decoder.decode(row.userAgent),
-    }));
+    const rows = this.#raw.viewers().map(
+      (row): ViewerInfo => ({
+        ...row,
+        stream: row.stream as StreamHandle,
+        userAgent: decoder.decode(row.userAgent),
+      }),
+    );
     return Promise.resolve(rows.sort((a, b) => a.id - b.id));
   }
 
@@ -208,6 +213,7 @@ class Plane implements PlaneApi {
     this.#closed = true;
     this.#raw.close();
     this.#slots.clear();
+    this.#attached.clear();
     for (const pending of this.#requests.values()) {
       pending.reject(new SluiceError('UPSTREAM_CLOSED', 'the plane was closed', { bytes: 0, reused: false }));
     }
@@ -215,9 +221,13 @@ class Plane implements PlaneApi {
     return Promise.resolve();
   }
 
-  #added(add: () => Added): number {
+  #added(add: () => Added, owner?: number): number {
     const { handle, slot } = native(add);
     this.#slots.set(handle, slot);
+    if (owner !== undefined) {
+      const attached = this.#attached.get(owner) ?? new Set();
+      this.#attached.set(owner, attached.add(handle));
+    }
     return handle;
   }
 
@@ -235,13 +245,17 @@ class Plane implements PlaneApi {
   /** Removing what is gone already is not an error: the plane removes what is attached to a stream with it. */
   #remove(handle: number): void {
     if (!this.#slots.delete(handle)) return;
+    // Their slots are given to others: nobody may read them by the old handles.
+    for (const attached of this.#attached.get(handle) ?? []) this.#slots.delete(attached);
+    if (!this.#attached.delete(handle)) for (const attached of this.#attached.values()) attached.delete(handle);
     this.#raw.remove(handle);
   }
 
   #deliver(events: readonly RawEvent[]): void {
     for (const event of events) {
       if (event.type === 'upstream-end') this.#settle(event.result);
-      else this.#tell(toEvent(event));
+      // What was removed while its event was on the way is not spoken of any more.
+      else if (this.#slots.has(event.handle)) this.#tell(toEvent(event));
     }
   }
 

@@ -20,7 +20,9 @@ export const httpSchema = z.strictObject({
   header_timeout: duration({ min: 100, max: 600_000 })
     .prefault('10s')
     .describe("From a request's first byte (or the connection) to the end of its header section."),
-  idle_timeout: duration({ min: 100, max: 3_600_000 }).prefault('60s').describe('Between two requests of a connection.'),
+  idle_timeout: duration({ min: 100, max: 3_600_000 })
+    .prefault('60s')
+    .describe('Between two requests of a connection.'),
   stall_timeout: duration({ min: 1000, max: 3_600_000 })
     .prefault('60s')
     .describe('A viewer that takes no byte for so long is disconnected.'),

@@ -1,5 +1,5 @@
-// Between JavaScript values and plain structs. TypeScript has validated what comes here; a value of another type is answered
-// with a TypeError all the same.
+// Between JavaScript values and plain structs. TypeScript has validated what comes here; a value of another
+// type is answered with a TypeError all the same.
 #pragma once
 
 #include <napi.h>
@@ -38,7 +38,8 @@ class Options {
     const Napi::Value v = object_.Get(key);
     if (!v.IsNumber()) wrong(key, "a number");
     const std::int64_t n = v.As<Napi::Number>().Int64Value();
-    if (n < least || n > most) wrong(key, "a number from " + std::to_string(least) + " to " + std::to_string(most));
+    if (n < least || n > most)
+      wrong(key, "a number from " + std::to_string(least) + " to " + std::to_string(most));
     return n;
   }
   template <class T>

@@ -62,7 +62,8 @@ void EventQueue::push(Event event) {
     if (std::exchange(state_->scheduled, true)) return;
   }
   // The call may run after this queue has gone, so it holds the state.
-  function_.NonBlockingCall([state = state_](Napi::Env env, const Napi::Function& callback) { deliver(env, callback, *state); });
+  function_.NonBlockingCall(
+      [state = state_](Napi::Env env, const Napi::Function& callback) { deliver(env, callback, *state); });
 }
 
 void EventQueue::deliver(Napi::Env env, const Napi::Function& callback, State& state) {
@@ -73,7 +74,8 @@ void EventQueue::deliver(Napi::Env env, const Napi::Function& callback, State& s
     state.scheduled = false;
   }
   Napi::Array batch = Napi::Array::New(env, events.size());
-  for (std::size_t i = 0; i < events.size(); i++) batch.Set(static_cast<std::uint32_t>(i), to_object(env, events[i]));
+  for (std::size_t i = 0; i < events.size(); i++)
+    batch.Set(static_cast<std::uint32_t>(i), to_object(env, events[i]));
   callback.Call({batch});
 }
 

@@ -11,7 +11,8 @@
 
 namespace sluice::addon {
 
-/** One JavaScript callback that gets arrays of events; any number of events wait behind one scheduled call. */
+/** One JavaScript callback that gets arrays of events; any number of events wait behind one scheduled call.
+ */
 class EventQueue {
  public:
   EventQueue(Napi::Env env, const Napi::Function& callback);

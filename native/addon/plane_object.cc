@@ -52,21 +52,19 @@ plane::Route route_of(Napi::Env env, const Options& o) {
 }  // namespace
 
 Napi::Function PlaneObject::define(Napi::Env env) {
-  return DefineClass(env, "Plane",
-                     {InstanceMethod("addStream", &PlaneObject::add_stream),
-                      InstanceMethod("spliceStream", &PlaneObject::splice_stream),
-                      InstanceMethod("openUpstream", &PlaneObject::open_upstream),
-                      InstanceMethod("request", &PlaneObject::request),
-                      InstanceMethod("addInput", &PlaneObject::add_input),
-                      InstanceMethod("addSender", &PlaneObject::add_sender),
-                      InstanceMethod("addReceiver", &PlaneObject::add_receiver),
-                      InstanceMethod("listen", &PlaneObject::listen),
-                      InstanceMethod("remove", &PlaneObject::remove),
-                      InstanceMethod("setRoute", &PlaneObject::set_route),
-                      InstanceMethod("deleteRoute", &PlaneObject::delete_route),
-                      InstanceMethod("viewers", &PlaneObject::viewers),
-                      InstanceMethod("counters", &PlaneObject::counters),
-                      InstanceMethod("close", &PlaneObject::close)});
+  return DefineClass(
+      env, "Plane",
+      {InstanceMethod("addStream", &PlaneObject::add_stream),
+       InstanceMethod("spliceStream", &PlaneObject::splice_stream),
+       InstanceMethod("openUpstream", &PlaneObject::open_upstream),
+       InstanceMethod("request", &PlaneObject::request), InstanceMethod("addInput", &PlaneObject::add_input),
+       InstanceMethod("addSender", &PlaneObject::add_sender),
+       InstanceMethod("addReceiver", &PlaneObject::add_receiver),
+       InstanceMethod("listen", &PlaneObject::listen), InstanceMethod("remove", &PlaneObject::remove),
+       InstanceMethod("setRoute", &PlaneObject::set_route),
+       InstanceMethod("deleteRoute", &PlaneObject::delete_route),
+       InstanceMethod("viewers", &PlaneObject::viewers), InstanceMethod("counters", &PlaneObject::counters),
+       InstanceMethod("close", &PlaneObject::close)});
 }
 
 PlaneObject::PlaneObject(const Info& info) : Napi::ObjectWrap<PlaneObject>(info) {
@@ -74,8 +72,9 @@ PlaneObject::PlaneObject(const Info& info) : Napi::ObjectWrap<PlaneObject>(info)
   if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsFunction())
     throw Napi::TypeError::New(env, "expected (memoryBytes, onEvents)");
   events_ = std::make_unique<EventQueue>(env, info[1].As<Napi::Function>());
-  plane_ = std::make_unique<plane::Plane>(static_cast<std::size_t>(info[0].As<Napi::Number>().Int64Value()),
-                                          [queue = events_.get()](plane::Event e) { queue->push(std::move(e)); });
+  plane_ =
+      std::make_unique<plane::Plane>(static_cast<std::size_t>(info[0].As<Napi::Number>().Int64Value()),
+                                     [queue = events_.get()](plane::Event e) { queue->push(std::move(e)); });
   if (!plane_->start()) throw_error(env, kernel::system_error("starting the plane's loop"));
   // Node runs hooks in reverse order, so the loop ends before the queue into this environment does.
   napi_add_env_cleanup_hook(env, on_environment_end, this);
@@ -150,7 +149,8 @@ Napi::Value PlaneObject::request(const Info& info) {
 }
 
 Napi::Value PlaneObject::add_input(const Info& info) {
-  return to_object(info.Env(), plane_->add_input(handle_of(info[0]), input_options(Options(info.Env(), info[1]))));
+  return to_object(info.Env(),
+                   plane_->add_input(handle_of(info[0]), input_options(Options(info.Env(), info[1]))));
 }
 
 Napi::Value PlaneObject::add_sender(const Info& info) {
@@ -194,7 +194,8 @@ Napi::Value PlaneObject::remove(const Info& info) {
 }
 
 Napi::Value PlaneObject::set_route(const Info& info) {
-  plane_->set_route(info[0].As<Napi::String>().Utf8Value(), route_of(info.Env(), Options(info.Env(), info[1])));
+  plane_->set_route(info[0].As<Napi::String>().Utf8Value(),
+                    route_of(info.Env(), Options(info.Env(), info[1])));
   return info.Env().Undefined();
 }
 
@@ -215,7 +216,8 @@ Napi::Value PlaneObject::viewers(const Info& info) {
     o.Set("remote", Napi::String::New(env, row.remote));
     // From the network: bytes that are not UTF-8 are replaced, never thrown at.
     o.Set("userAgent", Napi::Buffer<char>::Copy(env, row.user_agent.data(), row.user_agent.size()));
-    o.Set("connectedMs", Napi::Number::New(env, static_cast<double>(row.connected / kernel::kMillisecond)));
+    const kernel::Nanos connected_ms = row.connected / kernel::kMillisecond;
+    o.Set("connectedMs", Napi::Number::New(env, static_cast<double>(connected_ms)));
     o.Set("bytes", Napi::Number::New(env, static_cast<double>(row.bytes)));
     o.Set("drops", Napi::Number::New(env, static_cast<double>(row.follower.drops)));
     o.Set("lagBytes", Napi::Number::New(env, static_cast<double>(row.follower.lag_bytes)));
@@ -230,9 +232,10 @@ Napi::Value PlaneObject::counters(const Info& info) {
   // JavaScript holds the table as long as it likes.
   auto* const keep = new std::shared_ptr<std::vector<std::uint64_t>>(words);
   Napi::Object o = Napi::Object::New(env);
-  o.Set("table", Napi::ArrayBuffer::New(
-                     env, words->data(), words->size() * sizeof(std::uint64_t),
-                     [](Napi::Env, void*, std::shared_ptr<std::vector<std::uint64_t>>* held) { delete held; }, keep));
+  o.Set("table",
+        Napi::ArrayBuffer::New(
+            env, words->data(), words->size() * sizeof(std::uint64_t),
+            [](Napi::Env, void*, std::shared_ptr<std::vector<std::uint64_t>>* held) { delete held; }, keep));
   o.Set("slotWords", Napi::Number::New(env, plane::kSlotWords));
   o.Set("loopSlot", Napi::Number::New(env, plane_->loop_slot()));
   return o;

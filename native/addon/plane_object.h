@@ -10,7 +10,8 @@
 
 namespace sluice::addon {
 
-/** `new Plane(memoryBytes, onEvents)`. Closed by close(), by the end of its environment, or when it is collected. */
+/** `new Plane(memoryBytes, onEvents)`. Closed by close(), by the end of its environment, or when it is
+ * collected. */
 class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
  public:
   static Napi::Function define(Napi::Env env);

@@ -58,7 +58,8 @@ bool ContinuityCheck::accept(const TsPacket& packet) noexcept {
     duplicate_seen_ = false;
     return true;
   }
-  // The counter does not move on packets without payload; a packet with payload may come twice, not three times.
+  // The counter does not move on packets without payload; a packet with payload may come twice, not three
+  // times.
   if (!packet.has_payload()) return counter == last;
   if (counter == last) {
     const bool first_duplicate = !duplicate_seen_;
@@ -116,8 +117,8 @@ std::optional<Bytes> SectionAssembler::push(const TsPacket& packet) noexcept {
     size_ = 0;
     return std::nullopt;
   }
-  // Bytes before the pointer end a section begun earlier; it is dropped in favour of the one that begins here only if
-  // it is not complete by then.
+  // Bytes before the pointer end a section begun earlier; it is dropped in favour of the one that begins here
+  // only if it is not complete by then.
   if (pointer > 0 && size_ > 0) {
     if (const auto done = append(payload.subspan(1, pointer))) return done;
   }
@@ -127,7 +128,8 @@ std::optional<Bytes> SectionAssembler::push(const TsPacket& packet) noexcept {
 
 namespace {
 
-// table_id(8) syntax(1) 0(1) reserved(2) length(12) id(16) reserved(2) version(5) current(1) number(8) last(8)
+// table_id(8) syntax(1) 0(1) reserved(2) length(12) id(16) reserved(2) version(5) current(1) number(8)
+// last(8)
 bool is_current(Bytes section, std::uint8_t table_id) noexcept {
   return section.size() >= 12 && section[0] == table_id && (section[5] & 1) != 0;
 }
@@ -157,7 +159,8 @@ std::optional<Pmt> parse_pmt(Bytes section) noexcept {
   while (at + 5 <= end && pmt.count < kMaxElementaryStreams) {
     const std::size_t next = at + 5 + (load16(section.data() + at + 3) & 0x0fffU);
     if (next > end) return std::nullopt;
-    pmt.streams[pmt.count++] = {section[at], static_cast<std::uint16_t>(load16(section.data() + at + 1) & 0x1fff)};
+    pmt.streams[pmt.count++] = {section[at],
+                                static_cast<std::uint16_t>(load16(section.data() + at + 1) & 0x1fff)};
     at = next;
   }
   return pmt;
@@ -246,9 +249,11 @@ std::int64_t load_timestamp(const std::uint8_t* p) noexcept {
 
 std::optional<PesTimestamps> parse_pes(Bytes payload) noexcept {
   if (payload.size() < 9 || payload[0] != 0 || payload[1] != 0 || payload[2] != 1) return std::nullopt;
-  // Stream ids without the optional header (2.4.3.7): program_stream_map, padding, private_stream_2, ECM, EMM, …
+  // Stream ids without the optional header (2.4.3.7): program_stream_map, padding, private_stream_2, ECM,
+  // EMM, …
   const std::uint8_t id = payload[3];
-  if (id == 0xbc || id == 0xbe || id == 0xbf || (id >= 0xf0 && id <= 0xf2) || id == 0xf8 || id == 0xff) return std::nullopt;
+  if (id == 0xbc || id == 0xbe || id == 0xbf || (id >= 0xf0 && id <= 0xf2) || id == 0xf8 || id == 0xff)
+    return std::nullopt;
   if ((payload[6] & 0xc0) != 0x80) return std::nullopt;
   PesTimestamps out;
   out.header_size = 9U + payload[8];

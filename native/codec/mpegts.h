@@ -1,4 +1,5 @@
-// MPEG-2 transport stream (ISO/IEC 13818-1): packets, adaptation fields, program specific information, PES time stamps.
+// MPEG-2 transport stream (ISO/IEC 13818-1): packets, adaptation fields, program specific information, PES
+// time stamps.
 #pragma once
 
 #include <array>
@@ -21,11 +22,13 @@ constexpr std::int64_t kPcrModulus = (std::int64_t{1} << 33) * 300;
 /**
  * Read view of one 188-byte packet (2.4.3.2). The bytes must outlive the view.
  *
- *    sync(8) tei(1) pusi(1) priority(1) PID(13) scrambling(2) adaptation_field_control(2) continuity_counter(4)
+ *    sync(8) tei(1) pusi(1) priority(1) PID(13) scrambling(2) adaptation_field_control(2)
+ * continuity_counter(4)
  */
 class TsPacket {
  public:
-  /** None when the range is not 188 bytes that begin with 0x47, or the adaptation field reaches past the end. */
+  /** None when the range is not 188 bytes that begin with 0x47, or the adaptation field reaches past the end.
+   */
   static std::optional<TsPacket> parse(Bytes packet) noexcept;
 
   [[nodiscard]] std::uint16_t pid() const noexcept { return load16(p_ + 1) & 0x1fff; }
@@ -54,8 +57,9 @@ void set_continuity_counter(std::uint8_t* packet, std::uint8_t counter) noexcept
 /** Replaces the PCR of a packet that has one. */
 void set_pcr(std::uint8_t* packet, std::int64_t pcr) noexcept;
 /**
- * Writes a packet without payload whose adaptation field says that the continuity counter and, on the PCR PID, the clock
- * start anew (discontinuity_indicator, 2.4.3.5). `counter` is that of the packet before the next one with payload.
+ * Writes a packet without payload whose adaptation field says that the continuity counter and, on the PCR
+ * PID, the clock start anew (discontinuity_indicator, 2.4.3.5). `counter` is that of the packet before the
+ * next one with payload.
  */
 void write_discontinuity_packet(std::uint16_t pid, std::uint8_t counter, std::uint8_t* out) noexcept;
 /** Difference of two clock values modulo kPcrModulus, nearest to zero. */
@@ -65,7 +69,8 @@ void write_discontinuity_packet(std::uint16_t pid, std::uint8_t counter, std::ui
   return d > kPcrModulus / 2 ? d - kPcrModulus : d;
 }
 
-/** Checks continuity counters of one PID (2.4.3.3): duplicates once, jumps announced by discontinuity_indicator. */
+/** Checks continuity counters of one PID (2.4.3.3): duplicates once, jumps announced by
+ * discontinuity_indicator. */
 class ContinuityCheck {
  public:
   /** False when packets are missing before `packet`. */
@@ -83,10 +88,12 @@ class ContinuityCheck {
 /** CRC_32 of sections (annex A); 0 over a section that includes its CRC. */
 [[nodiscard]] std::uint32_t crc32_mpeg(Bytes bytes) noexcept;
 
-/** Collects the section of one PID from packet payloads (2.4.4); sections up to 1,024 bytes, several packets long. */
+/** Collects the section of one PID from packet payloads (2.4.4); sections up to 1,024 bytes, several packets
+ * long. */
 class SectionAssembler {
  public:
-  /** Feeds one packet of the PID; the whole section, CRC checked, when this packet completes one. Valid until the next call. */
+  /** Feeds one packet of the PID; the whole section, CRC checked, when this packet completes one. Valid until
+   * the next call. */
   std::optional<Bytes> push(const TsPacket& packet) noexcept;
   void reset() noexcept { size_ = 0; }
 
@@ -126,13 +133,15 @@ struct Pmt {
 std::optional<Pat> parse_pat(Bytes section) noexcept;
 std::optional<Pmt> parse_pmt(Bytes section) noexcept;
 /** Writes one packet with a PAT that names a single program. */
-void write_pat_packet(std::uint16_t transport_stream_id, Pat::Program program, std::uint8_t counter, std::uint8_t* out) noexcept;
+void write_pat_packet(std::uint16_t transport_stream_id, Pat::Program program, std::uint8_t counter,
+                      std::uint8_t* out) noexcept;
 
 /** Kinds of elementary streams that matter for access points and clip timing. */
 enum class Coding : std::uint8_t { other, mpeg2_video, h264, h265, audio };
 [[nodiscard]] Coding coding_of(std::uint8_t stream_type) noexcept;
 
-/** True when the packet begins a picture that can be decoded without earlier ones (indicator, or the coded picture's start). */
+/** True when the packet begins a picture that can be decoded without earlier ones (indicator, or the coded
+ * picture's start). */
 [[nodiscard]] bool is_random_access(const TsPacket& packet, Coding coding) noexcept;
 
 /** PES time stamps (2.4.3.7), 90 kHz, 33 bits. Offsets are from the begin of the payload; 0 when absent. */

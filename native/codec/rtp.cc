@@ -8,7 +8,8 @@ std::optional<RtpPacket> parse_rtp(Bytes datagram) noexcept {
   const bool extension = (datagram[0] & 0x10) != 0;
   std::size_t begin = kRtpHeaderSize + 4U * (datagram[0] & 0x0f);
   if (extension) {
-    // RFC 3550 section 5.3.1: 16 bits of profile data, then the length in 32-bit words without these four bytes.
+    // RFC 3550 section 5.3.1: 16 bits of profile data, then the length in 32-bit words without these four
+    // bytes.
     if (datagram.size() < begin + 4) return std::nullopt;
     begin += 4 + 4U * load16(datagram.data() + begin + 2);
   }

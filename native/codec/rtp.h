@@ -39,15 +39,17 @@ struct RtpPacket {
 /** Reads a datagram; none when it is not RTP version 2 or a length in it reaches past its end. */
 std::optional<RtpPacket> parse_rtp(Bytes datagram) noexcept;
 
-/** Writes the 12-byte fixed header without padding, extension or CSRC. `out` has at least kRtpHeaderSize bytes. */
+/** Writes the 12-byte fixed header without padding, extension or CSRC. `out` has at least kRtpHeaderSize
+ * bytes. */
 void write_rtp_header(const RtpHeader& header, std::uint8_t* out) noexcept;
 
 /**
- * Extends 16-bit sequence numbers over their wrap (RFC 3550 A.1): the number nearest to `reference` with these low bits.
- * `reference` is the extended number seen last.
+ * Extends 16-bit sequence numbers over their wrap (RFC 3550 A.1): the number nearest to `reference` with
+ * these low bits. `reference` is the extended number seen last.
  */
 constexpr std::int64_t extend_sequence(std::int64_t reference, std::uint16_t sequence) noexcept {
-  const auto delta = static_cast<std::int16_t>(static_cast<std::uint16_t>(sequence - static_cast<std::uint16_t>(reference)));
+  const auto delta =
+      static_cast<std::int16_t>(static_cast<std::uint16_t>(sequence - static_cast<std::uint16_t>(reference)));
   return reference + delta;
 }
 

@@ -9,7 +9,8 @@
 
 namespace sluice::codec {
 
-/** Cuts arbitrary pieces of a byte stream into packets; two sync bytes 188 apart are taken for a packet border. */
+/** Cuts arbitrary pieces of a byte stream into packets; two sync bytes 188 apart are taken for a packet
+ * border. */
 class TsAligner {
  public:
   /** Calls `on_packet(Bytes)` with every whole packet. The bytes are valid during the call only. */

@@ -17,7 +17,8 @@ using kernel::kSecond;
 namespace {
 
 constexpr std::size_t kReadSize = 16 * 1024;
-/** After the last answer the peer's bytes are still read for so long, so that a reset does not overtake the answer. */
+/** After the last answer the peer's bytes are still read for so long, so that a reset does not overtake the
+ * answer. */
 constexpr kernel::Nanos kLinger = 2 * kSecond;
 /** Seconds after which a refused client may ask again. */
 constexpr unsigned kRetryAfter = 5;
@@ -108,7 +109,8 @@ void Connection::read_requests() noexcept {
     interest(watched_ & ~static_cast<std::uint32_t>(EPOLLRDHUP));
     return;
   }
-  std::array<std::uint8_t, kReadSize> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the kernel
+  std::array<std::uint8_t, kReadSize>
+      buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the kernel
   const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) {
@@ -187,7 +189,10 @@ void Connection::begin(Answer answer, bool head_only, bool keep_alive) {
   }
   ListenerCounters& c = server_.counters();
   bump(c.requests);
-  bump(answer_.status < 300 ? c.responses2xx : answer_.status < 400 ? c.responses3xx : answer_.status < 500 ? c.responses4xx : c.responses5xx);
+  bump(answer_.status < 300   ? c.responses2xx
+       : answer_.status < 400 ? c.responses3xx
+       : answer_.status < 500 ? c.responses4xx
+                              : c.responses5xx);
   head_sent_ = 0;
   text_sent_ = 0;
   progress_ = server_.reactor().now();
@@ -205,7 +210,8 @@ void Connection::make_head(bool keep_alive) {
         "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\nAccess-Control-Allow-Headers: *\r\n"
         "Access-Control-Max-Age: 86400\r\n";
   } else {
-    head_ += std::string("Content-Type: ") + a.content_type + "\r\nCache-Control: " + a.cache_control + "\r\n";
+    head_ +=
+        std::string("Content-Type: ") + a.content_type + "\r\nCache-Control: " + a.cache_control + "\r\n";
     if (a.text) head_ += "Content-Length: " + std::to_string(a.text->size()) + "\r\n";
     if (a.length) head_ += "Content-Length: " + std::to_string(*a.length) + "\r\n";
   }
@@ -215,7 +221,8 @@ void Connection::make_head(bool keep_alive) {
 
 void Connection::on_body_ready() noexcept {
   if (!answering_ || closed_) return;
-  // Blocked or not, a body that follows a stream is asked, so that a viewer's falling behind shows when it happens.
+  // Blocked or not, a body that follows a stream is asked, so that a viewer's falling behind shows when it
+  // happens.
   if (blocked_) {
     if (answer_.body) answer_.body->peek();
     return;

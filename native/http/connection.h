@@ -13,8 +13,8 @@ namespace sluice::http {
 class Server;
 
 /**
- * Reads a request, answers it, reads the next. While an answer is under way no further request is read, so a client that
- * pipelines is held by TCP. Owned by its Server; on the loop thread.
+ * Reads a request, answers it, reads the next. While an answer is under way no further request is read, so a
+ * client that pipelines is held by TCP. Owned by its Server; on the loop thread.
  */
 class Connection final : public kernel::Disposable, private kernel::Watcher, private BodyListener {
  public:

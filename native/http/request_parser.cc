@@ -28,7 +28,9 @@ const llhttp_settings_t& RequestParser::settings() noexcept {
   return shared;
 }
 
-RequestParser::RequestParser() noexcept { reset(); }
+RequestParser::RequestParser() noexcept {
+  reset();
+}
 
 void RequestParser::reset() noexcept {
   llhttp_init(&parser_, HTTP_REQUEST, &settings());
@@ -53,7 +55,8 @@ RequestParser::State RequestParser::feed(codec::Bytes input, std::size_t& consum
   }
   if (code != HPE_PAUSED) return State::error;
   consumed = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - begin);
-  // One read may hold more than one head; only this one's size counts, and it was bounded by the reads before.
+  // One read may hold more than one head; only this one's size counts, and it was bounded by the reads
+  // before.
   return State::complete;
 }
 
@@ -102,7 +105,8 @@ int RequestParser::on_headers_complete(llhttp_t* parser) noexcept {
   RequestParser& p = self(parser);
   const bool http_1_1 = parser->http_major == 1 && parser->http_minor == 1;
   // RFC 9112 3.2: a 1.1 request without Host is answered with 400.
-  if (parser->http_major != 1 || (http_1_1 && !p.has_host_)) return p.fail(parser->http_major != 1 ? 505 : 400);
+  if (parser->http_major != 1 || (http_1_1 && !p.has_host_))
+    return p.fail(parser->http_major != 1 ? 505 : 400);
   switch (parser->method) {
     case HTTP_GET:
       p.request_.method = Request::Method::get;
@@ -118,16 +122,20 @@ int RequestParser::on_headers_complete(llhttp_t* parser) noexcept {
   }
   p.take_target();
   p.request_.keep_alive = llhttp_should_keep_alive(parser) != 0;
-  p.request_.has_body = parser->content_length > 0 || (parser->flags & F_CHUNKED) != 0 || parser->upgrade != 0;
+  p.request_.has_body =
+      parser->content_length > 0 || (parser->flags & F_CHUNKED) != 0 || parser->upgrade != 0;
   return p.request_.has_body ? HPE_PAUSED : 0;
 }
 
-int RequestParser::on_message_complete(llhttp_t*) noexcept { return HPE_PAUSED; }
+int RequestParser::on_message_complete(llhttp_t*) noexcept {
+  return HPE_PAUSED;
+}
 
 void RequestParser::take_target() noexcept {
   std::size_t begin = 0;
   // RFC 9110 4.2.3: the scheme is case-insensitive.
-  if (strncasecmp(target_.c_str(), "http://", 7) == 0) begin = std::min(target_.find_first_of("/?#", 7), target_.size());
+  if (strncasecmp(target_.c_str(), "http://", 7) == 0)
+    begin = std::min(target_.find_first_of("/?#", 7), target_.size());
   const std::size_t end = std::min(target_.find_first_of("?#", begin), target_.size());
   request_.path = begin == end ? std::string("/") : target_.substr(begin, end - begin);
 }

@@ -35,7 +35,8 @@ class RequestParser {
 
   /** Begins a new request. */
   void reset() noexcept;
-  /** Takes bytes up to the end of one request's head; `consumed` tells how many. Not after complete or error. */
+  /** Takes bytes up to the end of one request's head; `consumed` tells how many. Not after complete or error.
+   */
   State feed(codec::Bytes input, std::size_t& consumed) noexcept;
   [[nodiscard]] const Request& request() const noexcept { return request_; }
   /** The status to answer an error with (400, 414, 431). */

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <ctime>
+#include <unordered_set>
 
 namespace sluice::http {
 
@@ -26,6 +27,17 @@ constexpr std::size_t kMostRefusals = 64;
 constexpr int kKeepAliveIdle = 30;
 constexpr int kKeepAliveInterval = 10;
 constexpr int kKeepAliveProbes = 3;
+
+/** Clients that open a connection for every request are remembered so long, and so many of them. */
+constexpr kernel::Nanos kPastKept = 200 * kSecond;
+constexpr std::size_t kMostPast = 65536;
+
+/** A client of a stream, as far as one can be told from another without a connection that lasts: by its
+ * address. */
+std::string segmented_key(const Connection& connection) {
+  const std::string remote = connection.remote();
+  return remote.substr(0, remote.rfind(':') + 1) + std::to_string(connection.segmented_stream());
+}
 
 bool set_int(int fd, int level, int name, int value) noexcept {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
@@ -49,11 +61,13 @@ kernel::Result<std::unique_ptr<Server>> Server::open(kernel::Reactor& reactor, c
   kernel::Fd fd(socket(options.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return kernel::system_error(where);
   set_int(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  if (::bind(fd.get(), options.address.get(), options.address.size()) != 0 || ::listen(fd.get(), kBacklog) != 0)
+  if (::bind(fd.get(), options.address.get(), options.address.size()) != 0 ||
+      ::listen(fd.get(), kBacklog) != 0)
     return kernel::system_error(where);
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
-  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return kernel::system_error(where);
+  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
+    return kernel::system_error(where);
   const std::uint16_t port = kernel::Address::from(bound)->port();
   std::unique_ptr<Server> server(new Server(reactor, options, router, counters, std::move(fd), port));
   if (!reactor.watch(server->socket_.get(), EPOLLIN, *server)) return kernel::system_error(where);
@@ -61,8 +75,8 @@ kernel::Result<std::unique_ptr<Server>> Server::open(kernel::Reactor& reactor, c
   return server;
 }
 
-Server::Server(kernel::Reactor& reactor, const ServerOptions& options, Router& router, ListenerCounters& counters,
-               kernel::Fd socket, std::uint16_t port)
+Server::Server(kernel::Reactor& reactor, const ServerOptions& options, Router& router,
+               ListenerCounters& counters, kernel::Fd socket, std::uint16_t port)
     : reactor_(reactor),
       options_(options),
       router_(router),
@@ -84,7 +98,8 @@ void Server::on_ready(std::uint32_t) noexcept {
 bool Server::accept_one() noexcept {
   sockaddr_storage peer{};
   socklen_t size = sizeof peer;
-  kernel::Fd fd(accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  kernel::Fd fd(
+      accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd) {
     if (errno == EAGAIN) return false;
     if (errno == EMFILE || errno == ENFILE) return turn_away();
@@ -134,6 +149,8 @@ void Server::go_on() noexcept {
 }
 
 void Server::forget(Connection& connection) noexcept {
+  if (connection.segmented_stream() != 0 && past_segmented_.size() < kMostPast)
+    past_segmented_[segmented_key(connection)] = {connection.segmented_stream(), connection.segmented_time()};
   connections_.erase(connection.id());
   gauge(counters_.connections, connections_.size());
 }
@@ -144,6 +161,7 @@ void Server::on_timer(kernel::Nanos now) noexcept {
   all.reserve(connections_.size());
   for (const auto& [id, connection] : connections_) all.push_back(connection);
   for (Connection* connection : all) connection->sweep(now);
+  std::erase_if(past_segmented_, [&](const auto& past) { return now - past.second.time > kPastKept; });
   reactor_.arm(*this, now + kSecond);
 }
 
@@ -152,15 +170,21 @@ void Server::viewers(std::vector<ViewerRow>& out) const {
     if (connection->body() == nullptr) continue;
     const auto follower = connection->body()->follower();
     if (!follower) continue;
-    out.push_back({id, connection->remote(), connection->user_agent(), reactor_.now() - connection->accepted(),
-                   connection->bytes_sent(), *follower});
+    out.push_back({id, connection->remote(), connection->user_agent(),
+                   reactor_.now() - connection->accepted(), connection->bytes_sent(), *follower});
   }
 }
 
-void Server::count_segmented(std::unordered_map<std::uint64_t, std::uint64_t>& counts, kernel::Nanos since) const {
-  for (const auto& [id, connection] : connections_)
-    if (connection->segmented_stream() != 0 && connection->segmented_time() >= since)
-      counts[connection->segmented_stream()]++;
+void Server::count_segmented(std::unordered_map<std::uint64_t, std::uint64_t>& counts,
+                             kernel::Nanos since) const {
+  std::unordered_set<std::string> connected;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->segmented_stream() == 0 || connection->segmented_time() < since) continue;
+    counts[connection->segmented_stream()]++;
+    connected.insert(segmented_key(*connection));
+  }
+  for (const auto& [key, past] : past_segmented_)
+    if (past.time >= since && !connected.contains(key)) counts[past.stream]++;
 }
 
 const std::string& Server::date() noexcept {

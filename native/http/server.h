@@ -12,9 +12,12 @@
 
 namespace sluice::http {
 
+// Formatted by hand: the formatter moves the lines of such a list each time it is run.
+// clang-format off
 #define SLUICE_LISTENER_COUNTERS(X)                                                                             \
   X(accepted) X(connections) X(refused) X(requests) X(responses2xx) X(responses3xx) X(responses4xx) X(responses5xx) \
   X(bytes_out) X(header_timeouts) X(stalled) X(malformed)
+// clang-format on
 
 /** In the order of LISTENER_COUNTERS in daemon/plane/contract.ts. */
 struct ListenerCounters {
@@ -54,7 +57,8 @@ class Server final : private kernel::Watcher, private kernel::Timer {
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   void viewers(std::vector<ViewerRow>& out) const;
-  /** Counts connections that fetched of a stream since `since`. */
+  /** Counts clients that fetched of a stream since `since`: connections that are open, and addresses whose
+   * are closed. */
   void count_segmented(std::unordered_map<std::uint64_t, std::uint64_t>& counts, kernel::Nanos since) const;
 
   // For connections.
@@ -87,6 +91,12 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   bool paused_ = false;
   const std::uint16_t port_;
   std::unordered_map<std::uint64_t, Connection*> connections_;
+  struct PastFetch {
+    std::uint64_t stream = 0;
+    kernel::Nanos time = 0;
+  };
+  /** Last fetches of connections that have closed. */
+  std::unordered_map<std::string, PastFetch> past_segmented_;
   std::uint64_t next_id_ = 1;
   std::string date_;
   kernel::Nanos date_time_ = 0;

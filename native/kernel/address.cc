@@ -9,10 +9,18 @@ namespace sluice::kernel {
 
 namespace {
 
-sockaddr_in& v4(sockaddr_storage& s) noexcept { return reinterpret_cast<sockaddr_in&>(s); }
-sockaddr_in6& v6(sockaddr_storage& s) noexcept { return reinterpret_cast<sockaddr_in6&>(s); }
-const sockaddr_in& v4(const sockaddr_storage& s) noexcept { return reinterpret_cast<const sockaddr_in&>(s); }
-const sockaddr_in6& v6(const sockaddr_storage& s) noexcept { return reinterpret_cast<const sockaddr_in6&>(s); }
+sockaddr_in& v4(sockaddr_storage& s) noexcept {
+  return reinterpret_cast<sockaddr_in&>(s);
+}
+sockaddr_in6& v6(sockaddr_storage& s) noexcept {
+  return reinterpret_cast<sockaddr_in6&>(s);
+}
+const sockaddr_in& v4(const sockaddr_storage& s) noexcept {
+  return reinterpret_cast<const sockaddr_in&>(s);
+}
+const sockaddr_in6& v6(const sockaddr_storage& s) noexcept {
+  return reinterpret_cast<const sockaddr_in6&>(s);
+}
 
 }  // namespace
 

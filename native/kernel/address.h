@@ -14,7 +14,8 @@ namespace sluice::kernel {
 class Address {
  public:
   Address() noexcept = default;
-  /** Parses a numeric address without brackets (`192.0.2.1`, `ff3e::1`, `fe80::1%eth0`); none when it is not one. */
+  /** Parses a numeric address without brackets (`192.0.2.1`, `ff3e::1`, `fe80::1%eth0`); none when it is not
+   * one. */
   static std::optional<Address> parse(const std::string& text, std::uint16_t port);
   /** Copies what a socket call filled in; none for families other than IPv4 and IPv6. */
   static std::optional<Address> from(const sockaddr_storage& storage) noexcept;

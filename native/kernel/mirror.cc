@@ -9,7 +9,8 @@ namespace sluice::kernel {
 Result<MirrorMemory> MirrorMemory::create(std::size_t size) {
   MirrorMemory m;
   m.fd_ = Fd(memfd_create("sluice-ring", MFD_CLOEXEC));
-  if (!m.fd_ || ftruncate(m.fd_.get(), static_cast<off_t>(size)) != 0) return system_error("memory for a ring");
+  if (!m.fd_ || ftruncate(m.fd_.get(), static_cast<off_t>(size)) != 0)
+    return system_error("memory for a ring");
   void* const both = mmap(nullptr, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (both == MAP_FAILED) return system_error("address space for a ring");
   m.base_ = static_cast<std::uint8_t*>(both);
@@ -23,7 +24,9 @@ Result<MirrorMemory> MirrorMemory::create(std::size_t size) {
 }
 
 MirrorMemory::MirrorMemory(MirrorMemory&& other) noexcept
-    : fd_(std::move(other.fd_)), base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : fd_(std::move(other.fd_)),
+      base_(std::exchange(other.base_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 MirrorMemory& MirrorMemory::operator=(MirrorMemory&& other) noexcept {
   std::swap(fd_, other.fd_);

@@ -10,8 +10,8 @@
 namespace sluice::kernel {
 
 /**
- * A memfd mapped twice, back to back: a range that begins inside the first copy may run past its end and reads on at the
- * beginning, so that a ring of bytes never has to be cut at the wrap.
+ * A memfd mapped twice, back to back: a range that begins inside the first copy may run past its end and
+ * reads on at the beginning, so that a ring of bytes never has to be cut at the wrap.
  */
 class MirrorMemory {
  public:
@@ -24,7 +24,9 @@ class MirrorMemory {
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   /** The byte at an absolute position of a stream; `size()` contiguous bytes follow. */
-  [[nodiscard]] std::uint8_t* at(std::uint64_t position) const noexcept { return base_ + (position & (size_ - 1)); }
+  [[nodiscard]] std::uint8_t* at(std::uint64_t position) const noexcept {
+    return base_ + (position & (size_ - 1));
+  }
 
  private:
   Fd fd_;

@@ -116,7 +116,8 @@ void Reactor::sift_down(std::size_t i) noexcept {
 }
 
 void Reactor::run_timers() noexcept {
-  // Timers armed by a callback for a time already past wait for the next turn, so that descriptors are not starved.
+  // Timers armed by a callback for a time already past wait for the next turn, so that descriptors are not
+  // starved.
   running_timers_ = true;
   while (!heap_.empty() && heap_.front()->deadline_ <= now_) {
     Timer* timer = heap_.front();
@@ -131,7 +132,8 @@ bool Reactor::turn() noexcept {
   Nanos wait = kLongestWait;
   const Nanos before = monotonic_now();
   if (!heap_.empty()) wait = std::clamp<Nanos>(heap_.front()->deadline_ - before, 0, kLongestWait);
-  std::array<epoll_event, kEventsPerTurn> ready;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the kernel
+  std::array<epoll_event, kEventsPerTurn>
+      ready;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the kernel
   const int n = wait_for_events(epoll_.get(), ready.data(), wait);
   now_ = monotonic_now();
   wakeups_++;
@@ -160,6 +162,8 @@ void Reactor::wake() noexcept {
   [[maybe_unused]] const ssize_t written = ::write(event_.get(), &one, sizeof one);
 }
 
-void Reactor::dispose(Disposable* object) { disposed_.push_back(object); }
+void Reactor::dispose(Disposable* object) {
+  disposed_.push_back(object);
+}
 
 }  // namespace sluice::kernel

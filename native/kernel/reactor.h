@@ -63,17 +63,20 @@ class Reactor {
 
   /** False (with errno) when the kernel could not give an epoll instance or an eventfd. */
   [[nodiscard]] bool ok() const noexcept { return static_cast<bool>(epoll_) && static_cast<bool>(event_); }
-  /** Watches `fd` for `epoll_events` (level-triggered unless EPOLLET is given). False with errno on failure. */
+  /** Watches `fd` for `epoll_events` (level-triggered unless EPOLLET is given). False with errno on failure.
+   */
   bool watch(int fd, std::uint32_t epoll_events, Watcher& watcher) noexcept;
   bool rewatch(int fd, std::uint32_t epoll_events, Watcher& watcher) noexcept;
   /** `watcher` is not called again, not even for events already fetched in this wake-up. */
   void unwatch(int fd, const Watcher& watcher) noexcept;
-  /** Arms or moves a timer; a deadline in the past fires in the next turn. Allocates only when more timers than ever are armed. */
+  /** Arms or moves a timer; a deadline in the past fires in the next turn. Allocates only when more timers
+   * than ever are armed. */
   void arm(Timer& timer, Nanos deadline);
   void disarm(Timer& timer) noexcept;
   /** Time at which the present wake-up began. */
   [[nodiscard]] Nanos now() const noexcept { return now_; }
-  /** Waits for the next deadline or event and calls everybody concerned. True when wake() was called since the last turn. */
+  /** Waits for the next deadline or event and calls everybody concerned. True when wake() was called since
+   * the last turn. */
   bool turn() noexcept;
   /** From any thread: ends the wait of turn(). */
   void wake() noexcept;

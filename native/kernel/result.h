@@ -9,7 +9,8 @@
 
 namespace sluice::kernel {
 
-/** A failure: `code` is one of the stable codes of daemon/base/errors.ts, `message` one sentence without the code. */
+/** A failure: `code` is one of the stable codes of daemon/base/errors.ts, `message` one sentence without the
+ * code. */
 struct Error {
   const char* code = "SYSTEM_CALL";
   std::string message;

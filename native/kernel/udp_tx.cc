@@ -29,10 +29,13 @@ const char* set_ip_options(int fd, const UdpTxOptions& o, unsigned interface_ind
   if (!set_int(fd, level, v6 ? IPV6_MULTICAST_HOPS : IP_MULTICAST_TTL, o.ttl)) return "the TTL";
   if (!set_int(fd, level, v6 ? IPV6_MULTICAST_LOOP : IP_MULTICAST_LOOP, o.loop ? 1 : 0)) return "loop";
   if (interface_index == 0) return nullptr;
-  if (v6) return set_int(fd, level, IPV6_MULTICAST_IF, static_cast<int>(interface_index)) ? nullptr : "the interface";
+  if (v6)
+    return set_int(fd, level, IPV6_MULTICAST_IF, static_cast<int>(interface_index)) ? nullptr
+                                                                                    : "the interface";
   ip_mreqn request{};
   request.imr_ifindex = static_cast<int>(interface_index);
-  return setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof request) == 0 ? nullptr : "the interface";
+  return setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof request) == 0 ? nullptr
+                                                                                    : "the interface";
 }
 
 }  // namespace
@@ -51,7 +54,8 @@ Result<UdpTx> UdpTx::open(const UdpTxOptions& o) {
   if (!o.source_address.empty()) {
     const auto parsed = Address::parse(o.source_address, o.source_port);
     if (!parsed || parsed->family() != o.destination.family())
-      return Error{"ADDRESS_INVALID", to + ": `" + o.source_address + "` is not a source address of the same family"};
+      return Error{"ADDRESS_INVALID",
+                   to + ": `" + o.source_address + "` is not a source address of the same family"};
     source = *parsed;
   }
   set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);

@@ -38,7 +38,8 @@ struct UdpTxOutcome {
 /** A connected UDP socket for one destination. */
 class UdpTx {
  public:
-  /** INTERFACE_UNKNOWN, ADDRESS_INVALID, ADDRESS_IN_USE or SYSTEM_CALL with a sentence that names the setting. */
+  /** INTERFACE_UNKNOWN, ADDRESS_INVALID, ADDRESS_IN_USE or SYSTEM_CALL with a sentence that names the
+   * setting. */
   static Result<UdpTx> open(const UdpTxOptions& options);
 
   /** One datagram from its pieces. */

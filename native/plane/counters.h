@@ -1,5 +1,5 @@
-// The counters that cross to TypeScript: plain structs of 64-bit words in one shared table. The order of the fields is the
-// order of the lists in daemon/plane/contract.ts.
+// The counters that cross to TypeScript: plain structs of 64-bit words in one shared table. The order of the
+// fields is the order of the lists in daemon/plane/contract.ts.
 #pragma once
 
 #include <array>
@@ -13,6 +13,8 @@
 namespace sluice::plane {
 
 // One list each: the struct's fields and the names that the addon tells TypeScript come from it.
+// Formatted by hand: the formatter moves the lines of such a list each time it is run.
+// clang-format off
 #define SLUICE_STREAM_COUNTERS(X)                                                                                  \
   X(bytes_in) X(ts_packets_in) X(packets_in) X(bytes_ring) X(packets_released) X(sync_errors) X(continuity_errors) \
   X(transport_errors) X(discontinuities) X(underruns) X(ring_full_drops) X(ring_used_bytes) X(ring_size_bytes)     \
@@ -21,6 +23,7 @@ namespace sluice::plane {
   X(segment_overruns) X(rtp_sequence) X(last_input_ms)
 #define SLUICE_SENDER_COUNTERS(X) X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation)
 #define SLUICE_LOOP_COUNTERS(X) X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands)
+// clang-format on
 
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
 struct StreamCounters {
@@ -37,10 +40,12 @@ struct LoopCounters {
 /** Words of one slot: room for the largest of the structs. */
 constexpr std::size_t kSlotWords = 32;
 
-/** The table: fixed slots, zeroed when taken. Slots are taken and given back by verbs, never on the packet path. */
+/** The table: fixed slots, zeroed when taken. Slots are taken and given back by verbs, never on the packet
+ * path. */
 class CounterTable {
  public:
-  explicit CounterTable(std::size_t slots) : words_(std::make_shared<std::vector<std::uint64_t>>(slots * kSlotWords)) {
+  explicit CounterTable(std::size_t slots)
+      : words_(std::make_shared<std::vector<std::uint64_t>>(slots * kSlotWords)) {
     for (std::size_t i = slots; i > 0; i--) free_.push_back(static_cast<std::uint32_t>(i - 1));
   }
 

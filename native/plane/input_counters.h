@@ -5,11 +5,14 @@
 
 namespace sluice::plane {
 
+// Formatted by hand: the formatter moves the lines of such a list each time it is run.
+// clang-format off
 #define SLUICE_INPUT_COUNTERS(X)                                                                         \
   X(packets)                                                                                             \
   X(bytes) X(rtp_lost) X(rtp_reordered) X(rtp_duplicates) X(rtp_late) X(jitter_ns) X(malformed)          \
       X(kernel_drops) X(ts_packets) X(continuity_errors) X(transport_errors) X(sync_errors) X(pcr_count) \
           X(pcr_jitter_ns) X(pcr_discontinuities) X(ssrc) X(last_sequence) X(output_bytes) X(output_errors)
+// clang-format on
 
 /** In the order of INPUT_COUNTERS in daemon/plane/contract.ts. */
 struct InputCounters {

@@ -2,10 +2,11 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/prctl.h>
 
 #include <cerrno>
 #include <system_error>
+
+#include "kernel/thread.h"
 
 namespace sluice::plane {
 
@@ -51,8 +52,7 @@ void Loop::call(const std::function<void()>& command) {
 
 void Loop::run() noexcept {
   pthread_setname_np(pthread_self(), "sluice-loop");
-  // Wake-ups are wanted when they are due, not up to 50 us later as by default.
-  prctl(PR_SET_TIMERSLACK, 1000UL);
+  kernel::prefer_latency();
   while (!stopping_.load()) {
     if (reactor_.turn()) run_commands();
     if (reactor_.now() >= next_housekeeping_) keep_house();

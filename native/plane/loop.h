@@ -27,7 +27,8 @@ class Loop {
   bool start();
   /** Ends the thread after the present turn. Idempotent; from any other thread. */
   void stop();
-  /** Runs `command` on the thread and waits for it; throws here what it throws. From any other thread, while the loop runs. */
+  /** Runs `command` on the thread and waits for it; throws here what it throws. From any other thread, while
+   * the loop runs. */
   void call(const std::function<void()>& command);
   [[nodiscard]] kernel::Reactor& reactor() noexcept { return reactor_; }
 

@@ -51,14 +51,15 @@ void MediaClock::observe(Nanos level, Nanos now) noexcept {
   least_now_ = kNone;
   window_end_ = now + kWindow;
   if (least == kNone) return;
-  // The first window holds the start, when the buffer is still filling; the next two tell where the level rests, and from
-  // then on it is held there.
+  // The first window holds the start, when the buffer is still filling; the next two tell where the level
+  // rests, and from then on it is held there.
   if (++windows_ <= 3) {
     set_point_ = least;
     return;
   }
   rebase(now);
-  correction_ = std::clamp(static_cast<double>(least - set_point_) / kSettleNanos, -kMaxCorrection, kMaxCorrection);
+  correction_ =
+      std::clamp(static_cast<double>(least - set_point_) / kSettleNanos, -kMaxCorrection, kMaxCorrection);
 }
 
 }  // namespace sluice::plane

@@ -9,13 +9,14 @@ namespace sluice::plane {
 using kernel::Nanos;
 
 /**
- * Maps the media timeline (27 MHz) to CLOCK_MONOTONIC. The mapping's speed is corrected by the buffer level: were the
- * sender's clock faster than ours, the least level of each window would creep up, and down were it slower. The least is
- * taken because segmented inputs fill the buffer in steps.
+ * Maps the media timeline (27 MHz) to CLOCK_MONOTONIC. The mapping's speed is corrected by the buffer level:
+ * were the sender's clock faster than ours, the least level of each window would creep up, and down were it
+ * slower. The least is taken because segmented inputs fill the buffer in steps.
  */
 class MediaClock {
  public:
-  /** Bound of the correction: some times the 30 ppm that a sender may be off (13818-1 2.4.2.1), to work off deviations. */
+  /** Bound of the correction: some times the 30 ppm that a sender may be off (13818-1 2.4.2.1), to work off
+   * deviations. */
   static constexpr double kMaxCorrection = 200e-6;
   static constexpr Nanos kWindow = 10 * kernel::kSecond;
 
@@ -26,12 +27,15 @@ class MediaClock {
   [[nodiscard]] std::int64_t media_at(Nanos at) const noexcept;
   /** Everything that has not departed waits longer by `by`. */
   void postpone(Nanos by) noexcept { base_time_ += by; }
-  /** The level has changed for another reason than the clocks: forgets where it rested, but not the correction. */
+  /** The level has changed for another reason than the clocks: forgets where it rested, but not the
+   * correction. */
   void relearn(Nanos now) noexcept;
   /** Tells how long before its departure the newest media arrived; call it at every arrival. */
   void observe(Nanos level, Nanos now) noexcept;
   /** Correction in force, parts per 10^9; positive is faster. */
-  [[nodiscard]] std::int64_t correction_ppb() const noexcept { return static_cast<std::int64_t>(correction_ * 1e9); }
+  [[nodiscard]] std::int64_t correction_ppb() const noexcept {
+    return static_cast<std::int64_t>(correction_ * 1e9);
+  }
 
  private:
   void rebase(Nanos now) noexcept;

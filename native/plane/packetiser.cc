@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::size_t kPids = 8192;
 constexpr std::uint8_t kNoCounter = 0xff;
-/** A PCR must come every 100 ms (13818-1 2.7.2); a step of more than this is a new timeline, not a sparse one. */
+/** A PCR must come every 100 ms (13818-1 2.7.2); a step of more than this is a new timeline, not a sparse
+ * one. */
 constexpr std::int64_t kLongestPcrStep = 2 * codec::kSystemClock;
 /** How much of a source is looked through before it is given up. */
 constexpr std::uint64_t kNotTsLimit = 64 * 1024;
@@ -24,7 +25,8 @@ constexpr std::uint64_t kSeekLimit = 8 * 1024 * 1024;
 /** Least distance of access points that are only tables. */
 constexpr std::uint64_t kTablePointDistance = 128 * 1024;
 constexpr std::size_t kMaxFormed = 8192;
-/** One packet of the source may put in so many: its tables, each with a notice before it, its own notice, and itself. */
+/** One packet of the source may put in so many: its tables, each with a notice before it, its own notice, and
+ * itself. */
 constexpr std::size_t kMostAtOnce = 2 * PsiPackets::kMaxPackets + 2;
 /** Media ticks for every byte where no PCR has told: 8 Mbit/s. */
 constexpr double kUnknownTicksPerByte = 27.0;
@@ -87,7 +89,8 @@ bool Packetiser::enters(const TsPacket& packet, const ProgramTracker::Verdict& v
   return (verdict.random_access || table_point) && tracker_.has_tables();
 }
 
-/** Nothing has gone in since the splice: the tables that a decoder needs first are put before the access point. */
+/** Nothing has gone in since the splice: the tables that a decoder needs first are put before the access
+ * point. */
 void Packetiser::begin_entry(const ProgramTracker::Verdict& verdict) noexcept {
   seeking_ = false;
   table_point_due_ = true;
@@ -97,7 +100,8 @@ void Packetiser::begin_entry(const ProgramTracker::Verdict& verdict) noexcept {
     const Bytes raw(psi.bytes.data() + at, kTsPacketSize);
     const auto table = TsPacket::parse(raw);
     if (!table) continue;
-    // The PID counts as joined only with its next packet from the source: packets of it may have been left out.
+    // The PID counts as joined only with its next packet from the source: packets of it may have been left
+    // out.
     announce_discontinuity(*table);
     note_tables(table->pid());
     put(raw);
@@ -105,7 +109,8 @@ void Packetiser::begin_entry(const ProgramTracker::Verdict& verdict) noexcept {
   }
 }
 
-/** The rest of a picture, audio frame or table whose beginning receivers did not get: it would damage what they have. */
+/** The rest of a picture, audio frame or table whose beginning receivers did not get: it would damage what
+ * they have. */
 bool Packetiser::continues_what_was_left_out(const TsPacket& packet) const noexcept {
   const std::uint16_t pid = packet.pid();
   if (joined_[pid] != 0 || !packet.has_payload() || packet.payload_unit_start()) return false;
@@ -115,8 +120,9 @@ bool Packetiser::continues_what_was_left_out(const TsPacket& packet) const noexc
 bool Packetiser::make_room() noexcept {
   const std::size_t waiting = formed_.size() - formed_begin_;
   if (waiting < kMaxFormed && ring_.has_room(kMostAtOnce * kTsPacketSize, waiting + kMostAtOnce)) return true;
-  // What waits for a PCR does not depart by itself: without anything on its way the ring would stay full for ever.
-  if (ring_.released_sequence() == ring_.next_sequence()) flush();
+  // What waits for a PCR does not depart by itself: without anything on its way the ring would stay full for
+  // ever.
+  if (ring_.released_sequence() == ring_.next_sequence()) publish_all(false);
   return false;
 }
 
@@ -217,7 +223,8 @@ bool Packetiser::on_pcr(std::int64_t pcr, bool announced) noexcept {
       newest_ = {position, newest_.media + step};
       if (newest_.media - first_.media < std::max<std::int64_t>(spread_, 1)) return false;
       const auto bytes = static_cast<double>(newest_.position - first_.position);
-      ticks_per_byte_ = bytes > 0 ? static_cast<double>(newest_.media - first_.media) / bytes : ticks_per_byte_;
+      ticks_per_byte_ =
+          bytes > 0 ? static_cast<double>(newest_.media - first_.media) / bytes : ticks_per_byte_;
       publish_until(newest_.position);
       first_ = newest_;
       return false;
@@ -239,17 +246,18 @@ bool Packetiser::on_pcr(std::int64_t pcr, bool announced) noexcept {
 
 std::int64_t Packetiser::media_time_of(std::uint64_t position) const noexcept {
   // The packet that straddles the anchor begins before it.
-  const auto bytes = std::max(static_cast<std::int64_t>(position - first_.position), -std::int64_t{kFullPayload});
+  const auto bytes =
+      std::max(static_cast<std::int64_t>(position - first_.position), -std::int64_t{kFullPayload});
   return first_.media + static_cast<std::int64_t>(static_cast<double>(bytes) * ticks_per_byte_);
 }
 
-void Packetiser::publish_until(std::uint64_t position) noexcept {
+void Packetiser::publish_until(std::uint64_t position, bool tail) noexcept {
   bool any = false;
   while (formed_begin_ < formed_.size() && formed_[formed_begin_].position < position) {
     const Formed& formed = formed_[formed_begin_++];
     media_last_ = std::max(media_time_of(formed.position), media_last_);
-    ring_.publish(formed.position, formed.size, media_last_, static_cast<std::uint32_t>(media_last_ / kTicksPerRtp),
-                  std::exchange(marker_, false));
+    ring_.publish(formed.position, formed.size, media_last_,
+                  static_cast<std::uint32_t>(media_last_ / kTicksPerRtp), std::exchange(marker_, false));
     media_end_ = std::max(media_last_, media_time_of(formed.position + formed.size));
     any = true;
   }
@@ -261,18 +269,21 @@ void Packetiser::publish_until(std::uint64_t position) noexcept {
     formed_begin_ = 0;
   }
   if (!any) return;
-  bump(counters_.packets_in, static_cast<std::uint64_t>(ring_.next_sequence()) -
-                                 counters_.rtp_sequence);
+  bump(counters_.packets_in, static_cast<std::uint64_t>(ring_.next_sequence()) - counters_.rtp_sequence);
   kernel::gauge(counters_.rtp_sequence, static_cast<std::uint64_t>(ring_.next_sequence()));
-  events_.on_published();
+  events_.on_published(tail);
 }
 
 void Packetiser::flush() noexcept {
+  publish_all(true);
+}
+
+void Packetiser::publish_all(bool tail) noexcept {
   close_packet();
   if (formed_begin_ == formed_.size()) return;
   if (!anchored_) first_ = {formed_[formed_begin_].position, events_.timeline_origin()};
   if (ticks_per_byte_ <= 0) ticks_per_byte_ = kUnknownTicksPerByte;
-  publish_until(ring_.write_position());
+  publish_until(ring_.write_position(), tail);
 }
 
 void Packetiser::splice() noexcept {

@@ -32,8 +32,11 @@ struct AccessPoint {
 class PacketiserEvents {
  public:
   virtual void on_access_point(const AccessPoint& point) noexcept = 0;
-  /** Packets up to Ring::next_sequence() have their time. */
-  virtual void on_published() noexcept = 0;
+  /**
+   * Packets up to Ring::next_sequence() have their time. `tail`: they end a timeline, and may come long after
+   * their time because nothing came after them.
+   */
+  virtual void on_published(bool tail) noexcept = 0;
   /** Where on the media timeline (27 MHz) the first packet after a start or splice stands. */
   virtual std::int64_t timeline_origin() noexcept = 0;
   virtual void on_fault(const char* code, std::string detail) = 0;
@@ -43,19 +46,20 @@ class PacketiserEvents {
 };
 
 /**
- * Aligns, checks, keeps the programme's packets, appends them to the ring and gives every seventh an RTP header. A packet's
- * time is interpolated between the PCRs around it (13818-1 2.4.2.2), so it is published only when a later PCR has come; with
- * a spread, only PCRs at least so far apart are used, which evens out what lies between. After a splice everything before
- * the next access point is left out, so that receivers see whole pictures only.
+ * Aligns, checks, keeps the programme's packets, appends them to the ring and gives every seventh an RTP
+ * header. A packet's time is interpolated between the PCRs around it (13818-1 2.4.2.2), so it is published
+ * only when a later PCR has come; with a spread, only PCRs at least so far apart are used, which evens out
+ * what lies between. After a splice everything before the next access point is left out, so that receivers
+ * see whole pictures only.
  */
 class Packetiser {
  public:
-  Packetiser(Ring& ring, StreamCounters& counters, PacketiserEvents& events, std::optional<std::uint16_t> program,
-             std::int64_t spread);
+  Packetiser(Ring& ring, StreamCounters& counters, PacketiserEvents& events,
+             std::optional<std::uint16_t> program, std::int64_t spread);
 
   void write(codec::Bytes ts) noexcept;
   void splice() noexcept;
-  /** Publishes what waits for a PCR that will not come: times go on at the last known rate. */
+  /** Publishes what waits for a PCR that will not come, as a tail: times go on at the last known rate. */
   void flush() noexcept;
   /** Media time (27 MHz) at which the newest published packet ends. */
   [[nodiscard]] std::int64_t media_end() const noexcept { return media_end_; }
@@ -77,8 +81,10 @@ class Packetiser {
   /** False when a packet with all that may go before it does not fit. */
   bool make_room() noexcept;
   void check_continuity(const codec::TsPacket& packet) noexcept;
-  void append(const codec::TsPacket& packet, codec::Bytes raw, const ProgramTracker::Verdict& verdict) noexcept;
-  /** Says so where the counter of `packet` does not follow; false when receivers know nothing of its PID yet. */
+  void append(const codec::TsPacket& packet, codec::Bytes raw,
+              const ProgramTracker::Verdict& verdict) noexcept;
+  /** Says so where the counter of `packet` does not follow; false when receivers know nothing of its PID yet.
+   */
   bool announce_discontinuity(const codec::TsPacket& packet) noexcept;
   void note_tables(std::uint16_t pid) noexcept;
   void enter(const codec::TsPacket& packet) noexcept;
@@ -87,7 +93,8 @@ class Packetiser {
   bool on_pcr(std::int64_t pcr, bool announced) noexcept;
   void put(codec::Bytes raw) noexcept;
   void close_packet() noexcept;
-  void publish_until(std::uint64_t position) noexcept;
+  void publish_until(std::uint64_t position, bool tail = false) noexcept;
+  void publish_all(bool tail) noexcept;
   [[nodiscard]] std::int64_t media_time_of(std::uint64_t position) const noexcept;
   void check_faults() noexcept;
 

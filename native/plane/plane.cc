@@ -14,11 +14,14 @@ constexpr std::size_t kSlots = 4096;
 /** Viewers of segments count while they fetched within so many target durations. */
 constexpr int kSegmentedDurations = 3;
 
-Error unknown(Handle handle) { return {"HANDLE_UNKNOWN", "there is nothing with the handle " + std::to_string(handle)}; }
+Error unknown(Handle handle) {
+  return {"HANDLE_UNKNOWN", "there is nothing with the handle " + std::to_string(handle)};
+}
 
 Error over_budget(const std::string& name, std::size_t wanted, std::size_t budget, std::size_t used) {
-  return {"MEMORY_BUDGET", "the ring of `" + name + "` needs " + std::to_string(wanted) + " bytes, but of the budget of " +
-                               std::to_string(budget) + " only " + std::to_string(budget - used) + " are left"};
+  return {"MEMORY_BUDGET", "the ring of `" + name + "` needs " + std::to_string(wanted) +
+                               " bytes, but of the budget of " + std::to_string(budget) + " only " +
+                               std::to_string(budget - used) + " are left"};
 }
 
 }  // namespace
@@ -37,7 +40,9 @@ struct Plane::Entry {
 struct Plane::StreamEntry final : Entry, StreamObserver {
   static constexpr Kind kKind = Kind::stream;
   StreamEntry(Plane& p, Handle h) : Entry(kKind), plane(p), handle(h) {}
-  void on_stream_ready() noexcept override { plane.on_event_({Event::Type::stream_ready, handle, nullptr, {}, {}}); }
+  void on_stream_ready() noexcept override {
+    plane.on_event_({Event::Type::stream_ready, handle, nullptr, {}, {}});
+  }
   void on_source_fault(const char* code, std::string detail) override {
     plane.on_event_({Event::Type::source_fault, handle, code, std::move(detail), {}});
   }
@@ -121,9 +126,13 @@ E* Plane::find(Handle handle) {
   return at != entries_.end() ? as<E>(at->second.get()) : nullptr;
 }
 
-Plane::~Plane() { close(); }
+Plane::~Plane() {
+  close();
+}
 
-bool Plane::start() { return open_ = loop_.start(); }
+bool Plane::start() {
+  return open_ = loop_.start();
+}
 
 void Plane::close() {
   if (!std::exchange(open_, false)) return;
@@ -156,7 +165,8 @@ Result<Added> Plane::add(Handle owner, Make&& make) {
     StreamEntry* const stream = owner != 0 ? find<StreamEntry>(owner) : nullptr;
     if (owner != 0 && stream == nullptr) return unknown(owner);
     const auto slot = counters_.take();
-    if (!slot) return Error{"MEMORY_BUDGET", "the table of counters is full: " + std::to_string(kSlots) + " entries"};
+    if (!slot)
+      return Error{"MEMORY_BUDGET", "the table of counters is full: " + std::to_string(kSlots) + " entries"};
     const Handle handle = next_handle_++;
     Result<std::unique_ptr<E>> made = make(handle, *slot, stream != nullptr ? stream->stream.get() : nullptr);
     if (!made.ok()) {
@@ -171,18 +181,19 @@ Result<Added> Plane::add(Handle owner, Make&& make) {
 }
 
 Result<Added> Plane::add_stream(const StreamOptions& options) {
-  return add<StreamEntry>(0, [&](Handle handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<StreamEntry>> {
-    if (options.ring_bytes > memory_ - memory_used_)
-      return over_budget(options.name, options.ring_bytes, memory_, memory_used_);
-    auto entry = std::make_unique<StreamEntry>(*this, handle);
-    auto stream = Stream::create(loop_.reactor(), options, counters_.as<StreamCounters>(slot),
-                                 counters_.as<LoopCounters>(loop_slot_), *entry);
-    if (!stream.ok()) return stream.error();
-    entry->stream = std::move(stream.value());
-    entry->bytes = options.ring_bytes;
-    memory_used_ += options.ring_bytes;
-    return entry;
-  });
+  return add<StreamEntry>(
+      0, [&](Handle handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<StreamEntry>> {
+        if (options.ring_bytes > memory_ - memory_used_)
+          return over_budget(options.name, options.ring_bytes, memory_, memory_used_);
+        auto entry = std::make_unique<StreamEntry>(*this, handle);
+        auto stream = Stream::create(loop_.reactor(), options, counters_.as<StreamCounters>(slot),
+                                     counters_.as<LoopCounters>(loop_slot_), *entry);
+        if (!stream.ok()) return stream.error();
+        entry->stream = std::move(stream.value());
+        entry->bytes = options.ring_bytes;
+        memory_used_ += options.ring_bytes;
+        return entry;
+      });
 }
 
 bool Plane::splice_stream(Handle stream) {
@@ -194,11 +205,13 @@ bool Plane::splice_stream(Handle stream) {
 }
 
 Result<Added> Plane::open_upstream(Handle stream, const http::ClientTimeouts& timeouts) {
-  return add<UpstreamEntry>(stream, [&](Handle handle, std::uint32_t slot, Stream* s) -> Result<std::unique_ptr<UpstreamEntry>> {
-    auto entry = std::make_unique<UpstreamEntry>(*this, handle);
-    entry->upstream = std::make_unique<Upstream>(loop_.reactor(), *s, timeouts, counters_.as<http::UpstreamCounters>(slot), *entry);
-    return entry;
-  });
+  return add<UpstreamEntry>(
+      stream, [&](Handle handle, std::uint32_t slot, Stream* s) -> Result<std::unique_ptr<UpstreamEntry>> {
+        auto entry = std::make_unique<UpstreamEntry>(*this, handle);
+        entry->upstream = std::make_unique<Upstream>(loop_.reactor(), *s, timeouts,
+                                                     counters_.as<http::UpstreamCounters>(slot), *entry);
+        return entry;
+      });
 }
 
 bool Plane::request(Handle upstream, UpstreamRequest request) {
@@ -209,48 +222,55 @@ bool Plane::request(Handle upstream, UpstreamRequest request) {
 }
 
 Result<Added> Plane::add_input(Handle stream, const UdpInputOptions& options) {
-  return add<InputEntry>(stream, [&](Handle, std::uint32_t slot, Stream* s) -> Result<std::unique_ptr<InputEntry>> {
-    UdpInputOptions coalescing = options;
-    // Several datagrams with one time stamp are as good here: the stream's clock is recovered from the PCR.
-    coalescing.socket.coalesce = true;
-    auto input = UdpInput::open(loop_.reactor(), coalescing, *s, counters_.as<InputCounters>(slot));
-    if (!input.ok()) return input.error();
-    auto entry = std::make_unique<InputEntry>();
-    entry->input = std::move(input.value());
-    return entry;
-  });
+  return add<InputEntry>(
+      stream, [&](Handle, std::uint32_t slot, Stream* s) -> Result<std::unique_ptr<InputEntry>> {
+        UdpInputOptions coalescing = options;
+        // Several datagrams with one time stamp are as good here: the stream's clock is recovered from the
+        // PCR.
+        coalescing.socket.coalesce = true;
+        auto input = UdpInput::open(loop_.reactor(), coalescing, *s, counters_.as<InputCounters>(slot));
+        if (!input.ok()) return input.error();
+        auto entry = std::make_unique<InputEntry>();
+        entry->input = std::move(input.value());
+        return entry;
+      });
 }
 
 Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
-  return add<SenderEntry>(stream, [&](Handle, std::uint32_t slot, Stream* s) -> Result<std::unique_ptr<SenderEntry>> {
-    auto socket = kernel::UdpTx::open(options.socket);
-    if (!socket.ok()) return socket.error();
-    auto entry = std::make_unique<SenderEntry>();
-    entry->sender = std::make_unique<Sender>(*s, std::move(socket.value()), options.batching, counters_.as<SenderCounters>(slot));
-    return entry;
-  });
+  return add<SenderEntry>(
+      stream, [&](Handle, std::uint32_t slot, Stream* s) -> Result<std::unique_ptr<SenderEntry>> {
+        auto socket = kernel::UdpTx::open(options.socket);
+        if (!socket.ok()) return socket.error();
+        auto entry = std::make_unique<SenderEntry>();
+        entry->sender = std::make_unique<Sender>(*s, std::move(socket.value()), options.batching,
+                                                 counters_.as<SenderCounters>(slot));
+        return entry;
+      });
 }
 
 Result<Added> Plane::add_receiver(const ReceiverOptions& options) {
-  return add<ReceiverEntry>(0, [&](Handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<ReceiverEntry>> {
-    auto receiver = Receiver::open(loop_.reactor(), options, counters_.as<InputCounters>(slot));
-    if (!receiver.ok()) return receiver.error();
-    auto entry = std::make_unique<ReceiverEntry>();
-    entry->receiver = std::move(receiver.value());
-    return entry;
-  });
+  return add<ReceiverEntry>(
+      0, [&](Handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<ReceiverEntry>> {
+        auto receiver = Receiver::open(loop_.reactor(), options, counters_.as<InputCounters>(slot));
+        if (!receiver.ok()) return receiver.error();
+        auto entry = std::make_unique<ReceiverEntry>();
+        entry->receiver = std::move(receiver.value());
+        return entry;
+      });
 }
 
 Result<Added> Plane::listen(const http::ServerOptions& options, Nanos viewer_lag, std::uint16_t& port) {
-  return add<ListenerEntry>(0, [&](Handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<ListenerEntry>> {
-    auto server = http::Server::open(loop_.reactor(), options, routes_, counters_.as<http::ListenerCounters>(slot));
-    if (!server.ok()) return server.error();
-    routes_.set_viewer_lag(viewer_lag);
-    port = server.value()->port();
-    auto entry = std::make_unique<ListenerEntry>();
-    entry->server = std::move(server.value());
-    return entry;
-  });
+  return add<ListenerEntry>(
+      0, [&](Handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<ListenerEntry>> {
+        auto server =
+            http::Server::open(loop_.reactor(), options, routes_, counters_.as<http::ListenerCounters>(slot));
+        if (!server.ok()) return server.error();
+        routes_.set_viewer_lag(viewer_lag);
+        port = server.value()->port();
+        auto entry = std::make_unique<ListenerEntry>();
+        entry->server = std::move(server.value());
+        return entry;
+      });
 }
 
 bool Plane::remove(Handle handle) {
@@ -275,10 +295,11 @@ void Plane::delete_route(const std::string& path) {
 
 std::vector<http::ViewerRow> Plane::viewers() {
   std::vector<http::ViewerRow> rows;
-  if (open_) on_loop([&] {
-    for (const auto& [handle, entry] : entries_)
-      if (const auto* listener = as<ListenerEntry>(entry.get())) listener->server->viewers(rows);
-  });
+  if (open_)
+    on_loop([&] {
+      for (const auto& [handle, entry] : entries_)
+        if (const auto* listener = as<ListenerEntry>(entry.get())) listener->server->viewers(rows);
+    });
   return rows;
 }
 

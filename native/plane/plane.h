@@ -41,8 +41,9 @@ struct SenderOptions {
 };
 
 /**
- * All verbs are for one thread, which is not the loop's; they wait for the loop where needed. Handles are never used again.
- * Removing a stream removes what is attached to it. After close() every verb answers HANDLE_UNKNOWN.
+ * All verbs are for one thread, which is not the loop's; they wait for the loop where needed. Handles are
+ * never used again. Removing a stream removes what is attached to it. After close() every verb answers
+ * HANDLE_UNKNOWN.
  */
 class Plane {
  public:

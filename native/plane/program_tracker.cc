@@ -46,15 +46,18 @@ ProgramTracker::Verdict ProgramTracker::see(const codec::TsPacket& packet, codec
 }
 
 void ProgramTracker::see_pat(const codec::TsPacket& packet, codec::Bytes raw) noexcept {
+  const bool narrowed = narrows_;
   if (const auto section = pat_section_.push(packet)) {
     if (const auto pat = codec::parse_pat(*section)) {
       pat_ = *pat;
       select(pat_);
     }
   }
-  if (!packet.payload_unit_start()) return;
+  // A PAT that takes several packets shows only with its last one that it must be narrowed.
+  if (!packet.payload_unit_start() && (narrowed || !narrows_)) return;
   if (narrows_) {
-    codec::write_pat_packet(pat_.transport_stream_id, program_, narrowed_counter_++ & 0x0f, pat_packet_.data());
+    codec::write_pat_packet(pat_.transport_stream_id, program_, narrowed_counter_++ & 0x0f,
+                            pat_packet_.data());
   } else {
     std::memcpy(pat_packet_.data(), raw.data(), pat_packet_.size());
   }
@@ -74,7 +77,8 @@ void ProgramTracker::select(const codec::Pat& pat) noexcept {
   } else if (pat.count > 1) {
     fault_ = Fault::program_required;
   }
-  // A programme that has vanished from the PAT leaves things as they are, until the source is given up for it.
+  // A programme that has vanished from the PAT leaves things as they are, until the source is given up for
+  // it.
   if (found == nullptr) return;
   narrows_ = pat.count > 1;
   if (found->number == program_.number && found->pmt_pid == program_.pmt_pid) return;
@@ -113,8 +117,9 @@ bool ProgramTracker::belongs(std::uint16_t pid) const noexcept {
 
 bool ProgramTracker::is_media(std::uint16_t pid) const noexcept {
   const auto* const end = pmt_.streams.data() + pmt_.count;
-  return std::any_of(pmt_.streams.data(), end,
-                     [&](const auto& s) { return s.pid == pid && codec::coding_of(s.type) != Coding::other; });
+  return std::any_of(pmt_.streams.data(), end, [&](const auto& s) {
+    return s.pid == pid && codec::coding_of(s.type) != Coding::other;
+  });
 }
 
 PsiPackets ProgramTracker::psi() const noexcept {

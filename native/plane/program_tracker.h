@@ -38,11 +38,16 @@ class ProgramTracker {
   /** Forgets the tables: another source begins. */
   void reset() noexcept;
   [[nodiscard]] bool has_tables() const noexcept { return pmt_packets_.size > 0 && pat_packet_seen_; }
-  /** The packet as it goes on; differs from the one seen when a PAT of several programmes is narrowed to one. */
-  [[nodiscard]] codec::Bytes rewritten_pat() const noexcept { return {pat_packet_.data(), pat_packet_.size()}; }
+  /** The packet as it goes on; differs from the one seen when a PAT of several programmes is narrowed to one.
+   */
+  [[nodiscard]] codec::Bytes rewritten_pat() const noexcept {
+    return {pat_packet_.data(), pat_packet_.size()};
+  }
   [[nodiscard]] bool narrows() const noexcept { return narrows_; }
   [[nodiscard]] PsiPackets psi() const noexcept;
-  [[nodiscard]] bool is_pmt(std::uint16_t pid) const noexcept { return program_.pmt_pid != 0 && pid == program_.pmt_pid; }
+  [[nodiscard]] bool is_pmt(std::uint16_t pid) const noexcept {
+    return program_.pmt_pid != 0 && pid == program_.pmt_pid;
+  }
   /** True for the audio and video of the programme. */
   [[nodiscard]] bool is_media(std::uint16_t pid) const noexcept;
   [[nodiscard]] Fault fault() const noexcept { return fault_; }

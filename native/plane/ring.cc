@@ -8,7 +8,8 @@ namespace sluice::plane {
 
 kernel::Result<Ring> Ring::create(std::size_t bytes, std::uint32_t ssrc, std::int64_t first_sequence) {
   if (!std::has_single_bit(bytes) || bytes < 4096)
-    return kernel::Error{"SYSTEM_CALL", "a ring of " + std::to_string(bytes) + " bytes: expected a power of two of at least 4096"};
+    return kernel::Error{"SYSTEM_CALL", "a ring of " + std::to_string(bytes) +
+                                            " bytes: expected a power of two of at least 4096"};
   auto arena = kernel::MirrorMemory::create(bytes);
   if (!arena.ok()) return arena.error();
   Ring ring;
@@ -31,12 +32,14 @@ std::uint8_t* Ring::append(codec::Bytes bytes) noexcept {
   return to;
 }
 
-void Ring::publish(std::uint64_t position, std::uint16_t size, std::int64_t media_time, std::uint32_t timestamp,
-                   bool marker) noexcept {
+void Ring::publish(std::uint64_t position, std::uint16_t size, std::int64_t media_time,
+                   std::uint32_t timestamp, bool marker) noexcept {
   const std::int64_t sequence = next_sequence_++;
-  descriptors_[static_cast<std::size_t>(sequence) & (descriptors_.size() - 1)] = {position, sequence, media_time, size};
-  codec::write_rtp_header({marker, codec::kPayloadTypeMp2t, static_cast<std::uint16_t>(sequence), timestamp, ssrc_},
-                          header(sequence));
+  descriptors_[static_cast<std::size_t>(sequence) & (descriptors_.size() - 1)] = {position, sequence,
+                                                                                  media_time, size};
+  codec::write_rtp_header(
+      {marker, codec::kPayloadTypeMp2t, static_cast<std::uint16_t>(sequence), timestamp, ssrc_},
+      header(sequence));
 }
 
 }  // namespace sluice::plane

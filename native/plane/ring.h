@@ -25,8 +25,8 @@ struct Descriptor {
 };
 
 /**
- * Single writer, many readers, all on one loop thread. Positions and sequence numbers only grow; a reader that kept a
- * position compares it with oldest_position() before use.
+ * Single writer, many readers, all on one loop thread. Positions and sequence numbers only grow; a reader
+ * that kept a position compares it with oldest_position() before use.
  *
  *   oldest_position()          released_position()             write_position()
  *   |  history: viewers, HLS   |  ahead: waits for its time    |
@@ -37,8 +37,8 @@ class Ring {
   static kernel::Result<Ring> create(std::size_t bytes, std::uint32_t ssrc, std::int64_t first_sequence);
 
   /**
-   * True when `size` more bytes fit without overwriting what has not departed yet, and when so many packets (those that
-   * are appended but not published included) find descriptors.
+   * True when `size` more bytes fit without overwriting what has not departed yet, and when so many packets
+   * (those that are appended but not published included) find descriptors.
    */
   [[nodiscard]] bool has_room(std::size_t size, std::size_t packets = 1) const noexcept {
     return write_position_ + size - released_position_ <= arena_.size() &&

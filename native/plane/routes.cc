@@ -21,7 +21,9 @@ Answer refusal(unsigned status, const char* text) {
   return a;
 }
 
-Answer not_found() { return refusal(404, "there is nothing at this address\n"); }
+Answer not_found() {
+  return refusal(404, "there is nothing at this address\n");
+}
 
 Answer not_yet() {
   Answer a = refusal(503, "the source has not given a picture yet\n");
@@ -81,7 +83,8 @@ Answer Routes::segment(const std::string& path) {
   const std::string_view name = std::string_view(path).substr(slash + 1);
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error != std::errc() || std::string_view(end, static_cast<std::size_t>(name.data() + name.size() - end)) != kSegmentSuffix)
+  if (error != std::errc() ||
+      std::string_view(end, static_cast<std::size_t>(name.data() + name.size() - end)) != kSegmentSuffix)
     return not_found();
   stream->segmenter().expire(stream->ring().oldest_position());
   const Segment* const segment = stream->segmenter().find(number);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cinttypes>
+#include <cmath>
 #include <cstdio>
 
 namespace sluice::plane {
@@ -15,7 +16,8 @@ constexpr std::int64_t kTicksPerPts = 300;
 constexpr std::int64_t kUnitsPerSecond = 100'000;
 }  // namespace
 
-Segmenter::Segmenter(std::int64_t target, std::size_t window, std::uint64_t first_number, StreamCounters& counters)
+Segmenter::Segmenter(std::int64_t target, std::size_t window, std::uint64_t first_number,
+                     StreamCounters& counters)
     : target_(target),
       window_(window),
       counters_(counters),
@@ -39,8 +41,10 @@ void Segmenter::add(const AccessPoint& point, std::int64_t media_time, std::int6
     return;
   }
   // A third of a frame is granted, so that rounding does not skip a cut.
-  const std::int64_t duration = point.discontinuity ? end_before - begin_time_ : duration_to(point, media_time);
-  if (point.discontinuity || duration + codec::kSystemClock / 100 >= target_) cut(point, media_time, duration);
+  const std::int64_t duration =
+      point.discontinuity ? end_before - begin_time_ : duration_to(point, media_time);
+  if (point.discontinuity || duration + codec::kSystemClock / 100 >= target_)
+    cut(point, media_time, duration);
 }
 
 void Segmenter::cut(const AccessPoint& point, std::int64_t media_time, std::int64_t duration) {
@@ -52,7 +56,7 @@ void Segmenter::cut(const AccessPoint& point, std::int64_t media_time, std::int6
   s.discontinuity = begin_.discontinuity;
   s.psi = begin_.psi;
   const double seconds = static_cast<double>(s.duration) / static_cast<double>(codec::kSystemClock);
-  target_duration_ = std::max(target_duration_, static_cast<int>(seconds + 0.5));
+  target_duration_ = std::max(target_duration_, static_cast<int>(std::lround(seconds)));
   segments_.push_back(s);
   begin_ = point;
   begin_time_ = media_time;
@@ -68,7 +72,8 @@ void Segmenter::cut(const AccessPoint& point, std::int64_t media_time, std::int6
 }
 
 void Segmenter::drop_oldest() {
-  // RFC 8216 6.2.2: tags that leave the playlist are counted, so that clients can still tell the timelines apart.
+  // RFC 8216 6.2.2: tags that leave the playlist are counted, so that clients can still tell the timelines
+  // apart.
   if (segments_.front().discontinuity) discontinuity_sequence_++;
   segments_.pop_front();
 }
@@ -82,7 +87,8 @@ void Segmenter::expire(std::uint64_t position) {
 }
 
 const Segment* Segmenter::find(std::uint64_t number) const noexcept {
-  if (segments_.empty() || number < segments_.front().number || number > segments_.back().number) return nullptr;
+  if (segments_.empty() || number < segments_.front().number || number > segments_.back().number)
+    return nullptr;
   return &segments_[static_cast<std::size_t>(number - segments_.front().number)];
 }
 

@@ -33,8 +33,8 @@ class Segmenter {
   Segmenter(std::int64_t target, std::size_t window, std::uint64_t first_number, StreamCounters& counters);
 
   /**
-   * An access point whose place on the media timeline is known. In order of position. Where it begins a new timeline, the
-   * segment before it ends at `end_before` (27 MHz).
+   * An access point whose place on the media timeline is known. In order of position. Where it begins a new
+   * timeline, the segment before it ends at `end_before` (27 MHz).
    */
   void add(const AccessPoint& point, std::int64_t media_time, std::int64_t end_before);
   /** Forgets segments that begin before `position`. */

@@ -14,7 +14,9 @@ Sender::Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCo
   stream_.attach(*this);
 }
 
-Sender::~Sender() { stream_.detach(*this); }
+Sender::~Sender() {
+  stream_.detach(*this);
+}
 
 void Sender::on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept {
   while (first < end) first = send_batch(ring, first, end);

@@ -17,17 +17,23 @@ constexpr Nanos kLeastPause = kMillisecond;
 /** Byte readers are told when so much is there, or after so long. */
 constexpr std::uint64_t kEdgeStep = 48 * 1024;
 constexpr Nanos kEdgePause = 100 * kMillisecond;
+/** The longest time between two PCRs (13818-1 2.7.2): a source that gave nothing for so long is quiet. */
+constexpr Nanos kQuiet = 100 * kMillisecond;
 /** A source may run ahead of departure by so much media. */
 constexpr std::int64_t kMostAhead = 60 * codec::kSystemClock;
 /** Access points closer than this to the one before are passed over: every audio frame is one. */
-constexpr std::int64_t kPointDistance = codec::kSystemClock / 10;
+constexpr std::int64_t kPointDistance = codec::kSystemClock / 20;
 /** What a source that claims access points everywhere can make us remember. */
-constexpr std::size_t kMostPoints = 1024;
+constexpr std::size_t kMostPoints = 2048;
 
-std::int64_t ticks(Nanos n) noexcept { return n * 27 / 1000; }
+std::int64_t ticks(Nanos n) noexcept {
+  return n * 27 / 1000;
+}
 
 /** RFC 3550 5.1 asks for an unpredictable first number; the low half of the SSRC, itself random, serves. */
-std::int64_t first_sequence(std::uint32_t ssrc) noexcept { return ssrc & 0x7fff; }
+std::int64_t first_sequence(std::uint32_t ssrc) noexcept {
+  return ssrc & 0x7fff;
+}
 
 }  // namespace
 
@@ -36,7 +42,8 @@ kernel::Result<std::unique_ptr<Stream>> Stream::create(kernel::Reactor& reactor,
                                                        StreamObserver& observer) {
   auto ring = Ring::create(options.ring_bytes, options.ssrc, first_sequence(options.ssrc));
   if (!ring.ok()) return ring.error();
-  return std::unique_ptr<Stream>(new Stream(reactor, options, std::move(ring.value()), counters, loop, observer));
+  return std::unique_ptr<Stream>(
+      new Stream(reactor, options, std::move(ring.value()), counters, loop, observer));
 }
 
 Stream::Stream(kernel::Reactor& reactor, const StreamOptions& options, Ring ring, StreamCounters& counters,
@@ -48,7 +55,8 @@ Stream::Stream(kernel::Reactor& reactor, const StreamOptions& options, Ring ring
       observer_(observer),
       ring_(std::move(ring)),
       packetiser_(ring_, counters_, *this, options.program, ticks(options.spread)),
-      segmenter_(ticks(options.segment), options.window, static_cast<std::uint64_t>(std::time(nullptr)), counters_),
+      segmenter_(ticks(options.segment), options.window, static_cast<std::uint64_t>(std::time(nullptr)),
+                 counters_),
       resolved_sequence_(ring_.next_sequence()) {
   gauge(counters_.ring_size_bytes, ring_.size());
   gauge(counters_.rtp_sequence, static_cast<std::uint64_t>(ring_.next_sequence()));
@@ -63,10 +71,13 @@ Stream::~Stream() {
 
 void Stream::write(codec::Bytes ts, Nanos arrival) noexcept {
   gauge(counters_.last_input_ms, static_cast<std::uint64_t>(arrival / kMillisecond));
+  last_input_ = arrival;
   packetiser_.write(ts);
 }
 
-void Stream::splice() noexcept { packetiser_.splice(); }
+void Stream::splice() noexcept {
+  packetiser_.splice();
+}
 
 bool Stream::wants_more() const noexcept {
   // With nothing on its way only more input can bring a departure, and with it the call of on_room().
@@ -172,12 +183,13 @@ std::int64_t Stream::timeline_origin() noexcept {
   return std::max(end, clock_.media_at(soonest));
 }
 
-void Stream::on_published() noexcept {
+void Stream::on_published(bool tail) noexcept {
   resolve_points();
   const Nanos now = reactor_.now();
   const Nanos first = clock_.departure(ring_.descriptor(ring_.released_sequence()).media_time);
   const bool was_starved = std::exchange(starved_, false);
-  if (was_starved && first < now) {
+  // The tail of a timeline that ended is no reason to wait longer for what comes after it.
+  if (was_starved && first < now && !tail) {
     clock_.postpone(now + options_.delay - first);
     clock_.relearn(now);
     bump(counters_.underruns);
@@ -197,6 +209,8 @@ void Stream::on_fault(const char* code, std::string detail) {
 
 void Stream::on_timer(Nanos now) noexcept {
   release(now);
+  // What follows the last PCR of a source that has gone quiet is due now.
+  if (ring_.released_sequence() == ring_.next_sequence() && now - last_input_ >= kQuiet) packetiser_.flush();
   if (ring_.released_position() - edge_ >= kEdgeStep ||
       (ring_.released_position() > edge_ && now - edge_time_ >= kEdgePause))
     flush_edge(now);
@@ -217,7 +231,8 @@ void Stream::release(Nanos now) noexcept {
   }
   if (end == first) return;
   const Nanos late = now - clock_.departure(ring_.descriptor(first).media_time);
-  if (late > static_cast<Nanos>(loop_.timer_late_ns_max)) gauge(loop_.timer_late_ns_max, static_cast<std::uint64_t>(late));
+  if (late > static_cast<Nanos>(loop_.timer_late_ns_max))
+    gauge(loop_.timer_late_ns_max, static_cast<std::uint64_t>(late));
   ring_.release(end, position);
   for (PacketReader* reader : packet_readers_) reader->on_departure(ring_, first, end);
   bump(counters_.packets_released, static_cast<std::uint64_t>(end - first));
@@ -260,7 +275,8 @@ void Stream::housekeeping(Nanos now) noexcept {
   if (span < 4 * kSecond) return;
   const double bits = static_cast<double>(ring_.released_position() - rate_bytes_) * 8;
   if (rate_time_ > 0)
-    gauge(counters_.bitrate, static_cast<std::uint64_t>(bits * static_cast<double>(kSecond) / static_cast<double>(span)));
+    gauge(counters_.bitrate,
+          static_cast<std::uint64_t>(bits * static_cast<double>(kSecond) / static_cast<double>(span)));
   rate_time_ = now;
   rate_bytes_ = ring_.released_position();
 }

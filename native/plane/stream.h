@@ -58,7 +58,8 @@ class StreamObserver {
 /** All members on the loop thread. */
 class Stream final : public TsSink, private PacketiserEvents, private kernel::Timer {
  public:
-  static kernel::Result<std::unique_ptr<Stream>> create(kernel::Reactor& reactor, const StreamOptions& options,
+  static kernel::Result<std::unique_ptr<Stream>> create(kernel::Reactor& reactor,
+                                                        const StreamOptions& options,
                                                         StreamCounters& counters, LoopCounters& loop,
                                                         StreamObserver& observer);
   ~Stream();
@@ -68,8 +69,8 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void splice() noexcept override;
   [[nodiscard]] bool wants_more() const noexcept override;
   /**
-   * `listener` is called when wants_more() has become true again. One for each owner; an empty function takes it away.
-   * Must not be called from within a listener.
+   * `listener` is called when wants_more() has become true again. One for each owner; an empty function takes
+   * it away. Must not be called from within a listener.
    */
   void on_room(const void* owner, std::function<void()> listener);
 
@@ -86,7 +87,8 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   [[nodiscard]] StreamCounters& counters() noexcept { return counters_; }
   /** Byte readers may read up to here; it moves in pieces, so that sending is worth a system call. */
   [[nodiscard]] std::uint64_t edge() const noexcept { return edge_; }
-  /** `lag` of media before the edge; a continuous viewer behind it is too slow. 0 while the ring holds less. */
+  /** `lag` of media before the edge; a continuous viewer behind it is too slow. 0 while the ring holds less.
+   */
   [[nodiscard]] std::uint64_t edge_before(Nanos lag) const noexcept;
   /** The newest access point before the edge; null while there is none. */
   [[nodiscard]] const AccessPoint* newest_access_point() const noexcept;
@@ -94,10 +96,10 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void housekeeping(Nanos now) noexcept;
 
  private:
-  Stream(kernel::Reactor& reactor, const StreamOptions& options, Ring ring, StreamCounters& counters, LoopCounters& loop,
-         StreamObserver& observer);
+  Stream(kernel::Reactor& reactor, const StreamOptions& options, Ring ring, StreamCounters& counters,
+         LoopCounters& loop, StreamObserver& observer);
   void on_access_point(const AccessPoint& point) noexcept override;
-  void on_published() noexcept override;
+  void on_published(bool tail) noexcept override;
   std::int64_t timeline_origin() noexcept override;
   void on_fault(const char* code, std::string detail) override;
   void on_timer(Nanos now) noexcept override;
@@ -129,6 +131,7 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   bool telling_readers_ = false;
   std::vector<Room> room_;
   bool starved_ = true;
+  Nanos last_input_ = 0;
   mutable bool refused_ = false;
   bool ready_told_ = false;
   /** After a fault only a point behind it makes the stream ready again. */

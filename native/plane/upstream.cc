@@ -38,7 +38,8 @@ void Upstream::on_body(codec::Bytes bytes) noexcept {
     result_.body.insert(result_.body.end(), bytes.begin(), bytes.end());
     return;
   }
-  // Only now it is certain that something new comes: an attempt that failed before leaves the stream as it was.
+  // Only now it is certain that something new comes: an attempt that failed before leaves the stream as it
+  // was.
   if (std::exchange(discontinuity_, false)) stream_.splice();
   stream_.write(bytes, reactor_.now());
   if (!stream_.wants_more()) client_.pause();

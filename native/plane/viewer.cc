@@ -15,7 +15,8 @@ constexpr std::uint64_t kMostPerSend = 64 * 1024;
 
 }  // namespace
 
-FollowerBody::FollowerBody(Stream& stream, std::uint64_t id, Nanos lag) : stream_(&stream), id_(id), lag_(lag) {
+FollowerBody::FollowerBody(Stream& stream, std::uint64_t id, Nanos lag)
+    : stream_(&stream), id_(id), lag_(lag) {
   if (const AccessPoint* point = stream.newest_access_point()) enter(*point);
   stream.attach(*this);
 }
@@ -46,7 +47,8 @@ void FollowerBody::skip_if_late() noexcept {
   enter(*point);
 }
 
-/** Of what waits in first_, tables not yet begun are overtaken by those of the new point; a packet begun is finished. */
+/** Of what waits in first_, tables not yet begun are overtaken by those of the new point; a packet begun is
+ * finished. */
 void FollowerBody::keep_rest_of_packet() noexcept {
   const std::size_t rest = packet_sent_ > 0 ? kTsPacketSize - packet_sent_ : 0;
   const std::size_t kept = std::min(rest, first_end_ - first_begin_);
@@ -83,7 +85,9 @@ void FollowerBody::consume(std::size_t n) noexcept {
 
 std::optional<http::FollowerState> FollowerBody::follower() const noexcept {
   if (stream_ == nullptr) return std::nullopt;
-  return http::FollowerState{id_, drops_, stream_->ring().released_position() - std::min(position_, stream_->ring().released_position())};
+  return http::FollowerState{
+      id_, drops_,
+      stream_->ring().released_position() - std::min(position_, stream_->ring().released_position())};
 }
 
 void FollowerBody::on_bytes() noexcept {

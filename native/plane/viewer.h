@@ -9,8 +9,9 @@
 namespace sluice::plane {
 
 /**
- * Continuous MPEG-TS: the tables, then everything from the newest access point on. A viewer that is overtaken by the ring,
- * or is later than `lag`, finishes the TS packet it is in and goes on at the newest access point.
+ * Continuous MPEG-TS: the tables, then everything from the newest access point on. A viewer that is overtaken
+ * by the ring, or is later than `lag`, finishes the TS packet it is in and goes on at the newest access
+ * point.
  */
 class FollowerBody final : public http::Body, private ByteReader {
  public:

@@ -17,7 +17,7 @@ namespace {
 
 struct Events final : plane::PacketiserEvents {
   void on_access_point(const plane::AccessPoint& point) noexcept override { points.push_back(point); }
-  void on_published() noexcept override { published++; }
+  void on_published(bool) noexcept override { published++; }
   std::int64_t timeline_origin() noexcept override { return origin; }
   void on_fault(const char* fault_code, std::string fault_detail) override {
     code = fault_code;

@@ -239,6 +239,7 @@ TEST_CASE("server: connections over the limit get 503 and are closed") {
   CHECK(bed.counters.refused == 1);
   a.send("GET /hello" + kHost);
   CHECK(a.gets("hello\n"));
+  c.fd.reset();
   b.fd.reset();
   REQUIRE(bed.turn_until([&] { return bed.counters.connections == 1; }));
   Client d(bed);

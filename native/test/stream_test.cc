@@ -4,86 +4,27 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "plane/sender.h"
-#include "plane/viewer.h"
 #include "test/allocations.h"
-#include "test/ts_source.h"
+#include "test/stream_bed.h"
 
 using namespace sluice;
 using codec::kTsPacketSize;
 using kernel::kMillisecond;
 using plane::Nanos;
+using test::Damage;
+using test::damage_of;
+using test::fast;
+using test::Reader;
+using test::Recorder;
 using test::SourceOptions;
 using test::TsSource;
+using Bed = test::StreamBed;
 
 namespace {
-
-struct Observer final : plane::StreamObserver {
-  void on_stream_ready() noexcept override { ready++; }
-  void on_source_fault(const char* fault, std::string) override { code = fault; }
-  int ready = 0;
-  std::string code;
-};
-
-/** Keeps what departs. */
-struct Recorder final : plane::PacketReader {
-  struct Departure {
-    std::int64_t sequence;
-    std::int64_t media_time;
-    Nanos at;
-  };
-  void on_departure(plane::Ring& ring, std::int64_t first, std::int64_t end) noexcept override {
-    for (std::int64_t s = first; s < end; s++) {
-      const auto& d = ring.descriptor(s);
-      departures.push_back({s, d.media_time, kernel::monotonic_now()});
-      bytes.insert(bytes.end(), ring.at(d.position), ring.at(d.position) + d.size);
-    }
-  }
-  std::vector<Departure> departures;
-  std::vector<std::uint8_t> bytes;
-};
-
-/** A fast stream, so that a test lasts tenths of a second: 50,000 packets a second, an access point every 100
- * ms. */
-SourceOptions fast() {
-  SourceOptions options;
-  options.packets_per_second = 50'000;
-  options.pictures_per_second = 500;
-  options.group = 50;
-  return options;
-}
-
-plane::StreamOptions stream_options() {
-  plane::StreamOptions options;
-  options.name = "test/main";
-  options.ring_bytes = 8 << 20;
-  options.delay = 20 * kMillisecond;
-  options.segment = 200 * kMillisecond;
-  options.ssrc = 0x12345678;
-  return options;
-}
-
-struct Bed {
-  explicit Bed(const plane::StreamOptions& options = stream_options())
-      : stream(std::move(plane::Stream::create(reactor, options, counters, loop, observer).value())) {}
-
-  /** Turns the loop until so many packets have departed; false when they do not within five seconds. */
-  bool run_until_released(std::uint64_t packets) {
-    const Nanos end = kernel::monotonic_now() + 5 * kernel::kSecond;
-    while (counters.packets_released < packets && kernel::monotonic_now() < end) reactor.turn();
-    return counters.packets_released >= packets;
-  }
-
-  kernel::Reactor reactor;
-  plane::StreamCounters counters{};
-  plane::LoopCounters loop{};
-  Observer observer;
-  std::unique_ptr<plane::Stream> stream;
-};
 
 /** A UDP socket on loopback and a sender towards it. */
 struct LoopbackSocket {
@@ -105,39 +46,6 @@ struct LoopbackSocket {
   }
   kernel::Fd fd;
 };
-
-/** Reads a body as a connection would, `most` bytes a call; collects them. */
-struct Reader {
-  std::size_t read(plane::FollowerBody& body, std::size_t most) {
-    const auto piece = body.peek();
-    if (piece.next != http::Body::Next::bytes) return 0;
-    const std::size_t n = std::min(most, piece.bytes.size());
-    bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.begin() + static_cast<std::ptrdiff_t>(n));
-    body.consume(n);
-    return n;
-  }
-  std::vector<std::uint8_t> bytes;
-};
-
-/** Jumps of continuity counters that nothing announces, and packets without sync byte. */
-struct Damage {
-  int gaps = 0;
-  int broken = 0;
-};
-
-Damage damage_of(const std::vector<std::uint8_t>& ts) {
-  Damage damage;
-  std::vector<codec::ContinuityCheck> checks(8192);
-  for (std::size_t at = 0; at + kTsPacketSize <= ts.size(); at += kTsPacketSize) {
-    const auto packet = codec::TsPacket::parse(codec::Bytes(ts).subspan(at, kTsPacketSize));
-    if (!packet) {
-      damage.broken++;
-    } else if (!checks[packet->pid()].accept(*packet)) {
-      damage.gaps++;
-    }
-  }
-  return damage;
-}
 
 }  // namespace
 

@@ -23,7 +23,7 @@ export function compiledTest(name) {
 /** Per cent of lines of our own code, from the report that tap wrote. */
 function coverageLine() {
   try {
-    const totals = JSON.parse(readFileSync(join(ROOT, 'coverage', 'coverage-summary.json'), 'utf8')).total;
+    const totals = JSON.parse(readFileSync(join(ROOT, '.tap', 'report', 'coverage-summary.json'), 'utf8')).total;
     const part = (name) => `${totals[name].pct} % of ${totals[name].total} ${name}`;
     return `coverage: ${part('lines')}, ${part('branches')}, ${part('functions')}`;
   } catch {
