@@ -119,7 +119,10 @@ class Sink {
     client.head.append(reinterpret_cast<const char*>(body), size);
     const std::size_t end = client.head.find("\r\n\r\n");
     if (end == std::string::npos) return false;
-    must(client.head.find(" 200 ") < 16, client.head.substr(0, 80).c_str());
+    if (client.head.find(" 200 ") > 16) {
+      std::fprintf(stderr, "%s\n", client.head.substr(0, client.head.find('\r')).c_str());
+      std::_Exit(1);
+    }
     client.head_done = true;
     const std::size_t skip = end + 4 - before;
     body += skip;

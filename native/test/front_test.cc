@@ -267,6 +267,22 @@ TEST_CASE(
     "front: without descriptors connections are turned away, the loop does not spin, and goes on "
     "afterwards") {
   Bed bed;
+  // One is served before, because a sanitizer opens a pipe when it first sees a type.
+  Client first(bed);
+  first.send("GET /hello" + kHost);
+  REQUIRE(bed.turn_until([&] {
+    first.take();
+    return first.count("hello\n") == 1;
+  }));
+  struct Tick final : kernel::Timer {
+    void on_timer(Nanos) noexcept override {}
+  } tick;
+  // A turn of a loop that has nothing to do lasts up to a second; packets of a stream would end it too.
+  const auto turn = [&] {
+    bed.reactor.arm(tick, kernel::monotonic_now() + 10 * kMillisecond);
+    bed.reactor.turn();
+  };
+  turn();
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 8; i++) clients.push_back(std::make_unique<Client>(bed));
   rlimit before{};
@@ -278,7 +294,7 @@ TEST_CASE(
   REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
   const std::uint64_t wakeups = bed.reactor.wakeups();
   const Nanos until = kernel::monotonic_now() + 300 * kMillisecond;
-  while (kernel::monotonic_now() < until && bed.listener.refused < 8) bed.reactor.turn();
+  while (kernel::monotonic_now() < until) turn();
   const std::uint64_t turns = bed.reactor.wakeups() - wakeups;
   const std::uint64_t refused = bed.listener.refused;
   setrlimit(RLIMIT_NOFILE, &before);
