@@ -7,10 +7,11 @@ import { table, writePage } from './lib/output.js';
 import { mainJob } from './main-job/main-job.js';
 
 const BENCHES: readonly Bench[] = [mainJob];
-const FLAGS = ['--json', '--quick', '--write'];
-const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
+const FLAGS = /^--(json|quick|write|case=.+)$/;
+const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write] [--case=TEXT], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
   --json   one JSON line per case and peer on standard output; progress goes to standard error in any case
   --quick  short runs: shows that it works, not how fast it is
+  --case   only the cases whose name contains TEXT, such as "http 50"
   --write  puts the figures into docs/benches.md`;
 
 /** Exit codes as everywhere in the project, and 77 for "cannot be measured here". */
@@ -22,7 +23,7 @@ async function main(args: readonly string[]): Promise<number> {
     for (const one of BENCHES) console.log(`${one.name.padEnd(12)} ${one.summary}`);
     return 0;
   }
-  if (bench === undefined || rest.length > 0 || flags.some((flag) => !FLAGS.includes(flag))) {
+  if (bench === undefined || rest.length > 0 || flags.some((flag) => !FLAGS.test(flag))) {
     console.error(USAGE);
     return 2;
   }
@@ -42,6 +43,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function measure(bench: Bench, flags: readonly string[]): Promise<BenchLine[]> {
   const quick = flags.includes('--quick');
+  const wanted = flags.find((flag) => flag.startsWith('--case='))?.slice('--case='.length) ?? '';
   const lab = await Lab.open();
   const stop = (): void => {
     void lab.close().finally(() => process.exit(1));
@@ -50,6 +52,7 @@ async function measure(bench: Bench, flags: readonly string[]): Promise<BenchLin
   const lines: BenchLine[] = [];
   try {
     for (const group of await bench.prepare(lab, { quick })) {
+      if (!group.figures.some((figure) => figure.case.includes(wanted))) continue;
       const runs = await interleave(group, quick ? 1 : bench.rounds, (line) => console.error(line));
       const found = linesOf(bench.name, group, runs);
       if (flags.includes('--json')) for (const line of found) console.log(JSON.stringify(line));

@@ -33,10 +33,21 @@ export function table(lines: readonly BenchLine[]): string {
     .join('\n');
 }
 
-/** The same as Markdown, with where and when, and the notes once each. */
+/** Every note once, with the cases that it belongs to unless that is all of them. */
+function noteList(lines: readonly BenchLine[]): string[] {
+  const cases = new Map<string, Set<string>>();
+  for (const line of lines) {
+    for (const note of line.notes.split('; ').filter((text) => text !== '')) {
+      cases.set(note, (cases.get(note) ?? new Set()).add(line.case));
+    }
+  }
+  const all = new Set(lines.map((line) => line.case)).size;
+  return [...cases].map(([note, of]) => (of.size === all ? `- ${note}` : `- ${note} (${[...of].join(', ')})`));
+}
+
+/** The same as Markdown, with where and when, and the notes. */
 export function markdown(lines: readonly BenchLine[]): string {
   const row = (values: readonly string[]): string => `| ${values.join(' | ')} |`;
-  const notes = [...new Set(lines.flatMap((line) => line.notes.split('; ')))].filter((note) => note !== '');
   const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, Node.js ${process.version}`;
   return [
     `Measured on ${new Date().toISOString().slice(0, 10)} on ${machine}.`,
@@ -45,7 +56,7 @@ export function markdown(lines: readonly BenchLine[]): string {
     row(COLUMNS.map(() => '---')),
     ...lines.map((line) => row(cells(line))),
     '',
-    ...notes.map((note) => `- ${note}`),
+    ...noteList(lines),
   ].join('\n');
 }
 

@@ -43,7 +43,7 @@ function contender(topology: Topology, name: string, start: Start, megabits: num
       const delivery = await watch(program, sink, windowMs);
       const share = delivery.bits / (delivery.seconds * megabits * 1e6);
       const notes = [
-        ...(share < 0.99 ? [`delivered only ${(share * 100).toFixed(1)} % of the load`] : []),
+        ...(share < 0.99 ? [`delivered only ${(share * 100).toFixed(1)} % of the load in a run`] : []),
         ...(delivery.errors > 0 ? [`${delivery.errors} gaps in the sequence`] : []),
       ];
       return { figures: { cpu: delivery.cpu / (delivery.bits / 1e9) }, notes };
@@ -70,7 +70,7 @@ export function multicastGroups(topology: Topology, quick: boolean): Group[] {
     limit: contender(topology, 'bare-sender', startBare(megabits, batching), megabits, windowMs),
     peers: [],
     notes: [
-      `RTP/MP2T in and out, ${DELAY_MS} ms later; UDP segmentation in software`,
+      `RTP/MP2T in and out, ${DELAY_MS} ms later, UDP segmentation in software`,
       'bare-sender keeps the spacing of the arrivals and parses nothing',
     ],
   }));
