@@ -203,7 +203,7 @@ export const STREAM_COUNTERS = [
   'segments', // HLS segments cut
   'accessPoints', // random access points seen
   'viewersContinuous', // gauge
-  'viewersSegmented', // gauge: distinct clients that fetched a playlist or segment within three target durations
+  'viewersSegmented', // gauge: connections, or addresses of closed ones, that fetched within three target durations
   'viewerBytes', // bytes sent to HTTP viewers
   'viewerDrops', // times a slow viewer jumped
   'viewerDropBytes', // bytes that slow viewers lost
@@ -224,7 +224,7 @@ export const UPSTREAM_COUNTERS = [
 export const INPUT_COUNTERS = [
   'packets',
   'bytes', // UDP payload
-  'rtpLost', // RFC 3550 A.3, never below 0
+  'rtpLost', // given up; those of them that came after all are in rtpLate too (RFC 3550 A.3: the difference)
   'rtpReordered',
   'rtpDuplicates',
   'rtpLate', // came after they had been given up

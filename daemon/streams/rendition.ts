@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto';
-import type { Clock } from '../base/clock.js';
 import { SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import {
@@ -12,18 +11,11 @@ import {
 } from '../plane/contract.js';
 import { MulticastSender } from './sender.js';
 import { type ChannelConfig, locationsOf, type RenditionConfig } from './settings.js';
-import { RenditionSource, type SourceState } from './source/rendition-source.js';
-import type { Resolver } from './source/resolver.js';
+import { RenditionSource, type SourceState, type SourceTools } from './source/rendition-source.js';
 import type { MulticastStatus, RenditionStatus, SourceStatus } from './status.js';
 
 /** What all renditions of a daemon share. */
-export interface RenditionContext {
-  readonly plane: PlaneApi;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly resolver: Resolver;
-  readonly userAgent: string;
-  readonly random: () => number;
+export interface RenditionContext extends SourceTools {
   httpBase(): string;
 }
 

@@ -3,10 +3,11 @@ import { createSocket } from 'node:dgram';
 import t from 'tap';
 import type { StreamHandle } from '../../daemon/plane/contract.js';
 import { createPlane } from '../../daemon/plane/plane.js';
+import { FRAME_RATE, TsMaker } from '../streams/ts-maker.js';
 import { INPUT, listener, SENDER, STREAM } from './options.js';
-import { TsMaker } from './ts.js';
 
 const MIB = 2 ** 20;
+const DATAGRAM = 7 * 188;
 
 /** A UDP port that is free now. */
 function freePort(): Promise<number> {
@@ -27,10 +28,12 @@ t.test('a thousand streams with senders and routes, all at once and one by one',
   const receiver = plane.addReceiver({ ...INPUT, port: await freePort(), outputFd: null });
   const viewers = plane.listen(listener());
   const maker = new TsMaker();
+  let frame = 0;
   const socket = createSocket('udp4');
   const feed = setInterval(() => {
-    for (let i = 0; i < 4; i++) socket.send(maker.make(7), port, '127.0.0.1');
-  }, 10);
+    const ts = maker.frames(frame, ++frame);
+    for (let at = 0; at < ts.length; at += DATAGRAM) socket.send(ts.subarray(at, at + DATAGRAM), port, '127.0.0.1');
+  }, 1000 / FRAME_RATE);
   t.teardown(() => {
     clearInterval(feed);
     socket.close();

@@ -13,7 +13,8 @@ import type { Resolver } from './resolver.js';
 import { isPermanent, RetryPolicy } from './retry-policy.js';
 import { UpstreamSlot } from './upstream-slot.js';
 
-export interface RenditionSourceOptions {
+/** What all sources of a daemon share. */
+export interface SourceTools {
   readonly plane: PlaneApi;
   readonly clock: Clock;
   readonly log: Logger;
@@ -22,6 +23,9 @@ export interface RenditionSourceOptions {
   readonly userAgent: string;
   /** As Math.random; what the jitter of retries is made of. */
   readonly random: () => number;
+}
+
+export interface RenditionSourceOptions extends SourceTools {
   readonly stream: StreamHandle;
   /** At least one. */
   readonly locations: readonly MediaLocation[];
