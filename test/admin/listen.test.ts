@@ -81,16 +81,29 @@ t.test('what is not ours to remove is left alone', async (t) => {
   await chmod(base, 0o755);
 });
 
+/**
+ * Starts while the default port is taken: by this test, or by whoever has it already. That program (another test's daemon)
+ * may end between the two steps; then the port is free for this test to take.
+ */
+async function startWhileTaken(test: { teardown(end: () => void): void }): ReturnType<typeof startHarness> {
+  for (let tries = 0; ; tries++) {
+    const blocker = createServer();
+    test.teardown(() => void blocker.close());
+    const ours = await listening(blocker, { host: DEFAULT_ADMIN.address, port: DEFAULT_ADMIN.port }).then(
+      () => true,
+      () => false,
+    );
+    const harness = await startHarness(undefined, { socket: null });
+    const gaveWay = new URL(harness.admin.url).port !== String(DEFAULT_ADMIN.port);
+    if (ours || gaveWay || tries >= 10) return harness;
+    await harness.close();
+  }
+}
+
 t.test('a taken port: what was named is an error, the default gives way', async (t) => {
-  const blocker = createServer();
-  const taken = await listening(blocker, { host: DEFAULT_ADMIN.address, port: DEFAULT_ADMIN.port }).then(
-    () => true,
-    () => false,
-  );
-  t.teardown(() => void blocker.close());
-  const { admin, close } = await startHarness(undefined, { socket: null });
+  const { admin, close } = await startWhileTaken(t);
   t.teardown(close);
-  t.not(new URL(admin.url).port, String(DEFAULT_ADMIN.port), taken ? 'taken by this test' : 'taken by another program');
+  t.not(new URL(admin.url).port, String(DEFAULT_ADMIN.port));
   t.equal((await ask(`${admin.url}/healthz`)).status, 200);
   const listen = { address: '127.0.0.1', port: Number(new URL(admin.url).port) };
   await t.rejects(startHarness(undefined, { listen, socket: null }), {

@@ -7,6 +7,7 @@ import { ROOT } from '../../daemon/cli/root.js';
 import { Program, sluice } from './lib/program.js';
 
 const READY_WITHIN_MS = 60_000;
+const OTHERS_END_WITHIN_MS = 60_000;
 const ready = z.strictObject({
   pid: z.int(),
   admin: z.url(),
@@ -41,14 +42,22 @@ async function goneWithin(pid: number, limitMs: number): Promise<boolean> {
   return true;
 }
 
+/**
+ * Takes a port. Another test's daemon that has it ends before long, and would leave it free; a program that keeps it serves
+ * as well as ours.
+ */
 async function occupy(t: Test, port: number): Promise<void> {
   const server = createServer();
-  await new Promise<void>((resolve) => {
-    // In use already serves as well.
-    server.once('error', () => resolve());
-    server.listen(port, '127.0.0.1', resolve);
-  });
   t.teardown(() => void server.close());
+  const deadline = Date.now() + OTHERS_END_WITHIN_MS;
+  while (Date.now() < deadline) {
+    const ours = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (ours) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 test('ready means served; taken ports are avoided; SIGINT ends it', { timeout: 180_000 }, async (t) => {
