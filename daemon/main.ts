@@ -7,10 +7,12 @@ import type { Logger } from './base/log.js';
 import { Metrics } from './base/metrics.js';
 import { Registry } from './base/registry.js';
 import { type Endpoint, formatEndpoint } from './config/units.js';
+import { DeliveryService } from './delivery/service.js';
 import type { PlaneApi } from './plane/contract.js';
 import { createPlane } from './plane/plane.js';
 import { isWildcard, type Settings } from './settings.js';
 import { ChannelService } from './streams/service.js';
+import { Resolver } from './streams/source/resolver.js';
 import type { ChannelStatus } from './streams/status.js';
 
 /** A running daemon. */
@@ -80,7 +82,12 @@ export async function startDaemon(settings: Settings, options: DaemonOptions): P
 async function startParts(settings: Settings, options: DaemonOptions, started: Started): Promise<Daemon> {
   const { log, version } = options;
   const shared = { registry: new Registry(), metrics: new Metrics(), clock: systemClock };
-  const plane = createPlane({ memoryBytes: settings.plane.memory, log: log.child({ part: 'plane' }) });
+  const plane = createPlane({
+    memoryBytes: settings.plane.memory,
+    objectBytes: settings.objects.memory,
+    largestObjectBytes: settings.objects.largest,
+    log: log.child({ part: 'plane' }),
+  });
   started.add('plane', () => plane.close());
 
   const viewersUrl = openViewersFront(plane, settings, options);
@@ -92,6 +99,15 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('channels', () => service.stop());
   await service.start();
+
+  const delivery = new DeliveryService(plane, settings.sites, {
+    ...shared,
+    resolver: new Resolver(systemClock),
+    log: log.child({ part: 'sites' }),
+    version,
+  });
+  started.add('sites', () => delivery.stop());
+  delivery.start();
 
   let onStop: (order: { readonly withdraw: boolean }) => void = () => {};
   const stopRequested = new Promise<{ readonly withdraw: boolean }>((resolve) => {

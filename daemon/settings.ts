@@ -8,6 +8,7 @@ import { adminSchema } from './admin/settings.js';
 import { logSchema } from './base/log.js';
 import { type Finding, loadConfig, parseConfig, type Rules } from './config/load.js';
 import { type Endpoint, parseEndpoint } from './config/units.js';
+import { objectsSchema, sitesSchema } from './delivery/settings.js';
 import { httpSchema, planeSchema } from './plane/settings.js';
 import { channelsSchema } from './streams/settings.js';
 
@@ -17,14 +18,19 @@ export const settingsSchema = z
     log: logSchema.prefault({}).describe('JSON lines on standard error; readable ones when it is a terminal.'),
     plane: planeSchema.prefault({}).describe('The native data plane.'),
     http: httpSchema.prefault({}).describe("The viewers' HTTP front."),
-    channels: channelsSchema.describe('What is taken in and handed out.'),
+    objects: objectsSchema.prefault({}).describe('Memory for what the sites hand out.'),
+    sites: sitesSchema.describe('HTTP origins whose objects are fetched once and handed out to many.'),
+    channels: channelsSchema.default([]).describe('What is taken in and handed out.'),
   })
   .meta({ title: 'Sluice configuration' });
 
 /** Frozen through and through when it comes from a file. */
 export type Settings = Readonly<z.output<typeof settingsSchema>>;
 
-const rules: Rules<typeof settingsSchema> = { schema: settingsSchema, cross: findCollisions };
+const rules: Rules<typeof settingsSchema> = {
+  schema: settingsSchema,
+  cross: (data) => [...findCollisions(data), ...findNothing(data)],
+};
 
 /** Reads and checks a configuration file; throws CONFIG_UNREADABLE or CONFIG_INVALID. */
 export function loadSettings(file: string): Promise<Settings> {
@@ -40,6 +46,14 @@ interface Listener {
   readonly path: readonly (string | number)[];
   readonly text: string;
   readonly endpoint: Endpoint;
+}
+
+/** A daemon that hands out nothing is a mistake in the file. */
+function findNothing(data: unknown): Finding[] {
+  const { channels, sites } = (data ?? {}) as Record<string, unknown>;
+  const empty = (list: unknown): boolean => list === undefined || (Array.isArray(list) && list.length === 0);
+  if (!empty(channels) || !empty(sites)) return [];
+  return [{ path: ['channels'], message: 'expected at least one channel or site' }];
 }
 
 /** TCP listeners that would take each other's port. The data is what was written, checked by nothing yet. */

@@ -6,11 +6,15 @@ import { fileURLToPath } from 'node:url';
 import { SluiceError } from '../base/errors.js';
 import type {
   CaptureFlow,
+  FetchOptions,
   InputOptions,
   ListenOptions,
+  MadeObject,
+  ObjectRefusal,
   ReceiverOptions,
   Route,
   SenderOptions,
+  SiteOptions,
   StreamOptions,
   UpstreamOptions,
   UpstreamRequest,
@@ -38,7 +42,22 @@ export type RawEvent =
   | { readonly type: 'source-fault'; readonly handle: number; readonly code: string; readonly detail: string }
   | { readonly type: 'stream-ready'; readonly handle: number }
   | { readonly type: 'upstream-head'; readonly handle: number; readonly status: number }
+  | {
+      readonly type: 'object-wanted';
+      readonly handle: number;
+      readonly ticket: number;
+      readonly target: string;
+      readonly etag: string;
+      readonly lastModified: string;
+    }
   | { readonly type: 'upstream-end'; readonly handle: number; readonly result: RawResult };
+
+export interface RawPlaneOptions {
+  readonly memoryBytes: number;
+  readonly objectBytes: number;
+  readonly largestObjectBytes: number;
+  readonly via: string;
+}
 
 export interface RawViewer {
   readonly id: number;
@@ -61,11 +80,22 @@ export interface RawPlane {
   addSender(stream: number, options: SenderOptions): Added;
   addReceiver(options: ReceiverOptions): Added;
   listen(options: ListenOptions): Added & { readonly port: number };
+  addSite(options: SiteOptions): Added;
+  fetch(options: FetchOptions & { readonly id: number }): boolean;
+  putObject(ticket: number, object: MadeObject): boolean;
+  refuseObject(ticket: number, refusal: ObjectRefusal): boolean;
+  purge(site: number, path: string): number;
   remove(handle: number): boolean;
   setRoute(path: string, route: Route): void;
   deleteRoute(path: string): void;
   viewers(): RawViewer[];
-  counters(): { readonly table: ArrayBuffer; readonly slotWords: number; readonly loopSlot: number };
+  counters(): {
+    readonly table: ArrayBuffer;
+    readonly slotWords: number;
+    readonly loopSlot: number;
+    readonly objectSlot: number;
+    readonly fetchSlot: number;
+  };
   close(): void;
 }
 
@@ -76,7 +106,7 @@ export interface RawClip {
 }
 
 export interface Addon {
-  readonly Plane: new (memoryBytes: number, onEvents: (events: RawEvent[]) => void) => RawPlane;
+  readonly Plane: new (options: RawPlaneOptions, onEvents: (events: RawEvent[]) => void) => RawPlane;
   readonly TsClip: new (ts: Uint8Array, options: { readonly segmentMs: number }) => RawClip;
   readCapture(path: string): CaptureFlow[];
   /** The order of the counters, in snake case. */

@@ -14,7 +14,24 @@ const address = z.string().refine((text) => ipAddress.safeParse(text.split('%', 
 });
 const interfaceName = z.string().min(1).max(15).nullable();
 
-export const planeOptions = z.strictObject({ memoryBytes: z.number().int().positive() });
+export const planeOptions = z.strictObject({
+  memoryBytes: z.number().int().positive(),
+  objectBytes: z
+    .number()
+    .int()
+    .min(MIB)
+    .default(256 * MIB),
+  largestObjectBytes: z
+    .number()
+    .int()
+    .min(1)
+    .max(GIB)
+    .default(64 * MIB),
+  viaName: z
+    .string()
+    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/)
+    .default('sluice'),
+});
 
 export const streamOptions = z.strictObject({
   name: z.string().min(1).max(200),
@@ -48,6 +65,56 @@ export const upstreamRequest = z.strictObject({
   maxBytes: z.number().int().min(0),
   skipBytes: z.number().int().min(0),
   discontinuity: z.boolean(),
+});
+
+export const siteOptions = z.strictObject({
+  prefix: z
+    .string()
+    .max(1024)
+    .regex(/^\/([!-.0-~]+\/)*$/, { error: 'expected a path that begins and ends with /' }),
+  query: z.boolean(),
+});
+
+/** Shorter than the time after which a flight without an answer is given up. */
+const flightMs = ms(55_000);
+const lifetimeMs = ms(86_400_000);
+
+const freshnessRule = z.strictObject({
+  honour: z.boolean(),
+  otherwiseMs: lifetimeMs,
+  leastMs: lifetimeMs,
+  mostMs: lifetimeMs,
+  staleIfErrorMs: lifetimeMs,
+});
+
+export const fetchOptions = z.strictObject({
+  address,
+  port,
+  host: z.string().min(1),
+  target: z.string().startsWith('/'),
+  headers: z.record(z.string(), z.string()),
+  timeouts: z.strictObject({ connectTimeoutMs: flightMs, headTimeoutMs: flightMs, idleTimeoutMs: flightMs }),
+  fill: freshnessRule.extend({ ticket: handle }).nullable(),
+  maxBytes: z.number().int().min(0),
+});
+
+/** What a field may carry without ending it (RFC 9110 section 5.5). */
+const fieldValue = z
+  .string()
+  .regex(/^[\t -~\u0080-\u00ff]*$/, { error: 'expected a field value without control characters' });
+const fieldName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, { error: 'expected a field name' });
+
+export const madeObject = z.strictObject({
+  status: z.number().int().min(200).max(599),
+  headers: z.record(fieldName, fieldValue),
+  body: z.string(),
+  freshness: freshnessRule,
+});
+
+export const objectRefusal = z.strictObject({
+  status: z.number().int().min(400).max(599),
+  retryAfter: z.number().int().min(0).max(3600),
+  message: z.string().max(1000),
 });
 
 export const inputOptions = z.strictObject({

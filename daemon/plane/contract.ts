@@ -16,6 +16,10 @@ export type InputHandle = number & { readonly __kind: 'input' };
 export type SenderHandle = number & { readonly __kind: 'sender' };
 /** One listening socket of the viewers' HTTP front. */
 export type ListenerHandle = number & { readonly __kind: 'listener' };
+/** One prefix of the viewers' front behind which HTTP objects stand. */
+export type SiteHandle = number & { readonly __kind: 'site' };
+/** One flight of an object: from the first viewer that asks to the head of the answer. */
+export type Ticket = number & { readonly __kind: 'ticket' };
 /** One measuring receiver (`sluice receive`). */
 export type ReceiverHandle = number & { readonly __kind: 'receiver' };
 
@@ -86,6 +90,65 @@ export interface UpstreamResponse {
   readonly bytes: number;
 }
 
+/** A prefix of the viewers' front whose objects are fetched, kept and handed out. */
+export interface SiteOptions {
+  /** Begins and ends with `/`; the longest one that a path begins with counts. */
+  readonly prefix: string;
+  /** Whether the query is part of an object's name. */
+  readonly query: boolean;
+}
+
+/** How long an answer may be used (RFC 9111 section 4.2). */
+export interface FreshnessRule {
+  /** Whether the origin's Cache-Control and Expires count. */
+  readonly honour: boolean;
+  /** Where they do not, or say nothing. */
+  readonly otherwiseMs: number;
+  readonly leastMs: number;
+  readonly mostMs: number;
+  /** For so long after that, in the place of an origin that fails (RFC 5861 section 4). */
+  readonly staleIfErrorMs: number;
+}
+
+/** One GET over the pool of kept connections. */
+export interface FetchOptions {
+  /** Numeric IPv4 or IPv6 address. */
+  readonly address: string;
+  readonly port: number;
+  readonly host: string;
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeouts: UpstreamOptions;
+  /**
+   * The flight that the answer is for: 200 becomes the object, which viewers get while it grows; 304 makes the object that
+   * was there fresh again. Every other status leaves the flight open. Null: the body comes back as bytes.
+   */
+  readonly fill: (FreshnessRule & { readonly ticket: Ticket }) | null;
+  /** Largest body where it comes back as bytes. */
+  readonly maxBytes: number;
+}
+
+/** An object that is made here. */
+export interface MadeObject {
+  /** 200 to 599. */
+  readonly status: number;
+  /** Lower-case names, such as an origin sent: those that do not go on (RFC 9110 section 7.6.1) are left out. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** Applied to `headers`, as to an origin's. */
+  readonly freshness: FreshnessRule;
+}
+
+/** What those who wait for an object get instead. */
+export interface ObjectRefusal {
+  /** 400 to 599. */
+  readonly status: number;
+  /** Seconds for Retry-After, 0 for none. */
+  readonly retryAfter: number;
+  /** One sentence for a person. */
+  readonly message: string;
+}
+
 /** A UDP input: plain MPEG-TS datagrams or RTP/MP2T, told apart by the first byte. */
 export interface InputOptions {
   /** Group or unicast address to bind; a group is joined. */
@@ -135,7 +198,7 @@ export interface ListenOptions {
   readonly idleTimeoutMs: number;
   /** A viewer that takes no byte for this long is disconnected. */
   readonly stallTimeoutMs: number;
-  /** SO_SNDBUF of a viewer, so that slowness shows here and not in the kernel. */
+  /** SO_SNDBUF of a viewer that follows a stream, so that slowness shows here and not in the kernel. */
   readonly sendBufferBytes: number;
   /** A continuous viewer that falls behind the live edge by more than this jumps to the newest access point. */
   readonly viewerLagMs: number;
@@ -175,6 +238,17 @@ export type PlaneEvent =
     }
   /** The first random access point, or the first after a fault, is in the ring: viewers can be served. */
   | { readonly type: 'stream-ready'; readonly stream: StreamHandle }
+  /** Viewers wait for an object that is not there, or no longer fresh: its flight is open until somebody ends it. */
+  | {
+      readonly type: 'object-wanted';
+      readonly site: SiteHandle;
+      readonly ticket: Ticket;
+      /** Behind the prefix, with its query; as the viewer wrote it. */
+      readonly target: string;
+      /** Validators of the object that is no longer fresh, or empty. */
+      readonly etag: string;
+      readonly lastModified: string;
+    }
   /** The head of a `stream` answer has come (continuous answers may never end). */
   | { readonly type: 'upstream-head'; readonly upstream: UpstreamHandle; readonly status: number };
 
@@ -270,6 +344,27 @@ export const LISTENER_COUNTERS = [
   'malformed',
 ] as const;
 
+/** Counters of the objects. */
+export const OBJECT_COUNTERS = [
+  'hits', // requests answered from a complete, fresh object
+  'misses', // flights begun
+  'joined', // requests that joined a flight or a growing object
+  'stale', // flights that ended with the old object, because the origin failed
+  'revalidated', // flights that ended with the old object, because the origin said so
+  'refused', // flights that ended without an object
+  'failed', // objects cut short
+  'evicted',
+  'bytesIn',
+  'objects', // gauge: complete ones in the index
+  'growing', // gauge
+  'usedBytes', // gauge, of all that are in memory
+  'budgetBytes', // gauge
+  'wakes', // waiting readers told of progress
+] as const;
+
+/** Counters of the pool of upstream connections that fetches objects. */
+export const FETCH_COUNTERS = ['requests', 'connects', 'bytesIn', 'connections', 'running', 'queued'] as const;
+
 /** Counters of the loop thread. */
 export const LOOP_COUNTERS = [
   'wakeups',
@@ -284,6 +379,8 @@ export type UpstreamCounters = Readonly<Record<(typeof UPSTREAM_COUNTERS)[number
 export type InputCounters = Readonly<Record<(typeof INPUT_COUNTERS)[number], number>>;
 export type SenderCounters = Readonly<Record<(typeof SENDER_COUNTERS)[number], number>>;
 export type ListenerCounters = Readonly<Record<(typeof LISTENER_COUNTERS)[number], number>>;
+export type ObjectCounters = Readonly<Record<(typeof OBJECT_COUNTERS)[number], number>>;
+export type FetchCounters = Readonly<Record<(typeof FETCH_COUNTERS)[number], number>>;
 export type LoopCounters = Readonly<Record<(typeof LOOP_COUNTERS)[number], number>>;
 
 /** One connected continuous viewer. */
@@ -303,6 +400,12 @@ export interface ViewerInfo {
 export interface PlaneOptions {
   /** Budget for all rings together; a stream that does not fit is refused with MEMORY_BUDGET. */
   readonly memoryBytes: number;
+  /** Budget for all HTTP objects together; those least used give way. Default 256 MiB. */
+  readonly objectBytes?: number;
+  /** Largest HTTP object, at most 1 GiB. Default 64 MiB. */
+  readonly largestObjectBytes?: number;
+  /** Our name in Via (RFC 9110 section 7.6.3). Default `sluice`. */
+  readonly viaName?: string;
 }
 
 /** One MPEG-TS flow found in a capture. */
@@ -332,6 +435,19 @@ export interface PlaneApi {
    * `details.reused` whether the connection had served an earlier request and gave nothing this time (ask again at once).
    */
   request(upstream: UpstreamHandle, request: UpstreamRequest): Promise<UpstreamResponse>;
+  /** @throws SluiceError USAGE when another site has the prefix */
+  addSite(options: SiteOptions): SiteHandle;
+  /** Its objects are forgotten; answers that are under way go on. */
+  removeSite(site: SiteHandle): void;
+  /** Resolves and rejects as {@link request} does; UPSTREAM_BUSY when too many wait, OBJECT_TOO_LARGE, OBJECT_STORE_FULL. */
+  fetch(options: FetchOptions): Promise<UpstreamResponse>;
+  /** False when the flight has ended meanwhile. */
+  putObject(ticket: Ticket, object: MadeObject): boolean;
+  refuseObject(ticket: Ticket, refusal: ObjectRefusal): boolean;
+  /** Forgets a site's objects whose path (behind the prefix) begins with `path`; how many. */
+  purge(site: SiteHandle, path: string): number;
+  objectCounters(): ObjectCounters;
+  fetchCounters(): FetchCounters;
   addInput(stream: StreamHandle, options: InputOptions): InputHandle;
   removeInput(input: InputHandle): void;
   addSender(stream: StreamHandle, options: SenderOptions): SenderHandle;

@@ -5,6 +5,9 @@ import { type Added, loadAddon, type RawEvent, type RawPlane, type RawResult } f
 import * as checks from './checks.js';
 import { checked } from './checks.js';
 import {
+  FETCH_COUNTERS,
+  type FetchCounters,
+  type FetchOptions,
   INPUT_COUNTERS,
   type InputCounters,
   type InputHandle,
@@ -15,6 +18,10 @@ import {
   type ListenOptions,
   LOOP_COUNTERS,
   type LoopCounters,
+  type MadeObject,
+  OBJECT_COUNTERS,
+  type ObjectCounters,
+  type ObjectRefusal,
   type PlaneApi,
   type PlaneEvent,
   type PlaneOptions,
@@ -25,11 +32,14 @@ import {
   type SenderCounters,
   type SenderHandle,
   type SenderOptions,
+  type SiteHandle,
+  type SiteOptions,
   type SourceFaultCode,
   STREAM_COUNTERS,
   type StreamCounters,
   type StreamHandle,
   type StreamOptions,
+  type Ticket,
   UPSTREAM_COUNTERS,
   type UpstreamCounters,
   type UpstreamHandle,
@@ -46,7 +56,6 @@ export function createPlane(options: PlaneOptions & { readonly log?: Logger }): 
 }
 
 interface PendingRequest {
-  readonly upstream: UpstreamHandle;
   readonly resolve: (response: UpstreamResponse) => void;
   readonly reject: (error: SluiceError) => void;
 }
@@ -54,7 +63,8 @@ interface PendingRequest {
 class Plane implements PlaneApi {
   readonly #raw: RawPlane;
   readonly #table: CounterTable;
-  readonly #loopSlot: number;
+  /** Slots of what every plane has once. */
+  readonly #own: { readonly loopSlot: number; readonly objectSlot: number; readonly fetchSlot: number };
   readonly #slots = new Map<number, number>();
   /** What is attached to a stream, and goes with it. */
   readonly #attached = new Map<number, Set<number>>();
@@ -66,11 +76,13 @@ class Plane implements PlaneApi {
 
   constructor(options: PlaneOptions & { readonly log?: Logger }) {
     this.#log = options.log;
-    const { memoryBytes } = checked(checks.planeOptions, { memoryBytes: options.memoryBytes }, 'createPlane');
-    this.#raw = native(() => new (loadAddon().Plane)(memoryBytes, (events) => this.#deliver(events)));
-    const { table, slotWords, loopSlot } = this.#raw.counters();
+    const { log: _, ...wanted } = options;
+    const { viaName, ...o } = checked(checks.planeOptions, wanted, 'createPlane');
+    const raw = { ...o, via: `1.1 ${viaName}` };
+    this.#raw = native(() => new (loadAddon().Plane)(raw, (events) => this.#deliver(events)));
+    const { table, slotWords, ...slots } = this.#raw.counters();
     this.#table = new CounterTable(table, slotWords);
-    this.#loopSlot = loopSlot;
+    this.#own = slots;
   }
 
   addStream(options: StreamOptions): StreamHandle {
@@ -96,20 +108,41 @@ class Plane implements PlaneApi {
   }
 
   request(upstream: UpstreamHandle, request: UpstreamRequest): Promise<UpstreamResponse> {
-    return new Promise((resolve, reject) => {
-      const r = checked(checks.upstreamRequest, request, 'request');
-      const id = this.#nextRequest++;
-      // The answer may be delivered before the verb returns.
-      this.#requests.set(id, { upstream, resolve, reject });
-      try {
-        if (native(() => this.#raw.request(this.#known(upstream), { ...r, id }))) return;
-      } catch (error) {
-        this.#requests.delete(id);
-        throw error;
-      }
-      this.#requests.delete(id);
-      throw new SluiceError('USAGE', 'request: the upstream is still answering the one before', { upstream });
-    });
+    return this.#asked(
+      (id) => {
+        const r = checked(checks.upstreamRequest, request, 'request');
+        return this.#raw.request(this.#known(upstream), { ...r, id });
+      },
+      () => new SluiceError('USAGE', 'request: the upstream is still answering the one before', { upstream }),
+    );
+  }
+
+  addSite(options: SiteOptions): SiteHandle {
+    const o = checked(checks.siteOptions, options, 'addSite');
+    return this.#added(() => this.#raw.addSite(o)) as SiteHandle;
+  }
+
+  removeSite(site: SiteHandle): void {
+    this.#remove(site);
+  }
+
+  fetch(options: FetchOptions): Promise<UpstreamResponse> {
+    return this.#asked(
+      (id) => this.#raw.fetch({ ...(checked(checks.fetchOptions, options, 'fetch') as FetchOptions), id }),
+      () => new SluiceError('UPSTREAM_BUSY', 'too many requests wait for a connection to an origin', {}),
+    );
+  }
+
+  putObject(ticket: Ticket, object: MadeObject): boolean {
+    return native(() => this.#raw.putObject(ticket, checked(checks.madeObject, object, 'putObject')));
+  }
+
+  refuseObject(ticket: Ticket, refusal: ObjectRefusal): boolean {
+    return native(() => this.#raw.refuseObject(ticket, checked(checks.objectRefusal, refusal, 'refuseObject')));
+  }
+
+  purge(site: SiteHandle, path: string): number {
+    return this.#raw.purge(this.#known(site), path);
   }
 
   addInput(stream: StreamHandle, options: InputOptions): InputHandle {
@@ -188,7 +221,15 @@ class Plane implements PlaneApi {
   }
 
   loopCounters(): LoopCounters {
-    return this.#table.read(this.#loopSlot, LOOP_COUNTERS);
+    return this.#table.read(this.#own.loopSlot, LOOP_COUNTERS);
+  }
+
+  objectCounters(): ObjectCounters {
+    return this.#table.read(this.#own.objectSlot, OBJECT_COUNTERS);
+  }
+
+  fetchCounters(): FetchCounters {
+    return this.#table.read(this.#own.fetchSlot, FETCH_COUNTERS);
   }
 
   viewers(): Promise<readonly ViewerInfo[]> {
@@ -219,6 +260,22 @@ class Plane implements PlaneApi {
     }
     this.#requests.clear();
     return Promise.resolve();
+  }
+
+  /** Asks for something whose end comes as an event; `ask` gives false where `refused` tells why. */
+  #asked(ask: (id: number) => boolean, refused: () => SluiceError): Promise<UpstreamResponse> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextRequest++;
+      // The answer may be delivered before the verb returns.
+      this.#requests.set(id, { resolve, reject });
+      let asked = false;
+      try {
+        asked = native(() => ask(id));
+        if (!asked) throw refused();
+      } finally {
+        if (!asked) this.#requests.delete(id);
+      }
+    });
   }
 
   #added(add: () => Added, owner?: number): number {
@@ -283,6 +340,10 @@ class Plane implements PlaneApi {
 function toEvent(event: Exclude<RawEvent, { type: 'upstream-end' }>): PlaneEvent {
   if (event.type === 'upstream-head') {
     return { type: event.type, upstream: event.handle as UpstreamHandle, status: event.status };
+  }
+  if (event.type === 'object-wanted') {
+    const { handle, ticket, ...rest } = event;
+    return { ...rest, site: handle as SiteHandle, ticket: ticket as Ticket };
   }
   const stream = event.handle as StreamHandle;
   if (event.type === 'stream-ready') return { type: event.type, stream };

@@ -154,6 +154,7 @@ export class ChannelService {
       for (const rendition of this.#renditions()) rendition.head(event.upstream, event.status);
       return;
     }
+    if (event.type === 'object-wanted') return;
     const rendition = this.#renditions().find((one) => one.stream === event.stream);
     if (event.type === 'source-fault') rendition?.fault(event.code, event.detail);
     else rendition?.becameReady();

@@ -122,7 +122,7 @@ const channelSchema = z.strictObject({
 /** `channels:` of the configuration. */
 export const channelsSchema = z
   .array(channelSchema)
-  .min(1, { error: 'expected at least one channel' })
+
   .superRefine((channels, context) => {
     refuseDuplicates(channels, (channel) => channel.id, 'id', context);
     refuseSharedGroups(channels, context);

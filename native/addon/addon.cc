@@ -25,6 +25,8 @@ Napi::Object counter_names(Napi::Env env) {
   o.Set("upstream", names(env, std::to_array<const char*>({SLUICE_UPSTREAM_COUNTERS(SLUICE_NAME)})));
   o.Set("input", names(env, std::to_array<const char*>({SLUICE_INPUT_COUNTERS(SLUICE_NAME)})));
   o.Set("listener", names(env, std::to_array<const char*>({SLUICE_LISTENER_COUNTERS(SLUICE_NAME)})));
+  o.Set("object", names(env, std::to_array<const char*>({SLUICE_OBJECT_COUNTERS(SLUICE_NAME)})));
+  o.Set("fetch", names(env, std::to_array<const char*>({SLUICE_FETCH_COUNTERS(SLUICE_NAME)})));
   return o;
 }
 #undef SLUICE_NAME

@@ -31,6 +31,8 @@ const char* name_of(Event::Type type) {
       return "stream-ready";
     case Event::Type::upstream_head:
       return "upstream-head";
+    case Event::Type::object_wanted:
+      return "object-wanted";
     default:
       return "upstream-end";
   }
@@ -46,6 +48,12 @@ Napi::Object to_object(Napi::Env env, const Event& e) {
   }
   if (e.type == Event::Type::upstream_head) o.Set("status", Napi::Number::New(env, e.result.status));
   if (e.type == Event::Type::upstream_end) o.Set("result", to_result(env, e.result));
+  if (e.type == Event::Type::object_wanted) {
+    o.Set("ticket", Napi::Number::New(env, static_cast<double>(e.wanted.ticket)));
+    o.Set("target", Napi::String::New(env, e.wanted.target));
+    o.Set("etag", Napi::String::New(env, e.wanted.etag));
+    o.Set("lastModified", Napi::String::New(env, e.wanted.last_modified));
+  }
   return o;
 }
 

@@ -49,6 +49,37 @@ plane::Route route_of(Napi::Env env, const Options& o) {
   throw Napi::TypeError::New(env, "kind: expected static, continuous, playlist or segments");
 }
 
+std::vector<std::pair<std::string, std::string>> fields_of(const Options& o) {
+  std::vector<std::pair<std::string, std::string>> fields;
+  const auto headers = o.get("headers").As<Napi::Object>();
+  const Napi::Array names = headers.GetPropertyNames();
+  for (std::uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = names.Get(i).ToString();
+    fields.emplace_back(name, headers.Get(name).ToString().Utf8Value());
+  }
+  return fields;
+}
+
+/** Where to, and the head. */
+http::ClientRequest client_request_of(Napi::Env env, const Options& o) {
+  auto head = http::make_get_head(o.text("host"), o.text("target"), fields_of(o));
+  if (!head.ok()) throw_error(env, head.error());
+  http::ClientRequest request;
+  request.address = address_of(env, o);
+  request.head = std::move(head.value());
+  return request;
+}
+
+http::ClientTimeouts timeouts_of(const Options& o) {
+  return {o.milliseconds("connectTimeoutMs"), o.milliseconds("headTimeoutMs"),
+          o.milliseconds("idleTimeoutMs")};
+}
+
+http::FreshnessRule freshness_rule_of(const Options& o) {
+  return {o.flag("honour"), o.milliseconds("otherwiseMs"), o.milliseconds("leastMs"),
+          o.milliseconds("mostMs"), o.milliseconds("staleIfErrorMs")};
+}
+
 }  // namespace
 
 Napi::Function PlaneObject::define(Napi::Env env) {
@@ -61,7 +92,10 @@ Napi::Function PlaneObject::define(Napi::Env env) {
        InstanceMethod("addSender", &PlaneObject::add_sender),
        InstanceMethod("addReceiver", &PlaneObject::add_receiver),
        InstanceMethod("listen", &PlaneObject::listen), InstanceMethod("remove", &PlaneObject::remove),
-       InstanceMethod("setRoute", &PlaneObject::set_route),
+       InstanceMethod("addSite", &PlaneObject::add_site), InstanceMethod("fetch", &PlaneObject::fetch),
+       InstanceMethod("putObject", &PlaneObject::put_object),
+       InstanceMethod("refuseObject", &PlaneObject::refuse_object),
+       InstanceMethod("purge", &PlaneObject::purge), InstanceMethod("setRoute", &PlaneObject::set_route),
        InstanceMethod("deleteRoute", &PlaneObject::delete_route),
        InstanceMethod("viewers", &PlaneObject::viewers), InstanceMethod("counters", &PlaneObject::counters),
        InstanceMethod("close", &PlaneObject::close)});
@@ -69,13 +103,18 @@ Napi::Function PlaneObject::define(Napi::Env env) {
 
 PlaneObject::PlaneObject(const Info& info) : Napi::ObjectWrap<PlaneObject>(info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsFunction())
-    throw Napi::TypeError::New(env, "expected (memoryBytes, onEvents)");
+  if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsFunction())
+    throw Napi::TypeError::New(env, "expected (options, onEvents)");
   events_ = std::make_unique<EventQueue>(env, info[1].As<Napi::Function>());
-  plane_ =
-      std::make_unique<plane::Plane>(static_cast<std::size_t>(info[0].As<Napi::Number>().Int64Value()),
-                                     [queue = events_.get()](plane::Event e) { queue->push(std::move(e)); });
-  if (!plane_->start()) throw_error(env, kernel::system_error("starting the plane's loop"));
+  const Options o(env, info[0]);
+  plane::PlaneOptions options;
+  options.memory = static_cast<std::size_t>(o.integer("memoryBytes", 0, kMaxSafe));
+  options.objects.budget = static_cast<std::size_t>(o.integer("objectBytes", 0, kMaxSafe));
+  options.objects.largest = o.number<std::size_t>("largestObjectBytes", 1, 1 << 30);
+  options.via = o.text("via");
+  plane_ = std::make_unique<plane::Plane>(
+      std::move(options), [queue = events_.get()](plane::Event e) { queue->push(std::move(e)); });
+  if (const auto error = plane_->start()) throw_error(env, *error);
   // Node runs hooks in reverse order, so the loop ends before the queue into this environment does.
   napi_add_env_cleanup_hook(env, on_environment_end, this);
   hooked_ = true;
@@ -120,27 +159,15 @@ Napi::Value PlaneObject::splice_stream(const Info& info) {
 
 Napi::Value PlaneObject::open_upstream(const Info& info) {
   const Options o(info.Env(), info[1]);
-  const http::ClientTimeouts timeouts{o.milliseconds("connectTimeoutMs"), o.milliseconds("headTimeoutMs"),
-                                      o.milliseconds("idleTimeoutMs")};
-  return to_object(info.Env(), plane_->open_upstream(handle_of(info[0]), timeouts));
+  return to_object(info.Env(), plane_->open_upstream(handle_of(info[0]), timeouts_of(o)));
 }
 
 Napi::Value PlaneObject::request(const Info& info) {
   const Napi::Env env = info.Env();
   const Options o(env, info[1]);
-  std::vector<std::pair<std::string, std::string>> fields;
-  const auto headers = o.get("headers").As<Napi::Object>();
-  const Napi::Array names = headers.GetPropertyNames();
-  for (std::uint32_t i = 0; i < names.Length(); i++) {
-    const std::string name = names.Get(i).ToString();
-    fields.emplace_back(name, headers.Get(name).ToString().Utf8Value());
-  }
-  auto head = http::make_get_head(o.text("host"), o.text("target"), fields);
-  if (!head.ok()) throw_error(env, head.error());
   plane::UpstreamRequest r;
   r.id = static_cast<std::uint64_t>(o.integer("id", 0, kMaxSafe));
-  r.http.address = address_of(env, o);
-  r.http.head = std::move(head.value());
+  r.http = client_request_of(env, o);
   r.http.to_sink = o.text("sink") == "stream";
   r.http.max_bytes = static_cast<std::uint64_t>(o.integer("maxBytes", 0, kMaxSafe));
   r.http.skip_bytes = static_cast<std::uint64_t>(o.integer("skipBytes", 0, kMaxSafe));
@@ -187,6 +214,54 @@ Napi::Value PlaneObject::listen(const Info& info) {
   Napi::Object added = to_object(info.Env(), plane_->listen(s, o.milliseconds("viewerLagMs"), port));
   added.Set("port", Napi::Number::New(info.Env(), port));
   return added;
+}
+
+Napi::Value PlaneObject::add_site(const Info& info) {
+  const Options o(info.Env(), info[0]);
+  return to_object(info.Env(), plane_->add_site({o.text("prefix"), o.flag("query")}));
+}
+
+Napi::Value PlaneObject::fetch(const Info& info) {
+  const Napi::Env env = info.Env();
+  const Options o(env, info[0]);
+  plane::FetchRequest r;
+  r.id = static_cast<std::uint64_t>(o.integer("id", 0, kMaxSafe));
+  r.http = client_request_of(env, o);
+  r.timeouts = timeouts_of(Options(env, o.get("timeouts")));
+  if (o.is_null("fill")) {
+    r.http.max_bytes = static_cast<std::uint64_t>(o.integer("maxBytes", 0, kMaxSafe));
+  } else {
+    const Options fill(env, o.get("fill"));
+    r.http.to_sink = true;
+    r.ticket = static_cast<std::uint64_t>(fill.integer("ticket", 1, kMaxSafe));
+    r.freshness = freshness_rule_of(fill);
+  }
+  return Napi::Boolean::New(env, plane_->fetch(std::move(r)));
+}
+
+Napi::Value PlaneObject::put_object(const Info& info) {
+  const Napi::Env env = info.Env();
+  const Options o(env, info[1]);
+  plane::MadeObject made;
+  made.head.status = o.number<unsigned>("status", 200, 599);
+  for (auto& [name, value] : fields_of(o)) made.head.fields.push_back({std::move(name), std::move(value)});
+  made.body = o.text("body");
+  made.freshness = freshness_rule_of(Options(env, o.get("freshness")));
+  return Napi::Boolean::New(env, plane_->put_object(handle_of(info[0]), std::move(made)));
+}
+
+Napi::Value PlaneObject::refuse_object(const Info& info) {
+  const Napi::Env env = info.Env();
+  const Options o(env, info[1]);
+  return Napi::Boolean::New(
+      env, plane_->refuse_object(handle_of(info[0]),
+                                 {o.number<unsigned>("status", 400, 599),
+                                  o.number<unsigned>("retryAfter", 0, 3600), o.text("message")}));
+}
+
+Napi::Value PlaneObject::purge(const Info& info) {
+  const std::size_t purged = plane_->purge(handle_of(info[0]), info[1].As<Napi::String>().Utf8Value());
+  return Napi::Number::New(info.Env(), static_cast<double>(purged));
 }
 
 Napi::Value PlaneObject::remove(const Info& info) {
@@ -238,6 +313,8 @@ Napi::Value PlaneObject::counters(const Info& info) {
             [](Napi::Env, void*, std::shared_ptr<std::vector<std::uint64_t>>* held) { delete held; }, keep));
   o.Set("slotWords", Napi::Number::New(env, plane::kSlotWords));
   o.Set("loopSlot", Napi::Number::New(env, plane_->loop_slot()));
+  o.Set("objectSlot", Napi::Number::New(env, plane_->object_slot()));
+  o.Set("fetchSlot", Napi::Number::New(env, plane_->fetch_slot()));
   return o;
 }
 

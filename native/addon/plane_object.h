@@ -10,7 +10,7 @@
 
 namespace sluice::addon {
 
-/** `new Plane(memoryBytes, onEvents)`. Closed by close(), by the end of its environment, or when it is
+/** `new Plane(options, onEvents)`. Closed by close(), by the end of its environment, or when it is
  * collected. */
 class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
  public:
@@ -28,6 +28,11 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   Napi::Value add_sender(const Info& info);
   Napi::Value add_receiver(const Info& info);
   Napi::Value listen(const Info& info);
+  Napi::Value add_site(const Info& info);
+  Napi::Value fetch(const Info& info);
+  Napi::Value put_object(const Info& info);
+  Napi::Value refuse_object(const Info& info);
+  Napi::Value purge(const Info& info);
   Napi::Value remove(const Info& info);
   Napi::Value set_route(const Info& info);
   Napi::Value delete_route(const Info& info);

@@ -8,16 +8,17 @@
 
 #include "codec/bytes.h"
 #include "http/request_parser.h"
+#include "kernel/address.h"
 
 namespace sluice::http {
 
-/** Told by a body that waited: there is something to send, or it has ended. */
-class BodyListener {
+/** Told by a body or an answer that waited: it goes on. */
+class AnswerListener {
  public:
-  virtual void on_body_ready() noexcept = 0;
+  virtual void on_answer_progress() noexcept = 0;
 
  protected:
-  ~BodyListener() = default;
+  ~AnswerListener() = default;
 };
 
 /** What is known of a viewer that follows a stream. */
@@ -51,31 +52,52 @@ class Body {
   /** So many of them were sent. */
   virtual void consume(std::size_t n) noexcept = 0;
   /** Whom to tell after Next::wait; called once before the first peek. */
-  virtual void listen(BodyListener& listener) noexcept = 0;
+  virtual void listen(AnswerListener& listener) noexcept = 0;
   /** For bodies that follow a live stream. */
   [[nodiscard]] virtual std::optional<FollowerState> follower() const noexcept { return std::nullopt; }
 };
 
-/** An answer. Either `text` or `body` or neither. */
+class Pending;
+
+/** An answer: `text`, `body` or neither; or one that is not known yet. */
 struct Answer {
   unsigned status = 200;
+  /** Null for none of its own; `fields` may have it. */
   const char* content_type = "text/plain; charset=utf-8";
   const char* cache_control = "no-cache";
   /** Seconds for Retry-After, or 0. */
   unsigned retry_after = 0;
+  /** Further field lines, each ended by CRLF. */
+  std::string fields;
   std::shared_ptr<const std::string> text;
   std::unique_ptr<Body> body;
-  /** Length of `body`, or none for one that ends with the connection. */
+  /** Length of `body`, where it is known. */
   std::optional<std::uint64_t> length;
+  /** A body of unknown length: in chunks (RFC 9112 section 7.1), or else it ends with the connection. */
+  bool chunked = false;
   /** The stream whose segments are fetched, for counting viewers; 0 for none. */
   std::uint64_t segmented_stream = 0;
+  /** Where it came from, for the log: hit, miss, join, stale, or empty. */
+  const char* cache = "";
+  /** Not null: all else is to be had from it. */
+  std::unique_ptr<Pending> pending;
+};
+
+/** An answer that waits for something. Destroyed when its viewer goes. */
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  /** Whom to tell when take() is worth calling; called once before it. */
+  virtual void listen(AnswerListener& listener) noexcept = 0;
+  /** The answer; none while it is not known, the listener is told then. */
+  virtual std::optional<Answer> take() = 0;
 };
 
 /** Knows the paths. */
 class Router {
  public:
   /** The answer to a GET of `path`; for HEAD it is made too, and its body thrown away. */
-  virtual Answer resolve(const Request& request) = 0;
+  virtual Answer resolve(const Request& request, const kernel::Address& remote) = 0;
   /** Bytes sent for a stream's viewers. */
   virtual void on_sent(std::uint64_t stream, std::uint64_t bytes) noexcept = 0;
 

@@ -31,6 +31,7 @@ struct ClientTimeouts {
   kernel::Nanos head = 10 * kernel::kSecond;
   /** Between two pieces of a body; does not run while paused. */
   kernel::Nanos idle = 20 * kernel::kSecond;
+  bool operator==(const ClientTimeouts&) const = default;
 };
 
 /** One GET. */

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 #include "http/server.h"
+#include "http/status.h"
 
 namespace sluice::http {
 
@@ -22,33 +24,6 @@ constexpr std::size_t kReadSize = 16 * 1024;
 constexpr kernel::Nanos kLinger = 2 * kSecond;
 /** Seconds after which a refused client may ask again. */
 constexpr unsigned kRetryAfter = 5;
-
-const char* reason_of(unsigned status) noexcept {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 204:
-      return "No Content";
-    case 400:
-      return "Bad Request";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 414:
-      return "URI Too Long";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 503:
-      return "Service Unavailable";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Unknown";
-  }
-}
 
 Bytes bytes_of(const std::string& text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -163,7 +138,7 @@ void Connection::answer(const Request& request) {
     begin(std::move(preflight), true, keep_alive);
     return;
   }
-  begin(server_.router().resolve(request), request.method == Request::Method::head, keep_alive);
+  begin(server_.router().resolve(request, remote_), request.method == Request::Method::head, keep_alive);
 }
 
 void Connection::answer_error(unsigned status) {
@@ -175,15 +150,35 @@ void Connection::answer_error(unsigned status) {
 
 void Connection::begin(Answer answer, bool head_only, bool keep_alive) {
   answering_ = true;
+  head_only_ = head_only;
+  keep_alive_ = keep_alive;
   answer_ = std::move(answer);
-  const bool endless = answer_.body != nullptr && !answer_.length;
-  keep_alive_ = keep_alive && !endless;
+  progress_ = server_.reactor().now();
+  if (answer_.pending) {
+    answer_.pending->listen(*this);
+    wait_for_body();
+  } else {
+    start_answer();
+  }
+}
+
+void Connection::take_pending() noexcept {
+  std::optional<Answer> known = answer_.pending->take();
+  if (!known) return;
+  answer_ = std::move(*known);
+  start_answer();
+}
+
+void Connection::start_answer() {
+  const bool unknown_length = answer_.body != nullptr && !answer_.length;
+  chunked_ = unknown_length && answer_.chunked && parser_.request().http_1_1;
+  keep_alive_ = keep_alive_ && (!unknown_length || chunked_);
   if (answer_.segmented_stream != 0) {
     segmented_stream_ = answer_.segmented_stream;
     segmented_time_ = server_.reactor().now();
   }
-  make_head(keep_alive_);
-  if (head_only) {
+  make_head();
+  if (head_only_ || answer_.status == 304) {
     answer_.text.reset();
     answer_.body.reset();
   }
@@ -193,34 +188,50 @@ void Connection::begin(Answer answer, bool head_only, bool keep_alive) {
        : answer_.status < 400 ? c.responses3xx
        : answer_.status < 500 ? c.responses4xx
                               : c.responses5xx);
-  head_sent_ = 0;
-  text_sent_ = 0;
+  head_sent_ = text_sent_ = chunk_line_sent_ = chunk_left_ = 0;
+  chunk_line_.clear();
+  any_chunk_ = last_chunk_ = false;
   progress_ = server_.reactor().now();
   if (answer_.body) answer_.body->listen(*this);
+  if (answer_.body && answer_.body->follower()) cap_buffer();
   pump();
 }
 
-void Connection::make_head(bool keep_alive) {
+/**
+ * Slowness of one who follows a stream is to show here and not in the kernel. For what is sent whole the
+ * kernel chooses: few large sends cost half of many small ones.
+ */
+void Connection::cap_buffer() noexcept {
+  // The kernel doubles the value for its own book-keeping.
+  const int size = server_.options().send_buffer / 2;
+  setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+void Connection::make_head() {
   const Answer& a = answer_;
-  head_ = "HTTP/1.1 " + std::to_string(a.status) + " " + reason_of(a.status) + "\r\nDate: " + server_.date() +
-          "\r\nServer: sluice\r\nAccess-Control-Allow-Origin: *\r\n";
+  head_.assign("HTTP/1.1 ").append(std::to_string(a.status)).append(" ").append(reason_of(a.status));
+  head_.append("\r\nDate: ").append(server_.date());
+  head_.append("\r\nServer: sluice\r\nAccess-Control-Allow-Origin: *\r\n");
   if (a.status == 204 || a.status == 405) head_ += "Allow: GET, HEAD, OPTIONS\r\n";
   if (a.status == 204) {
     head_ +=
         "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\nAccess-Control-Allow-Headers: *\r\n"
         "Access-Control-Max-Age: 86400\r\n";
   } else {
-    head_ +=
-        std::string("Content-Type: ") + a.content_type + "\r\nCache-Control: " + a.cache_control + "\r\n";
-    if (a.text) head_ += "Content-Length: " + std::to_string(a.text->size()) + "\r\n";
-    if (a.length) head_ += "Content-Length: " + std::to_string(*a.length) + "\r\n";
+    if (a.content_type != nullptr) head_.append("Content-Type: ").append(a.content_type).append("\r\n");
+    if (a.cache_control != nullptr) head_.append("Cache-Control: ").append(a.cache_control).append("\r\n");
+    if (a.text) head_.append("Content-Length: ").append(std::to_string(a.text->size())).append("\r\n");
+    if (a.length) head_.append("Content-Length: ").append(std::to_string(*a.length)).append("\r\n");
+    if (chunked_) head_ += "Transfer-Encoding: chunked\r\n";
   }
-  if (a.retry_after > 0) head_ += "Retry-After: " + std::to_string(a.retry_after) + "\r\n";
-  head_ += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
+  head_ += a.fields;
+  if (a.retry_after > 0) head_.append("Retry-After: ").append(std::to_string(a.retry_after)).append("\r\n");
+  head_ += keep_alive_ ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
 }
 
-void Connection::on_body_ready() noexcept {
+void Connection::on_answer_progress() noexcept {
   if (!answering_ || closed_) return;
+  if (answer_.pending) return take_pending();
   // Blocked or not, a body that follows a stream is asked, so that a viewer's falling behind shows when it
   // happens.
   if (blocked_) {
@@ -230,56 +241,99 @@ void Connection::on_body_ready() noexcept {
   pump();
 }
 
+void Connection::Gathered::add(Bytes piece) noexcept {
+  if (piece.empty()) return;
+  parts[static_cast<std::size_t>(count)] = {const_cast<std::uint8_t*>(piece.data()), piece.size()};
+  count++;
+  bytes += piece.size();
+}
+
 void Connection::pump() noexcept {
-  if (!answering_ || blocked_) return;
-  if (head_sent_ < head_.size()) {
-    if (send(bytes_of(head_).subspan(head_sent_), head_sent_) != Sent::all) return;
-  }
-  if (answer_.text && text_sent_ < answer_.text->size()) {
-    if (send(bytes_of(*answer_.text).subspan(text_sent_), text_sent_) != Sent::all) return;
-  }
-  if (answer_.body && !pump_body()) return;
-  finish();
-}
-
-bool Connection::pump_body() noexcept {
-  for (;;) {
-    const Body::Piece piece = answer_.body->peek();
-    if (piece.next == Body::Next::end) return true;
-    if (piece.next == Body::Next::broken) {
-      close();
-      return false;
+  while (answering_ && !blocked_ && !closed_) {
+    Gathered out;
+    gather(out);
+    if (out.count > 0) {
+      if (!send(out)) return;
+    } else if (out.next == Body::Next::wait) {
+      return wait_for_body();
+    } else if (out.next == Body::Next::broken) {
+      return abort();
+    } else {
+      return finish();
     }
-    if (piece.next == Body::Next::wait) {
-      interest(input_ended_ ? 0U : static_cast<std::uint32_t>(EPOLLRDHUP));
-      return false;
-    }
-    std::size_t sent = 0;
-    const Sent how = send(piece.bytes, sent);
-    if (how == Sent::failed) return false;
-    answer_.body->consume(sent);
-    const auto follower = answer_.body->follower();
-    server_.router().on_sent(follower ? follower->stream : answer_.segmented_stream, sent);
-    if (how == Sent::blocked) return false;
   }
 }
 
-Connection::Sent Connection::send(Bytes bytes, std::size_t& sent) noexcept {
-  const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+void Connection::gather(Gathered& out) noexcept {
+  out.add(bytes_of(head_).subspan(head_sent_));
+  if (answer_.text) out.add(bytes_of(*answer_.text).subspan(text_sent_));
+  if (answer_.body) gather_body(out);
+}
+
+void Connection::gather_body(Gathered& out) noexcept {
+  out.add(bytes_of(chunk_line_).subspan(chunk_line_sent_));
+  if (last_chunk_) return;
+  const Body::Piece piece = answer_.body->peek();
+  out.next = piece.next;
+  if (chunked_ && chunk_left_ == 0) return frame(out, piece);
+  if (piece.next == Body::Next::bytes)
+    out.add(chunked_ ? piece.bytes.first(std::min(chunk_left_, piece.bytes.size())) : piece.bytes);
+}
+
+/** Begins a chunk, or ends the body. The end of the chunk before goes with it. */
+void Connection::frame(Gathered& out, const Body::Piece& piece) noexcept {
+  if (piece.next != Body::Next::bytes && piece.next != Body::Next::end) return;
+  std::array<char, 24> line{};
+  const std::size_t size = piece.next == Body::Next::bytes ? piece.bytes.size() : 0;
+  const int n = std::snprintf(line.data(), line.size(), size > 0 ? "%s%zx\r\n" : "%s%zx\r\n\r\n",
+                              any_chunk_ ? "\r\n" : "", size);
+  chunk_line_.assign(line.data(), static_cast<std::size_t>(n));
+  chunk_line_sent_ = 0;
+  any_chunk_ = true;
+  last_chunk_ = size == 0;
+  chunk_left_ = size;
+  out.add(bytes_of(chunk_line_));
+  out.add(piece.bytes.first(size));
+}
+
+bool Connection::send(const Gathered& what) noexcept {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(what.parts.data());
+  message.msg_iovlen = static_cast<std::size_t>(what.count);
+  const ssize_t n = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (n < 0 && errno != EAGAIN && errno != EINTR) {
     close();
-    return Sent::failed;
+    return false;
   }
-  if (n > 0) {
-    sent += static_cast<std::size_t>(n);
-    bytes_sent_ += static_cast<std::uint64_t>(n);
-    bump(server_.counters().bytes_out, static_cast<std::uint64_t>(n));
-    progress_ = server_.reactor().now();
-    if (static_cast<std::size_t>(n) == bytes.size()) return Sent::all;
-  }
+  if (n > 0) account(static_cast<std::size_t>(n));
+  if (n >= 0 && static_cast<std::size_t>(n) == what.bytes) return true;
   blocked_ = true;
   interest(EPOLLOUT | (input_ended_ ? 0U : static_cast<std::uint32_t>(EPOLLRDHUP)));
-  return Sent::blocked;
+  return true;
+}
+
+/** So many bytes are out, in the order in which they are gathered. */
+void Connection::account(std::size_t sent) noexcept {
+  bytes_sent_ += sent;
+  bump(server_.counters().bytes_out, sent);
+  progress_ = server_.reactor().now();
+  const auto take = [&sent](std::size_t& done, std::size_t size) {
+    const std::size_t n = std::min(sent, size - done);
+    done += n;
+    sent -= n;
+  };
+  take(head_sent_, head_.size());
+  if (answer_.text) take(text_sent_, answer_.text->size());
+  take(chunk_line_sent_, chunk_line_.size());
+  if (sent == 0) return;
+  if (chunked_) chunk_left_ -= sent;
+  answer_.body->consume(sent);
+  const auto follower = answer_.body->follower();
+  server_.router().on_sent(follower ? follower->stream : answer_.segmented_stream, sent);
+}
+
+void Connection::wait_for_body() noexcept {
+  interest(input_ended_ ? 0U : static_cast<std::uint32_t>(EPOLLRDHUP));
 }
 
 void Connection::finish() noexcept {
@@ -300,6 +354,15 @@ void Connection::finish() noexcept {
   if (taking_input_ || pending_input_.empty()) return;
   const std::string input = std::exchange(pending_input_, {});
   take_input(bytes_of(input));
+}
+
+/** The body cannot be completed. Where neither a length nor chunks say so, a reset does. */
+void Connection::abort() noexcept {
+  if (!chunked_ && !answer_.length) {
+    const linger at_once{1, 0};
+    setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  close();
 }
 
 void Connection::sweep(kernel::Nanos now) noexcept {

@@ -1,6 +1,9 @@
 // One viewer's connection: requests one after the other, answers as fast as the viewer takes them.
 #pragma once
 
+#include <sys/uio.h>
+
+#include <array>
 #include <string>
 
 #include "http/body.h"
@@ -16,7 +19,7 @@ class Server;
  * Reads a request, answers it, reads the next. While an answer is under way no further request is read, so a
  * client that pipelines is held by TCP. Owned by its Server; on the loop thread.
  */
-class Connection final : public kernel::Disposable, private kernel::Watcher, private BodyListener {
+class Connection final : public kernel::Disposable, private kernel::Watcher, private AnswerListener {
  public:
   Connection(Server& server, kernel::Fd socket, const kernel::Address& remote, std::uint64_t id);
   Connection(const Connection&) = delete;
@@ -40,22 +43,38 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   [[nodiscard]] kernel::Nanos segmented_time() const noexcept { return segmented_time_; }
 
  private:
-  enum class Sent : std::uint8_t { all, blocked, failed };
+  /** What goes out next, gathered from where it lies. */
+  struct Gathered {
+    std::array<iovec, 4> parts;
+    int count = 0;
+    std::size_t bytes = 0;
+    /** Why there is nothing, if there is nothing. */
+    Body::Next next = Body::Next::end;
+    void add(codec::Bytes piece) noexcept;
+  };
 
   void on_ready(std::uint32_t events) noexcept override;
-  void on_body_ready() noexcept override;
+  void on_answer_progress() noexcept override;
   void read_requests() noexcept;
   void take_input(codec::Bytes input) noexcept;
   codec::Bytes take_request(codec::Bytes input) noexcept;
   void answer(const Request& request);
   void answer_error(unsigned status);
   void begin(Answer answer, bool head_only, bool keep_alive);
-  void make_head(bool keep_alive);
+  void take_pending() noexcept;
+  void start_answer();
+  void cap_buffer() noexcept;
+  void make_head();
   void pump() noexcept;
-  /** True when the answer is complete. */
-  bool pump_body() noexcept;
-  Sent send(codec::Bytes bytes, std::size_t& sent) noexcept;
+  void gather(Gathered& out) noexcept;
+  void gather_body(Gathered& out) noexcept;
+  void frame(Gathered& out, const Body::Piece& piece) noexcept;
+  /** False when the connection has been closed. */
+  bool send(const Gathered& what) noexcept;
+  void account(std::size_t sent) noexcept;
+  void wait_for_body() noexcept;
   void finish() noexcept;
+  void abort() noexcept;
   void close() noexcept;
   void interest(std::uint32_t events) noexcept;
 
@@ -71,6 +90,7 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
 
   bool answering_ = false;
   bool keep_alive_ = false;
+  bool head_only_ = false;
   bool blocked_ = false;
   bool input_ended_ = false;
   bool closed_ = false;
@@ -81,6 +101,14 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   std::string head_;
   std::size_t head_sent_ = 0;
   std::size_t text_sent_ = 0;
+  /** Of a chunked body: the line before the chunk (RFC 9112 section 7.1), and what is left of the chunk
+   * itself. */
+  std::string chunk_line_;
+  std::size_t chunk_line_sent_ = 0;
+  std::size_t chunk_left_ = 0;
+  bool chunked_ = false;
+  bool any_chunk_ = false;
+  bool last_chunk_ = false;
   std::uint64_t bytes_sent_ = 0;
   kernel::Nanos deadline_ = 0;
   kernel::Nanos progress_ = 0;

@@ -3,11 +3,14 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <array>
 
 namespace sluice::http {
 
 namespace {
 
+/** Of a value that is kept; what is longer is cut. Validators that long match nothing. */
+constexpr std::size_t kMaxValue = 1024;
 constexpr std::size_t kMaxUserAgent = 200;
 constexpr std::size_t kMaxFieldName = 64;
 
@@ -21,6 +24,7 @@ const llhttp_settings_t& RequestParser::settings() noexcept {
     s.on_header_field = on_field;
     s.on_header_field_complete = on_field_complete;
     s.on_header_value = on_value;
+    s.on_header_value_complete = on_value_complete;
     s.on_headers_complete = on_headers_complete;
     s.on_message_complete = on_message_complete;
     return s;
@@ -38,6 +42,7 @@ void RequestParser::reset() noexcept {
   request_ = {};
   target_.clear();
   field_.clear();
+  value_ = nullptr;
   has_host_ = false;
   head_bytes_ = 0;
   error_status_ = 400;
@@ -78,26 +83,49 @@ int RequestParser::on_field(llhttp_t* parser, const char* at, std::size_t length
   return 0;
 }
 
+std::string* RequestParser::place_of(const std::string& field) noexcept {
+  struct Place {
+    const char* name;
+    std::string Request::*value;
+  };
+  static constexpr std::array<Place, 8> kPlaces{{{"host", &Request::host},
+                                                 {"user-agent", &Request::user_agent},
+                                                 {"referer", &Request::referer},
+                                                 {"via", &Request::via},
+                                                 {"range", &Request::range},
+                                                 {"if-range", &Request::if_range},
+                                                 {"if-none-match", &Request::if_none_match},
+                                                 {"if-modified-since", &Request::if_modified_since}}};
+  for (const Place& place : kPlaces)
+    if (strcasecmp(field.c_str(), place.name) == 0) return &(request_.*place.value);
+  return nullptr;
+}
+
 int RequestParser::on_field_complete(llhttp_t* parser) noexcept {
   RequestParser& p = self(parser);
-  p.name_ = Name::other;
-  if (strcasecmp(p.field_.c_str(), "host") == 0) {
+  p.value_ = p.place_of(p.field_);
+  p.field_.clear();
+  if (p.value_ == &p.request_.host) {
     // RFC 9112 3.2: more than one Host field is answered with 400.
     if (p.has_host_) return p.fail(400);
     p.has_host_ = true;
-    p.name_ = Name::host;
-  } else if (strcasecmp(p.field_.c_str(), "user-agent") == 0) {
-    p.name_ = Name::user_agent;
   }
-  p.field_.clear();
+  if (p.value_ != nullptr && !p.value_->empty()) p.value_->append(", ");
   return 0;
 }
 
 int RequestParser::on_value(llhttp_t* parser, const char* at, std::size_t length) noexcept {
   RequestParser& p = self(parser);
-  if (p.name_ != Name::user_agent) return 0;
-  const std::size_t room = kMaxUserAgent - std::min(kMaxUserAgent, p.request_.user_agent.size());
-  p.request_.user_agent.append(at, std::min(room, length));
+  if (p.value_ == nullptr) return 0;
+  const std::size_t most = p.value_ == &p.request_.user_agent ? kMaxUserAgent : kMaxValue;
+  p.value_->append(at, std::min(most - std::min(most, p.value_->size()), length));
+  return 0;
+}
+
+int RequestParser::on_value_complete(llhttp_t* parser) noexcept {
+  RequestParser& p = self(parser);
+  if (p.value_ != nullptr) p.value_->resize(p.value_->find_last_not_of(" \t") + 1);
+  p.value_ = nullptr;
   return 0;
 }
 
@@ -121,6 +149,8 @@ int RequestParser::on_headers_complete(llhttp_t* parser) noexcept {
       p.request_.method = Request::Method::other;
   }
   p.take_target();
+  p.request_.method_name = llhttp_method_name(static_cast<llhttp_method_t>(parser->method));
+  p.request_.http_1_1 = http_1_1;
   p.request_.keep_alive = llhttp_should_keep_alive(parser) != 0;
   p.request_.has_body =
       parser->content_length > 0 || (parser->flags & F_CHUNKED) != 0 || parser->upgrade != 0;
@@ -138,6 +168,8 @@ void RequestParser::take_target() noexcept {
     begin = std::min(target_.find_first_of("/?#", 7), target_.size());
   const std::size_t end = std::min(target_.find_first_of("?#", begin), target_.size());
   request_.path = begin == end ? std::string("/") : target_.substr(begin, end - begin);
+  if (end < target_.size() && target_[end] == '?')
+    request_.query = target_.substr(end + 1, target_.find('#', end) - end - 1);
 }
 
 }  // namespace sluice::http

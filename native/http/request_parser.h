@@ -15,7 +15,20 @@ struct Request {
   Method method = Method::other;
   /** Path of the target without query; of an absolute-form target (RFC 9112 3.2.2) the path alone. */
   std::string path;
+  /** What stands behind the `?`, without it. */
+  std::string query;
+  /** Field values, trimmed; repeated fields joined by ", "; empty where there is none. */
+  std::string host;
   std::string user_agent;
+  std::string referer;
+  std::string via;
+  std::string range;
+  std::string if_range;
+  std::string if_none_match;
+  std::string if_modified_since;
+  /** The method as it was written, for the log; of an unknown one what llhttp calls it. */
+  const char* method_name = "";
+  bool http_1_1 = false;
   bool keep_alive = false;
   /** A body follows. It is not read: the connection is closed after the answer. */
   bool has_body = false;
@@ -45,23 +58,25 @@ class RequestParser {
   [[nodiscard]] bool begun() const noexcept { return head_bytes_ > 0; }
 
  private:
-  enum class Name : std::uint8_t { other, host, user_agent };
   static const llhttp_settings_t& settings() noexcept;
   static RequestParser& self(llhttp_t* parser) noexcept { return *static_cast<RequestParser*>(parser->data); }
   static int on_url(llhttp_t* parser, const char* at, std::size_t length) noexcept;
   static int on_field(llhttp_t* parser, const char* at, std::size_t length) noexcept;
   static int on_field_complete(llhttp_t* parser) noexcept;
   static int on_value(llhttp_t* parser, const char* at, std::size_t length) noexcept;
+  static int on_value_complete(llhttp_t* parser) noexcept;
   static int on_headers_complete(llhttp_t* parser) noexcept;
   static int on_message_complete(llhttp_t* parser) noexcept;
   int fail(unsigned status) noexcept;
   void take_target() noexcept;
+  /** Where the value of a field goes, or null where it does not matter. */
+  std::string* place_of(const std::string& field) noexcept;
 
   llhttp_t parser_{};
   Request request_;
   std::string target_;
   std::string field_;
-  Name name_ = Name::other;
+  std::string* value_ = nullptr;
   bool has_host_ = false;
   std::size_t head_bytes_ = 0;
   unsigned error_status_ = 400;

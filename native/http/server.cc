@@ -43,10 +43,8 @@ bool set_int(int fd, int level, int name, int value) noexcept {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
-void tune(int fd, int send_buffer) noexcept {
+void tune(int fd) noexcept {
   set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  // The kernel doubles the value for its own book-keeping.
-  set_int(fd, SOL_SOCKET, SO_SNDBUF, send_buffer / 2);
   set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
   set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval);
@@ -114,7 +112,7 @@ bool Server::accept_one() noexcept {
     return true;
   }
   bump(full ? counters_.refused : counters_.accepted);
-  tune(fd.get(), options_.send_buffer);
+  tune(fd.get());
   const std::uint64_t id = next_id_++;
   auto connection = std::make_unique<Connection>(*this, std::move(fd), *remote, id);
   if (!connection->start()) return true;

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kSlots = 4096;
 /** Viewers of segments count while they fetched within so many target durations. */
 constexpr int kSegmentedDurations = 3;
+/** A flight for which nothing has come for so long is given up; every timeout of a fetch is shorter. */
+constexpr Nanos kLongestFlight = 60 * kernel::kSecond;
 
 Error unknown(Handle handle) {
   return {"HANDLE_UNKNOWN", "there is nothing with the handle " + std::to_string(handle)};
@@ -28,7 +30,7 @@ Error over_budget(const std::string& name, std::size_t wanted, std::size_t budge
 
 /** Something with a handle. Destroyed on the loop thread, or when it has ended. */
 struct Plane::Entry {
-  enum class Kind : std::uint8_t { stream, upstream, input, sender, receiver, listener };
+  enum class Kind : std::uint8_t { stream, upstream, input, sender, receiver, listener, site };
   explicit Entry(Kind k) noexcept : kind(k) {}
   virtual ~Entry() = default;
   const Kind kind;
@@ -41,10 +43,10 @@ struct Plane::StreamEntry final : Entry, StreamObserver {
   static constexpr Kind kKind = Kind::stream;
   StreamEntry(Plane& p, Handle h) : Entry(kKind), plane(p), handle(h) {}
   void on_stream_ready() noexcept override {
-    plane.on_event_({Event::Type::stream_ready, handle, nullptr, {}, {}});
+    plane.on_event_({Event::Type::stream_ready, handle, nullptr, {}, {}, {}});
   }
   void on_source_fault(const char* code, std::string detail) override {
-    plane.on_event_({Event::Type::source_fault, handle, code, std::move(detail), {}});
+    plane.on_event_({Event::Type::source_fault, handle, code, std::move(detail), {}, {}});
   }
   Plane& plane;
   const Handle handle;
@@ -56,12 +58,12 @@ struct Plane::UpstreamEntry final : Entry, UpstreamObserver {
   static constexpr Kind kKind = Kind::upstream;
   UpstreamEntry(Plane& p, Handle h) : Entry(kKind), plane(p), handle(h) {}
   void on_upstream_head(std::uint64_t, unsigned status) override {
-    Event e{Event::Type::upstream_head, handle, nullptr, {}, {}};
+    Event e{Event::Type::upstream_head, handle, nullptr, {}, {}, {}};
     e.result.status = status;
     plane.on_event_(std::move(e));
   }
   void on_upstream_end(UpstreamResult result) override {
-    plane.on_event_({Event::Type::upstream_end, handle, nullptr, {}, std::move(result)});
+    plane.on_event_({Event::Type::upstream_end, handle, nullptr, {}, std::move(result), {}});
   }
   Plane& plane;
   const Handle handle;
@@ -92,10 +94,22 @@ struct Plane::ListenerEntry final : Entry {
   std::unique_ptr<http::Server> server;
 };
 
-Plane::Plane(std::size_t memory, EventHandler on_event)
+struct Plane::SiteEntry final : Entry {
+  static constexpr Kind kKind = Kind::site;
+  SiteEntry(Plane& p, Handle h) : Entry(kKind), plane(p), handle(h) {}
+  SiteEntry(const SiteEntry&) = delete;
+  SiteEntry& operator=(const SiteEntry&) = delete;
+  ~SiteEntry() override { plane.sites_->erase(handle); }
+  Plane& plane;
+  const Handle handle;
+};
+
+Plane::Plane(PlaneOptions options, EventHandler on_event)
     : counters_(kSlots),
       loop_slot_(*counters_.take()),
-      memory_(memory),
+      object_slot_(*counters_.take()),
+      fetch_slot_(*counters_.take()),
+      options_(std::move(options)),
       on_event_(std::move(on_event)),
       loop_(counters_.as<LoopCounters>(loop_slot_), [this](Nanos now) { keep_house(now); }),
       routes_([this](Handle handle) -> Stream* {
@@ -130,8 +144,24 @@ Plane::~Plane() {
   close();
 }
 
-bool Plane::start() {
-  return open_ = loop_.start();
+std::optional<kernel::Error> Plane::start() {
+  auto store = objects::Store::create(loop_.reactor(), options_.objects,
+                                      counters_.as<objects::ObjectCounters>(object_slot_));
+  if (!store.ok()) return store.error();
+  store_ = std::move(store.value());
+  fetchers_ = std::make_unique<Fetchers>(
+      loop_.reactor(), *store_, options_.via, counters_.as<FetchCounters>(fetch_slot_),
+      [this](UpstreamResult result) {
+        on_event_({Event::Type::upstream_end, 0, nullptr, {}, std::move(result), {}});
+      });
+  sites_ = std::make_unique<Sites>(*store_, options_.via, [this](WantedObject wanted) {
+    const Handle site = wanted.site;
+    on_event_({Event::Type::object_wanted, site, nullptr, {}, {}, std::move(wanted)});
+  });
+  routes_.set_sites(sites_.get());
+  open_ = loop_.start();
+  if (!open_) return kernel::system_error("starting the plane's loop");
+  return std::nullopt;
 }
 
 void Plane::close() {
@@ -144,6 +174,8 @@ void Plane::close() {
       (as<StreamEntry>(entry.get()) != nullptr ? streams : others).push_back(handle);
     for (const Handle handle : others) erase(handle);
     for (const Handle handle : streams) erase(handle);
+    fetchers_.reset();
+    store_.reset();
   });
   loop_.stop();
 }
@@ -183,8 +215,8 @@ Result<Added> Plane::add(Handle owner, Make&& make) {
 Result<Added> Plane::add_stream(const StreamOptions& options) {
   return add<StreamEntry>(
       0, [&](Handle handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<StreamEntry>> {
-        if (options.ring_bytes > memory_ - memory_used_)
-          return over_budget(options.name, options.ring_bytes, memory_, memory_used_);
+        if (options.ring_bytes > options_.memory - memory_used_)
+          return over_budget(options.name, options.ring_bytes, options_.memory, memory_used_);
         auto entry = std::make_unique<StreamEntry>(*this, handle);
         auto stream = Stream::create(loop_.reactor(), options, counters_.as<StreamCounters>(slot),
                                      counters_.as<LoopCounters>(loop_slot_), *entry);
@@ -273,6 +305,49 @@ Result<Added> Plane::listen(const http::ServerOptions& options, Nanos viewer_lag
       });
 }
 
+Result<Added> Plane::add_site(const SiteOptions& options) {
+  return add<SiteEntry>(0, [&](Handle handle, std::uint32_t, Stream*) -> Result<std::unique_ptr<SiteEntry>> {
+    if (!sites_->set(handle, options))
+      return Error{"USAGE", "another site has the prefix `" + options.prefix + "` already"};
+    return std::make_unique<SiteEntry>(*this, handle);
+  });
+}
+
+bool Plane::fetch(FetchRequest request) {
+  return open_ && on_loop([&] { return fetchers_->request(std::move(request)); });
+}
+
+bool Plane::put_object(std::uint64_t ticket, MadeObject made) {
+  return open_ && on_loop([&] {
+           const auto object = store_->flight(ticket);
+           if (!object) return false;
+           objects::Head head = object_head(made.head, options_.via);
+           head.length = made.body.size();
+           if (const auto error =
+                   store_->begin(object, std::move(head), http::freshness_of(made.head, made.freshness))) {
+             store_->fail(object, {503, 1, error->message});
+             return false;
+           }
+           if (!store_->append(object,
+                               {reinterpret_cast<const std::uint8_t*>(made.body.data()), made.body.size()}))
+             return false;
+           store_->complete(object);
+           return true;
+         });
+}
+
+bool Plane::refuse_object(std::uint64_t ticket, objects::Refusal refusal) {
+  return open_ && on_loop([&] {
+           const auto object = store_->flight(ticket);
+           if (object) store_->fail(object, std::move(refusal));
+           return object != nullptr;
+         });
+}
+
+std::size_t Plane::purge(Handle site, const std::string& path) {
+  return open_ ? on_loop([&] { return sites_->purge(site, path); }) : 0;
+}
+
 bool Plane::remove(Handle handle) {
   return open_ && on_loop([&] {
            if (entries_.find(handle) == entries_.end()) return false;
@@ -305,6 +380,8 @@ std::vector<http::ViewerRow> Plane::viewers() {
 
 void Plane::keep_house(Nanos now) {
   gauge(counters_.as<LoopCounters>(loop_slot_).timer_late_ns_max, 0);
+  store_->expire_wanted(now - kLongestFlight, {504, 1, "nobody answered in time"});
+  fetchers_->housekeeping(now);
   int longest = 1;
   for (const auto& [handle, entry] : entries_) {
     auto* const stream = as<StreamEntry>(entry.get());

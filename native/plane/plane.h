@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "http/server.h"
+#include "plane/fetchers.h"
 #include "plane/loop.h"
 #include "plane/receiver.h"
 #include "plane/routes.h"
 #include "plane/sender.h"
+#include "plane/sites.h"
 #include "plane/udp_input.h"
 #include "plane/upstream.h"
 
@@ -20,13 +22,37 @@ using Handle = std::uint64_t;
 
 /** What the plane tells; made on the loop thread. */
 struct Event {
-  enum class Type : std::uint8_t { source_fault, stream_ready, upstream_head, upstream_end };
+  enum class Type : std::uint8_t {
+    source_fault,
+    stream_ready,
+    upstream_head,
+    /** Of a request of an upstream's, or of a fetch. */
+    upstream_end,
+    object_wanted
+  };
   Type type = Type::stream_ready;
-  /** The stream, or the upstream, concerned. */
+  /** The stream, the upstream or the site concerned; 0 for a fetch. */
   Handle handle = 0;
   const char* code = nullptr;
   std::string detail;
   UpstreamResult result;
+  WantedObject wanted;
+};
+
+/** What the plane may use, and what it is called. */
+struct PlaneOptions {
+  /** Bytes of all rings together. */
+  std::size_t memory = 0;
+  objects::StoreOptions objects;
+  /** Received-by part of Via (RFC 9110 section 7.6.3), with the version: `1.1 NAME`. */
+  std::string via = "1.1 sluice";
+};
+
+/** An object that TypeScript has made. */
+struct MadeObject {
+  http::ResponseHead head;
+  std::string body;
+  http::FreshnessRule freshness;
 };
 
 /** A handle and the slot of its counters in the shared table. */
@@ -50,12 +76,14 @@ class Plane {
   using EventHandler = std::function<void(Event)>;
 
   /** `on_event` is called on the loop thread. */
-  Plane(std::size_t memory, EventHandler on_event);
+  Plane(PlaneOptions options, EventHandler on_event);
   Plane(const Plane&) = delete;
   Plane& operator=(const Plane&) = delete;
   ~Plane();
 
-  [[nodiscard]] bool start();
+  /** False, with errno, when the kernel gave no loop; the reason is told where there is no room for objects.
+   */
+  [[nodiscard]] std::optional<kernel::Error> start();
   void close();
 
   kernel::Result<Added> add_stream(const StreamOptions& options);
@@ -68,6 +96,14 @@ class Plane {
   kernel::Result<Added> add_receiver(const ReceiverOptions& options);
   /** The port is in `port`. */
   kernel::Result<Added> listen(const http::ServerOptions& options, Nanos viewer_lag, std::uint16_t& port);
+  kernel::Result<Added> add_site(const SiteOptions& options);
+  /** False when too many requests wait. */
+  bool fetch(FetchRequest request);
+  /** False when the flight has ended meanwhile. */
+  bool put_object(std::uint64_t ticket, MadeObject object);
+  bool refuse_object(std::uint64_t ticket, objects::Refusal refusal);
+  /** How many objects were forgotten. */
+  std::size_t purge(Handle site, const std::string& path);
   /** Removes whatever the handle names; false when it is unknown. */
   bool remove(Handle handle);
   void set_route(const std::string& path, Route route);
@@ -78,6 +114,8 @@ class Plane {
     return counters_.words();
   }
   [[nodiscard]] std::uint32_t loop_slot() const noexcept { return loop_slot_; }
+  [[nodiscard]] std::uint32_t object_slot() const noexcept { return object_slot_; }
+  [[nodiscard]] std::uint32_t fetch_slot() const noexcept { return fetch_slot_; }
 
  private:
   struct Entry;
@@ -87,6 +125,7 @@ class Plane {
   struct SenderEntry;
   struct ReceiverEntry;
   struct ListenerEntry;
+  struct SiteEntry;
 
   /** Runs on the loop and gives back what it returns. */
   template <class F>
@@ -103,10 +142,15 @@ class Plane {
 
   CounterTable counters_;
   std::uint32_t loop_slot_;
-  const std::size_t memory_;
+  std::uint32_t object_slot_;
+  std::uint32_t fetch_slot_;
+  const PlaneOptions options_;
   std::size_t memory_used_ = 0;
   EventHandler on_event_;
   Loop loop_;
+  std::unique_ptr<objects::Store> store_;
+  std::unique_ptr<Fetchers> fetchers_;
+  std::unique_ptr<Sites> sites_;
   Routes routes_;
   std::unordered_map<Handle, std::unique_ptr<Entry>> entries_;
   Handle next_handle_ = 1;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "http/object_answer.h"
 #include "plane/viewer.h"
 
 namespace sluice::plane {
@@ -14,28 +15,23 @@ constexpr const char* kTypeTs = "video/mp2t";
 constexpr const char* kTypePlaylist = "application/vnd.apple.mpegurl";
 constexpr std::string_view kSegmentSuffix = ".ts";
 
-Answer refusal(unsigned status, const char* text) {
-  Answer a;
-  a.status = status;
-  a.text = std::make_shared<const std::string>(text);
-  return a;
-}
-
 Answer not_found() {
-  return refusal(404, "there is nothing at this address\n");
+  return http::answer_with_text(404, "there is nothing at this address\n");
 }
 
 Answer not_yet() {
-  Answer a = refusal(503, "the source has not given a picture yet\n");
-  a.retry_after = 1;
-  return a;
+  return http::answer_with_text(503, "the source has not given a picture yet\n", 1);
 }
 
 }  // namespace
 
-Answer Routes::resolve(const http::Request& request) {
+Answer Routes::resolve(const http::Request& request, const kernel::Address&) {
   const auto at = routes_.find(request.path);
-  if (at == routes_.end()) return segment(request.path);
+  if (at == routes_.end()) {
+    if (auto a = segment(request.path)) return std::move(*a);
+    if (auto a = sites_ != nullptr ? sites_->resolve(request) : std::nullopt) return std::move(*a);
+    return not_found();
+  }
   if (const auto* route = std::get_if<StaticRoute>(&at->second)) return answer(*route);
   if (const auto* route = std::get_if<ContinuousRoute>(&at->second)) return answer(*route);
   if (const auto* route = std::get_if<PlaylistRoute>(&at->second)) return answer(*route);
@@ -72,11 +68,12 @@ Answer Routes::answer(const PlaylistRoute& route) {
   return a;
 }
 
-Answer Routes::segment(const std::string& path) {
+/** None when no stream has its segments there. */
+std::optional<Answer> Routes::segment(const std::string& path) {
   const auto slash = path.rfind('/');
-  if (slash == std::string::npos) return not_found();
+  if (slash == std::string::npos) return std::nullopt;
   const auto at = routes_.find(path.substr(0, slash + 1));
-  if (at == routes_.end()) return not_found();
+  if (at == routes_.end()) return std::nullopt;
   const auto* const route = std::get_if<SegmentsRoute>(&at->second);
   Stream* const stream = route != nullptr ? find_(route->stream) : nullptr;
   if (stream == nullptr) return not_found();

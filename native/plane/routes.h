@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "http/body.h"
+#include "plane/sites.h"
 #include "plane/stream.h"
 
 namespace sluice::plane {
@@ -38,19 +39,22 @@ class Routes final : public http::Router {
 
   void set(const std::string& path, Route route) { routes_.insert_or_assign(path, std::move(route)); }
   void erase(const std::string& path) { routes_.erase(path); }
+  /** Where to look for paths that are not in the table. */
+  void set_sites(Sites* sites) noexcept { sites_ = sites; }
   void set_viewer_lag(Nanos lag) noexcept { viewer_lag_ = lag; }
 
-  http::Answer resolve(const http::Request& request) override;
+  http::Answer resolve(const http::Request& request, const kernel::Address& remote) override;
   void on_sent(std::uint64_t stream, std::uint64_t bytes) noexcept override;
 
  private:
   http::Answer answer(const StaticRoute& route);
   http::Answer answer(const ContinuousRoute& route);
   http::Answer answer(const PlaylistRoute& route);
-  http::Answer segment(const std::string& path);
+  std::optional<http::Answer> segment(const std::string& path);
 
   StreamFinder find_;
   std::unordered_map<std::string, Route> routes_;
+  Sites* sites_ = nullptr;
   Nanos viewer_lag_ = 10 * kernel::kSecond;
 };
 

@@ -91,12 +91,12 @@ std::optional<http::FollowerState> FollowerBody::follower() const noexcept {
 }
 
 void FollowerBody::on_bytes() noexcept {
-  if (listener_ != nullptr) listener_->on_body_ready();
+  if (listener_ != nullptr) listener_->on_answer_progress();
 }
 
 void FollowerBody::on_stream_gone() noexcept {
   stream_ = nullptr;
-  if (listener_ != nullptr) listener_->on_body_ready();
+  if (listener_ != nullptr) listener_->on_answer_progress();
 }
 
 SegmentBody::SegmentBody(Stream& stream, const Segment& segment)

@@ -21,7 +21,7 @@ class FollowerBody final : public http::Body, private ByteReader {
 
   Piece peek() noexcept override;
   void consume(std::size_t n) noexcept override;
-  void listen(http::BodyListener& listener) noexcept override { listener_ = &listener; }
+  void listen(http::AnswerListener& listener) noexcept override { listener_ = &listener; }
   [[nodiscard]] std::optional<http::FollowerState> follower() const noexcept override;
 
  private:
@@ -37,7 +37,7 @@ class FollowerBody final : public http::Body, private ByteReader {
   Stream* stream_;
   const std::uint64_t id_;
   const Nanos lag_;
-  http::BodyListener* listener_ = nullptr;
+  http::AnswerListener* listener_ = nullptr;
   std::uint64_t position_ = 0;
   std::uint64_t drops_ = 0;
   /** Sent before what the ring holds: the rest of a TS packet, then tables. */
@@ -56,7 +56,7 @@ class SegmentBody final : public http::Body, private ByteReader {
 
   Piece peek() noexcept override;
   void consume(std::size_t n) noexcept override;
-  void listen(http::BodyListener&) noexcept override {}
+  void listen(http::AnswerListener&) noexcept override {}
 
  private:
   void on_bytes() noexcept override {}

@@ -100,8 +100,8 @@ plane::SenderOptions sender_to(std::uint16_t port) {
 
 TEST_CASE("plane: streams, inputs, senders and routes come and go while packets flow") {
   Events events;
-  Plane plane(64 << 20, std::ref(events));
-  REQUIRE(plane.start());
+  Plane plane({.memory = 64 << 20, .objects = {}, .via = "1.1 test"}, std::ref(events));
+  REQUIRE_FALSE(plane.start());
   auto steady = plane.add_stream(stream_options("a/steady"));
   REQUIRE(steady.ok());
   const std::uint16_t port = free_port();
@@ -146,8 +146,8 @@ TEST_CASE("plane: streams, inputs, senders and routes come and go while packets 
 TEST_CASE("plane: closed while packets flow, or by its destructor") {
   for (const bool by_hand : {true, false}) {
     Events events;
-    Plane plane(64 << 20, std::ref(events));
-    REQUIRE(plane.start());
+    Plane plane({.memory = 64 << 20, .objects = {}, .via = "1.1 test"}, std::ref(events));
+    REQUIRE_FALSE(plane.start());
     auto stream = plane.add_stream(stream_options("a/b"));
     const std::uint16_t port = free_port();
     REQUIRE(plane.add_input(stream.value().handle, input_on(port)).ok());
@@ -160,8 +160,8 @@ TEST_CASE("plane: closed while packets flow, or by its destructor") {
 
 TEST_CASE("plane: a request that runs when its stream goes ends with UPSTREAM_CLOSED") {
   Events events;
-  Plane plane(64 << 20, std::ref(events));
-  REQUIRE(plane.start());
+  Plane plane({.memory = 64 << 20, .objects = {}, .via = "1.1 test"}, std::ref(events));
+  REQUIRE_FALSE(plane.start());
   auto stream = plane.add_stream(stream_options("a/b"));
   auto upstream = plane.open_upstream(stream.value().handle, {kSecond, kSecond, kSecond});
   REQUIRE(upstream.ok());
@@ -188,8 +188,8 @@ TEST_CASE("plane: a request that runs when its stream goes ends with UPSTREAM_CL
 TEST_CASE(
     "plane: a ring that does not fit the budget is refused by name; a removed one gives back what it took") {
   Events events;
-  Plane plane(3 << 20, std::ref(events));
-  REQUIRE(plane.start());
+  Plane plane({.memory = 3 << 20, .objects = {}, .via = "1.1 test"}, std::ref(events));
+  REQUIRE_FALSE(plane.start());
   std::vector<Handle> streams;
   for (int i = 0; i < 3; i++) {
     auto added = plane.add_stream(stream_options("a/" + std::to_string(i)));
@@ -226,7 +226,7 @@ TEST_CASE("plane: several at once, as with worker threads") {
   for (int i = 0; i < 4; i++) {
     threads.emplace_back([&ok] {
       Events events;
-      Plane plane(16 << 20, std::ref(events));
+      Plane plane({.memory = 16 << 20, .objects = {}, .via = "1.1 test"}, std::ref(events));
       if (!plane.start()) return;
       for (int round = 0; round < 20; round++) {
         auto added = plane.add_stream(stream_options("a/b"));

@@ -24,7 +24,7 @@ struct EndlessBody final : http::Body {
   EndlessBody& operator=(const EndlessBody&) = delete;
   Piece peek() noexcept override { return {Next::bytes, {bytes_.data(), bytes_.size()}}; }
   void consume(std::size_t) noexcept override {}
-  void listen(http::BodyListener&) noexcept override {}
+  void listen(http::AnswerListener&) noexcept override {}
 
  private:
   bool& gone_;
@@ -32,7 +32,7 @@ struct EndlessBody final : http::Body {
 };
 
 struct FakeRouter final : http::Router {
-  http::Answer resolve(const http::Request& request) override {
+  http::Answer resolve(const http::Request& request, const kernel::Address&) override {
     http::Answer answer;
     if (request.path == "/hello") {
       answer.text = std::make_shared<const std::string>("hello\n");

@@ -215,8 +215,8 @@ TEST_CASE("viewer: lag is media behind the edge, at the ends of what is known to
 }
 
 TEST_CASE("viewer: many come and go while the stream tells them") {
-  struct Leaving final : http::BodyListener {
-    void on_body_ready() noexcept override {
+  struct Leaving final : http::AnswerListener {
+    void on_answer_progress() noexcept override {
       told++;
       // As a connection that fails while it sends.
       body.reset();

@@ -12,7 +12,7 @@ export type Rules = Readonly<Record<string, readonly string[]>>;
 const BASE = ['base'];
 const FOUNDATION = [...BASE, 'config', 'protocols', 'plane'];
 const MODEL = [...FOUNDATION, 'store', 'membership', 'streams'];
-const SYSTEMS = [...MODEL, 'cdn'];
+const SYSTEMS = [...MODEL, 'delivery', 'cdn'];
 const SURFACE = [...SYSTEMS, 'systems'];
 
 /**
@@ -28,7 +28,8 @@ export const DAEMON_RULES: Rules = {
   replay: FOUNDATION,
   membership: [...FOUNDATION, 'store'],
   streams: [...FOUNDATION, 'store'],
-  cdn: MODEL,
+  delivery: MODEL,
+  cdn: [...MODEL, 'delivery'],
   systems: SYSTEMS,
   admin: SURFACE,
   // Beside main.ts: it knows every part's schema, too, and `sluice check` needs nothing else.
@@ -44,7 +45,7 @@ export const NATIVE_RULES: Rules = {
   repair: ['codec'],
   membership: ['codec'],
   secure: ['codec'],
-  objects: ['codec'],
+  objects: ['codec', 'kernel'],
   http: ['codec', 'objects', 'secure', 'kernel'],
   plane: ['codec', 'kernel', 'repair', 'membership', 'secure', 'objects', 'http'],
   addon: ['plane'],

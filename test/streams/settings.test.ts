@@ -109,7 +109,6 @@ t.test('all that an operator may write', async (t) => {
 t.test('refused, with the key and what was expected', async (t) => {
   const one = (change: object): unknown => [{ id: 'news', renditions: [{ ...rendition, ...change }] }];
   const cases: [unknown, RegExp][] = [
-    [[], /at least one channel/],
     [[{ id: 'news', renditions: [] }], /0\.renditions: expected at least one rendition/],
     [[{ id: 'News', renditions: [rendition] }], /0\.id: expected an id/],
     [[{ id: 'news', renditions: [rendition, rendition] }], /0\.renditions\.1\.id: expected an id that is not in use/],

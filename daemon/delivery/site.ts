@@ -1,0 +1,148 @@
+/** One site: decides for every object that is wanted where it is fetched, how long it is good, and what goes on instead. */
+import { SluiceError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import type { FreshnessRule, ObjectRefusal, PlaneApi, SiteHandle, Ticket } from '../plane/contract.js';
+import { displayUrl } from '../streams/media-url.js';
+import { type DocumentKind, documentKind, rewriteDocument } from './documents.js';
+import type { OriginAnswer, OriginClient } from './origin-client.js';
+import type { SiteSettings } from './settings.js';
+
+/** What is wanted. */
+export interface Wanted {
+  readonly ticket: Ticket;
+  /** Behind the prefix, with its query. */
+  readonly target: string;
+  readonly etag: string;
+  readonly lastModified: string;
+}
+
+/** What the origin was asked for. */
+export interface SiteCounts {
+  document: number;
+  media: number;
+  failed: number;
+}
+
+/** Statuses that say that there is nothing, which may be remembered for a moment. */
+const MISSING: ReadonlySet<number> = new Set([404, 410]);
+const MAX_DOCUMENT = 4 * 2 ** 20;
+/** What viewers are told when the origin gave nothing to tell. */
+const STATUS_OF: Readonly<Partial<Record<string, number>>> = {
+  UPSTREAM_TIMEOUT: 504,
+  UPSTREAM_BUSY: 503,
+  OBJECT_STORE_FULL: 503,
+};
+
+export class Site {
+  readonly counts: SiteCounts = { document: 0, media: 0, failed: 0 };
+  #lastError: string | null = null;
+
+  constructor(
+    readonly settings: SiteSettings,
+    readonly handle: SiteHandle,
+    private readonly plane: PlaneApi,
+    private readonly client: OriginClient,
+    /** Where a URL of an origin is to be had here, or null. */
+    private readonly localUrl: (url: string) => string | null,
+    private readonly log: Logger,
+  ) {}
+
+  /** Why the origin last gave nothing, or null. */
+  get lastError(): string | null {
+    return this.#lastError;
+  }
+
+  /** Ends the flight, one way or another. Never rejects. */
+  async provide(wanted: Wanted): Promise<void> {
+    try {
+      const kind = documentKind(wanted.target);
+      await (kind === null ? this.#provideMedia(wanted) : this.#provideDocument(wanted, kind));
+    } catch (error) {
+      this.#fail(wanted, error);
+    }
+  }
+
+  async #provideMedia(wanted: Wanted): Promise<void> {
+    this.counts.media += 1;
+    const conditions: Record<string, string> = {};
+    if (wanted.etag !== '') conditions['if-none-match'] = wanted.etag;
+    if (wanted.lastModified !== '') conditions['if-modified-since'] = wanted.lastModified;
+    const answer = await this.client.get(this.#url(wanted), {
+      headers: { 'accept-encoding': 'identity', ...conditions },
+      fill: { ...this.#rule(this.settings.cache.media), ticket: wanted.ticket },
+      maxBytes: 0,
+    });
+    if (answer.response.status !== 200 && answer.response.status !== 304) this.#pass(wanted, answer);
+  }
+
+  async #provideDocument(wanted: Wanted, kind: DocumentKind): Promise<void> {
+    this.counts.document += 1;
+    const answer = await this.client.get(this.#url(wanted), {
+      headers: { 'accept-encoding': 'gzip' },
+      fill: null,
+      maxBytes: MAX_DOCUMENT,
+    });
+    const { response } = answer;
+    if (response.status !== 200) return this.#pass(wanted, answer);
+    const text = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true }).decode(response.body);
+    const body = rewriteDocument(kind, text, answer.url, this.localUrl);
+    // A validator of the origin's names its bytes, not ours.
+    const { etag: _, ...headers } = response.headers;
+    const own = body === text ? response.headers : headers;
+    this.plane.putObject(wanted.ticket, {
+      status: 200,
+      headers: own,
+      body,
+      freshness: this.#rule(this.settings.cache.documents),
+    });
+  }
+
+  /** The origin said no: viewers are told what it said. */
+  #pass(wanted: Wanted, { url, response }: OriginAnswer): void {
+    this.counts.failed += 1;
+    const { status } = response;
+    const message = `the origin answered ${status}`;
+    this.#lastError = `${displayUrl(url)}: ${message}`;
+    this.log.debug({ url: displayUrl(url), status }, 'the origin has no object');
+    if (!MISSING.has(status)) {
+      const known = status >= 400 && status <= 599;
+      this.#refuse(wanted, { status: known ? status : 502, retryAfter: status >= 500 ? 1 : 0, message });
+      return;
+    }
+    const rule = { ...this.#rule(this.settings.cache.missing), honour: false, staleIfErrorMs: 0 };
+    this.plane.putObject(wanted.ticket, {
+      status,
+      headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' },
+      body: `${message}\n`,
+      freshness: rule,
+    });
+  }
+
+  #fail(wanted: Wanted, error: unknown): void {
+    this.counts.failed += 1;
+    const known = error instanceof SluiceError;
+    const code = known ? error.code : 'INTERNAL';
+    if (!known) this.log.error({ err: error, target: wanted.target }, 'an object could not be provided');
+    this.#lastError = `${code}: ${known ? error.message : 'internal error'}`;
+    // What an upstream is called and why it failed is the operator's to know.
+    this.#refuse(wanted, {
+      status: STATUS_OF[code] ?? 502,
+      retryAfter: 1,
+      message: `the origin gave nothing (${code})`,
+    });
+  }
+
+  #refuse(wanted: Wanted, refusal: ObjectRefusal): void {
+    this.plane.refuseObject(wanted.ticket, refusal);
+  }
+
+  #url(wanted: Wanted): string {
+    // Put together as text: what the viewer wrote is what the origin gets.
+    return `${this.settings.origin.href}${wanted.target}`;
+  }
+
+  #rule(otherwiseMs: number): FreshnessRule {
+    const { honour, min, max, stale_if_error } = this.settings.cache;
+    return { honour, otherwiseMs, leastMs: min, mostMs: max, staleIfErrorMs: stale_if_error };
+  }
+}
