@@ -7,6 +7,8 @@ import { includeFolders, nativeFiles, ResultCache, sourceHash, thirdPartySources
 import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
 
 const COMMON = ['-std=c++20', '-g', '-pthread', '-Wall', '-Wextra', ...includeFolders().map((f) => `-I${f}`)];
+/** What the addon finds in Node's executable. */
+const LIBRARIES = ['-lz', '-lssl', '-lcrypto'];
 
 /** The three ways: what each finds, the others cannot. */
 const VARIANTS = {
@@ -57,6 +59,7 @@ export async function nativeTestStep(variant, doctest = []) {
   });
   if (which('g++') === null) return skippedStep(name, 'g++ is not installed');
   if (!existsSync('/usr/include/doctest/doctest.h')) return skippedStep(name, 'doctest-dev is not installed');
+  if (!existsSync('/usr/include/openssl/ssl.h')) return skippedStep(name, 'libssl-dev is not installed');
   const cache = new ResultCache('native-test');
   const versions = (await run('g++', ['--version'])).output;
   const objects = await mapLimit(sources(), availableParallelism(), (file) => compile(variant, file, cache, versions));
@@ -69,7 +72,7 @@ export async function nativeTestStep(variant, doctest = []) {
 
   mkdirSync(join(ROOT, 'build', 'native-test'), { recursive: true });
   const program = join(ROOT, 'build', 'native-test', variant);
-  const link = ['-pthread', ...VARIANTS[variant].flags, ...objects.map((o) => o.object), '-lz', '-o', program];
+  const link = ['-pthread', ...VARIANTS[variant].flags, ...objects.map((o) => o.object), ...LIBRARIES, '-o', program];
   const linked = await run('g++', link);
   if (linked.code !== 0) return done({ passed: 0, failed: 1, skipped: 0 }, [linked.output]);
 

@@ -227,7 +227,7 @@ TEST_CASE("plane: several at once, as with worker threads") {
     threads.emplace_back([&ok] {
       Events events;
       Plane plane({.memory = 16 << 20, .objects = {}, .via = "1.1 test"}, std::ref(events));
-      if (!plane.start()) return;
+      if (plane.start()) return;
       for (int round = 0; round < 20; round++) {
         auto added = plane.add_stream(stream_options("a/b"));
         if (added.ok() && plane.remove(added.value().handle)) ok++;

@@ -10,6 +10,7 @@ const TEST_PACKAGES = [
   { needs: 'clang-format', package: 'clang-format' },
   { needs: 'clang-tidy', package: 'clang-tidy' },
   { needs: '/usr/include/doctest/doctest.h', package: 'doctest-dev' },
+  { needs: '/usr/include/openssl/ssl.h', package: 'libssl-dev' },
   { needs: 'ffmpeg', package: 'ffmpeg' },
   { needs: 'tshark', package: 'tshark' },
   { needs: 'tcpdump', package: 'tcpdump' },

@@ -44,7 +44,7 @@ export const NATIVE_RULES: Rules = {
   kernel: [],
   repair: ['codec'],
   membership: ['codec'],
-  secure: ['codec'],
+  secure: ['codec', 'kernel'],
   objects: ['codec', 'kernel'],
   http: ['codec', 'objects', 'secure', 'kernel'],
   plane: ['codec', 'kernel', 'repair', 'membership', 'secure', 'objects', 'http'],
