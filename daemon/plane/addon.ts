@@ -16,6 +16,7 @@ import type {
   SenderOptions,
   SiteOptions,
   StreamOptions,
+  TlsCertificate,
   UpstreamOptions,
   UpstreamRequest,
 } from './contract.js';
@@ -80,6 +81,7 @@ export interface RawPlane {
   addSender(stream: number, options: SenderOptions): Added;
   addReceiver(options: ReceiverOptions): Added;
   listen(options: ListenOptions): Added & { readonly port: number };
+  setCertificates(listener: number, certificates: readonly TlsCertificate[]): void;
   addSite(options: SiteOptions): Added;
   fetch(options: FetchOptions & { readonly id: number }): boolean;
   putObject(ticket: number, object: MadeObject): boolean;

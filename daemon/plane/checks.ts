@@ -139,6 +139,8 @@ export const senderOptions = z.strictObject({
   batching: z.enum(['auto', 'segment', 'plain']),
 });
 
+export const tlsCertificate = z.strictObject({ chain: z.string().min(1), key: z.string().min(1) });
+
 export const listenOptions = z.strictObject({
   address,
   port: z.number().int().min(0).max(65_535),
@@ -152,6 +154,7 @@ export const listenOptions = z.strictObject({
     .min(4096)
     .max(256 * MIB),
   viewerLagMs: ms(86_400_000),
+  tls: z.array(tlsCertificate),
 });
 
 const path = z.string().startsWith('/').max(4096);

@@ -202,6 +202,14 @@ export interface ListenOptions {
   readonly sendBufferBytes: number;
   /** A continuous viewer that falls behind the live edge by more than this jumps to the newest access point. */
   readonly viewerLagMs: number;
+  /** One or more certificates, chosen by the name that the client asks for; empty for plain HTTP. */
+  readonly tls: readonly TlsCertificate[];
+}
+
+/** A certificate with its chain, and its key; both PEM. */
+export interface TlsCertificate {
+  readonly chain: string;
+  readonly key: string;
 }
 
 /** What the viewers' front answers for a path. */
@@ -342,6 +350,9 @@ export const LISTENER_COUNTERS = [
   'headerTimeouts',
   'stalled', // disconnected because they took nothing
   'malformed',
+  'tlsHandshakes',
+  'tlsResumed', // of the handshakes, abbreviated ones
+  'tlsFailures', // handshakes that came to nothing
 ] as const;
 
 /** Counters of the objects. */
@@ -453,6 +464,8 @@ export interface PlaneApi {
   addSender(stream: StreamHandle, options: SenderOptions): SenderHandle;
   removeSender(sender: SenderHandle): void;
   listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number };
+  /** New certificates for the connections to come; sessions can still be resumed. @throws SluiceError TLS_CERTIFICATE */
+  setCertificates(listener: ListenerHandle, certificates: readonly TlsCertificate[]): void;
   closeListener(listener: ListenerHandle): void;
   /** Adds or replaces what all listeners answer for a path. */
   setRoute(path: string, route: Route): void;

@@ -40,6 +40,7 @@ import {
   type StreamHandle,
   type StreamOptions,
   type Ticket,
+  type TlsCertificate,
   UPSTREAM_COUNTERS,
   type UpstreamCounters,
   type UpstreamHandle,
@@ -172,6 +173,11 @@ class Plane implements PlaneApi {
       return added;
     }) as ListenerHandle;
     return { listener, port };
+  }
+
+  setCertificates(listener: ListenerHandle, certificates: readonly TlsCertificate[]): void {
+    const all = certificates.map((one) => checked(checks.tlsCertificate, one, 'setCertificates'));
+    native(() => this.#raw.setCertificates(this.#known(listener), all));
   }
 
   closeListener(listener: ListenerHandle): void {

@@ -80,6 +80,17 @@ http::FreshnessRule freshness_rule_of(const Options& o) {
           o.milliseconds("mostMs"), o.milliseconds("staleIfErrorMs")};
 }
 
+/** Empty for plain HTTP. */
+std::vector<secure::ServerCertificate> certificates_of(Napi::Env env, const Napi::Value& value) {
+  std::vector<secure::ServerCertificate> certificates;
+  const auto list = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < list.Length(); i++) {
+    const Options o(env, list.Get(i));
+    certificates.push_back({o.text("chain"), o.text("key")});
+  }
+  return certificates;
+}
+
 }  // namespace
 
 Napi::Function PlaneObject::define(Napi::Env env) {
@@ -92,6 +103,7 @@ Napi::Function PlaneObject::define(Napi::Env env) {
        InstanceMethod("addSender", &PlaneObject::add_sender),
        InstanceMethod("addReceiver", &PlaneObject::add_receiver),
        InstanceMethod("listen", &PlaneObject::listen), InstanceMethod("remove", &PlaneObject::remove),
+       InstanceMethod("setCertificates", &PlaneObject::set_certificates),
        InstanceMethod("addSite", &PlaneObject::add_site), InstanceMethod("fetch", &PlaneObject::fetch),
        InstanceMethod("putObject", &PlaneObject::put_object),
        InstanceMethod("refuseObject", &PlaneObject::refuse_object),
@@ -210,10 +222,21 @@ Napi::Value PlaneObject::listen(const Info& info) {
   s.idle_timeout = o.milliseconds("idleTimeoutMs");
   s.stall_timeout = o.milliseconds("stallTimeoutMs");
   s.send_buffer = o.number<int>("sendBufferBytes", 4096, 1 << 28);
+  if (const auto certificates = certificates_of(info.Env(), o.get("tls")); !certificates.empty()) {
+    auto tls = secure::ServerContext::create(certificates);
+    if (!tls.ok()) throw_error(info.Env(), tls.error());
+    s.tls = std::move(tls.value());
+  }
   std::uint16_t port = 0;
   Napi::Object added = to_object(info.Env(), plane_->listen(s, o.milliseconds("viewerLagMs"), port));
   added.Set("port", Napi::Number::New(info.Env(), port));
   return added;
+}
+
+Napi::Value PlaneObject::set_certificates(const Info& info) {
+  const auto failure = plane_->set_certificates(handle_of(info[0]), certificates_of(info.Env(), info[1]));
+  if (failure) throw_error(info.Env(), *failure);
+  return info.Env().Undefined();
 }
 
 Napi::Value PlaneObject::add_site(const Info& info) {

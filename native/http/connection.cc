@@ -33,19 +33,21 @@ Bytes bytes_of(const std::string& text) noexcept {
 
 Connection::Connection(Server& server, kernel::Fd socket, const kernel::Address& remote, std::uint64_t id)
     : server_(server),
-      socket_(std::move(socket)),
+      transport_(std::move(socket)),
       remote_(remote),
       id_(id),
       accepted_(server.reactor().now()),
       deadline_(accepted_ + server.options().header_timeout) {}
 
 Connection::~Connection() {
-  if (watched_ != 0) server_.reactor().unwatch(socket_.get(), *this);
+  if (watched_ != 0) server_.reactor().unwatch(transport_.get(), *this);
 }
 
-bool Connection::start() noexcept {
+bool Connection::start(const std::shared_ptr<const secure::ServerContext>& tls) noexcept {
+  handshaking_ = tls != nullptr;
+  if (tls && !transport_.accept(tls)) return false;
   watched_ = EPOLLIN;
-  if (server_.reactor().watch(socket_.get(), watched_, *this)) return true;
+  if (server_.reactor().watch(transport_.get(), watched_, *this)) return true;
   watched_ = 0;
   return false;
 }
@@ -61,7 +63,7 @@ void Connection::refuse() {
 void Connection::interest(std::uint32_t events) noexcept {
   if (closed_ || events == watched_) return;
   // Zero still reports errors and hang-ups.
-  server_.reactor().rewatch(socket_.get(), events, *this);
+  server_.reactor().rewatch(transport_.get(), events, *this);
   watched_ = events;
 }
 
@@ -70,29 +72,51 @@ void Connection::on_ready(std::uint32_t events) noexcept {
     close();
     return;
   }
+  if (handshaking_) return handshake();
   if ((events & EPOLLOUT) != 0) {
     blocked_ = false;
+    if (lingering_) return say_end();
     pump();
   }
   if (!closed_ && (events & (EPOLLIN | EPOLLRDHUP)) != 0) read_requests();
 }
 
-void Connection::read_requests() noexcept {
-  if (answering_) {
-    // Half-closed by the peer: the answer still goes out, and what was asked before the end is read after it.
-    input_ended_ = true;
-    interest(watched_ & ~static_cast<std::uint32_t>(EPOLLRDHUP));
-    return;
+void Connection::handshake() noexcept {
+  using Kind = secure::Outcome::Kind;
+  const Kind kind = transport_.handshake().kind;
+  if (kind == Kind::wants_read) return interest(EPOLLIN);
+  if (kind == Kind::wants_write) return interest(EPOLLOUT);
+  if (kind != Kind::done) {
+    bump(server_.counters().tls_failures);
+    return close();
   }
+  handshaking_ = false;
+  bump(server_.counters().tls_handshakes);
+  if (transport_.session()->resumed()) bump(server_.counters().tls_resumed);
+  interest(EPOLLIN);
+  // What came with the last of the handshake shows on no socket.
+  if (transport_.pending()) read_requests();
+}
+
+void Connection::read_requests() noexcept {
+  do {
+    if (answering_) {
+      // Half-closed by the peer: the answer still goes out, and what was asked before the end is read after it.
+      input_ended_ = true;
+      return interest(watched_ & ~static_cast<std::uint32_t>(EPOLLRDHUP));
+    }
+    read_once();
+  } while (!closed_ && !answering_ && transport_.pending());
+}
+
+void Connection::read_once() noexcept {
   std::array<std::uint8_t, kReadSize>
       buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the kernel
-  const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) {
-    close();
+  const secure::Outcome outcome = transport_.read(buffer);
+  if (outcome.kind == secure::Outcome::Kind::wants_read || outcome.kind == secure::Outcome::Kind::wants_write)
     return;
-  }
-  if (!lingering_) take_input({buffer.data(), static_cast<std::size_t>(n)});
+  if (!outcome.done()) return close();
+  if (!lingering_) take_input({buffer.data(), outcome.bytes});
 }
 
 /** Answers one request after the other until one cannot be sent at once; the rest is kept. */
@@ -204,7 +228,7 @@ void Connection::start_answer() {
 void Connection::cap_buffer() noexcept {
   // The kernel doubles the value for its own book-keeping.
   const int size = server_.options().send_buffer / 2;
-  setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  setsockopt(transport_.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
 void Connection::make_head() {
@@ -242,10 +266,7 @@ void Connection::on_answer_progress() noexcept {
 }
 
 void Connection::Gathered::add(Bytes piece) noexcept {
-  if (piece.empty()) return;
-  parts[static_cast<std::size_t>(count)] = {const_cast<std::uint8_t*>(piece.data()), piece.size()};
-  count++;
-  bytes += piece.size();
+  if (!piece.empty()) pieces[count++] = piece;
 }
 
 void Connection::pump() noexcept {
@@ -253,7 +274,9 @@ void Connection::pump() noexcept {
     Gathered out;
     gather(out);
     if (out.count > 0) {
-      if (!send(out)) return;
+      if (!send(std::span(out.pieces).first(out.count))) return;
+    } else if (transport_.unsent()) {
+      if (!send({})) return;
     } else if (out.next == Body::Next::wait) {
       return wait_for_body();
     } else if (out.next == Body::Next::broken) {
@@ -296,17 +319,14 @@ void Connection::frame(Gathered& out, const Body::Piece& piece) noexcept {
   out.add(piece.bytes.first(size));
 }
 
-bool Connection::send(const Gathered& what) noexcept {
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(what.parts.data());
-  message.msg_iovlen = static_cast<std::size_t>(what.count);
-  const ssize_t n = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (n < 0 && errno != EAGAIN && errno != EINTR) {
+bool Connection::send(std::span<const Bytes> pieces) noexcept {
+  const secure::Outcome outcome = transport_.write(pieces);
+  if (outcome.kind == secure::Outcome::Kind::failed) {
     close();
     return false;
   }
-  if (n > 0) account(static_cast<std::size_t>(n));
-  if (n >= 0 && static_cast<std::size_t>(n) == what.bytes) return true;
+  if (outcome.bytes > 0) account(outcome.bytes);
+  if (outcome.done()) return true;
   blocked_ = true;
   interest(EPOLLOUT | (input_ended_ ? 0U : static_cast<std::uint32_t>(EPOLLRDHUP)));
   return true;
@@ -342,11 +362,9 @@ void Connection::finish() noexcept {
   head_.clear();
   const kernel::Nanos now = server_.reactor().now();
   if (!keep_alive_) {
-    ::shutdown(socket_.get(), SHUT_WR);
     lingering_ = true;
     deadline_ = now + kLinger;
-    interest(EPOLLIN);
-    return;
+    return say_end();
   }
   parser_.reset();
   deadline_ = now + server_.options().idle_timeout;
@@ -356,11 +374,17 @@ void Connection::finish() noexcept {
   take_input(bytes_of(input));
 }
 
+/** The answer was the last; the end is told, and what the peer still sends is read. */
+void Connection::say_end() noexcept {
+  const bool more = transport_.finish().kind == secure::Outcome::Kind::wants_write;
+  interest(more ? EPOLLIN | EPOLLOUT : static_cast<std::uint32_t>(EPOLLIN));
+}
+
 /** The body cannot be completed. Where neither a length nor chunks say so, a reset does. */
 void Connection::abort() noexcept {
   if (!chunked_ && !answer_.length) {
     const linger at_once{1, 0};
-    setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    setsockopt(transport_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
   close();
 }
@@ -387,10 +411,10 @@ void Connection::close() noexcept {
   if (closed_) return;
   closed_ = true;
   answering_ = false;
-  server_.reactor().unwatch(socket_.get(), *this);
+  server_.reactor().unwatch(transport_.get(), *this);
   watched_ = 0;
   answer_ = {};
-  socket_.reset();
+  transport_.reset();
   server_.forget(*this);
   server_.reactor().dispose(this);
 }

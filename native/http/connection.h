@@ -1,15 +1,16 @@
 // One viewer's connection: requests one after the other, answers as fast as the viewer takes them.
 #pragma once
 
-#include <sys/uio.h>
-
 #include <array>
+#include <memory>
+#include <span>
 #include <string>
 
 #include "http/body.h"
 #include "kernel/address.h"
 #include "kernel/fd.h"
 #include "kernel/reactor.h"
+#include "secure/transport.h"
 
 namespace sluice::http {
 
@@ -26,9 +27,9 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   Connection& operator=(const Connection&) = delete;
   ~Connection() override;
 
-  /** False when the socket could not be watched. */
-  bool start() noexcept;
-  /** Answers 503 whatever is asked, and closes. After start(). */
+  /** False when the socket could not be watched, or there is no memory for TLS. */
+  bool start(const std::shared_ptr<const secure::ServerContext>& tls) noexcept;
+  /** Answers 503 whatever is asked, and closes. After start(), without TLS. */
   void refuse();
   /** Ends what has lasted too long; called by the server once a second. */
   void sweep(kernel::Nanos now) noexcept;
@@ -45,17 +46,18 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
  private:
   /** What goes out next, gathered from where it lies. */
   struct Gathered {
-    std::array<iovec, 4> parts;
-    int count = 0;
-    std::size_t bytes = 0;
+    std::array<codec::Bytes, 4> pieces;
+    std::size_t count = 0;
     /** Why there is nothing, if there is nothing. */
     Body::Next next = Body::Next::end;
     void add(codec::Bytes piece) noexcept;
   };
 
   void on_ready(std::uint32_t events) noexcept override;
+  void handshake() noexcept;
   void on_answer_progress() noexcept override;
   void read_requests() noexcept;
+  void read_once() noexcept;
   void take_input(codec::Bytes input) noexcept;
   codec::Bytes take_request(codec::Bytes input) noexcept;
   void answer(const Request& request);
@@ -70,16 +72,17 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   void gather_body(Gathered& out) noexcept;
   void frame(Gathered& out, const Body::Piece& piece) noexcept;
   /** False when the connection has been closed. */
-  bool send(const Gathered& what) noexcept;
+  bool send(std::span<const codec::Bytes> pieces) noexcept;
   void account(std::size_t sent) noexcept;
   void wait_for_body() noexcept;
   void finish() noexcept;
+  void say_end() noexcept;
   void abort() noexcept;
   void close() noexcept;
   void interest(std::uint32_t events) noexcept;
 
   Server& server_;
-  kernel::Fd socket_;
+  secure::Transport transport_;
   const kernel::Address remote_;
   const std::uint64_t id_;
   const kernel::Nanos accepted_;
@@ -88,6 +91,7 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   std::string pending_input_;
   std::string user_agent_;
 
+  bool handshaking_ = false;
   bool answering_ = false;
   bool keep_alive_ = false;
   bool head_only_ = false;

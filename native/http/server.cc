@@ -81,7 +81,8 @@ Server::Server(kernel::Reactor& reactor, const ServerOptions& options, Router& r
       counters_(counters),
       socket_(std::move(socket)),
       spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
-      port_(port) {}
+      port_(port),
+      tls_(options.tls) {}
 
 Server::~Server() {
   if (!paused_) reactor_.unwatch(socket_.get(), *this);
@@ -107,7 +108,8 @@ bool Server::accept_one() noexcept {
   }
   const auto remote = kernel::Address::from(peer);
   const bool full = connections_.size() >= options_.max_connections;
-  if (!remote || connections_.size() >= options_.max_connections + kMostRefusals) {
+  // Over TLS a refusal would cost a handshake first.
+  if (!remote || (full && tls_) || connections_.size() >= options_.max_connections + kMostRefusals) {
     bump(counters_.refused);
     return true;
   }
@@ -115,7 +117,7 @@ bool Server::accept_one() noexcept {
   tune(fd.get());
   const std::uint64_t id = next_id_++;
   auto connection = std::make_unique<Connection>(*this, std::move(fd), *remote, id);
-  if (!connection->start()) return true;
+  if (!connection->start(tls_)) return true;
   Connection* const kept = connection.release();
   connections_.emplace(id, kept);
   gauge(counters_.connections, connections_.size());

@@ -16,7 +16,7 @@ namespace sluice::http {
 // clang-format off
 #define SLUICE_LISTENER_COUNTERS(X)                                                                             \
   X(accepted) X(connections) X(refused) X(requests) X(responses2xx) X(responses3xx) X(responses4xx) X(responses5xx) \
-  X(bytes_out) X(header_timeouts) X(stalled) X(malformed)
+  X(bytes_out) X(header_timeouts) X(stalled) X(malformed) X(tls_handshakes) X(tls_resumed) X(tls_failures)
 // clang-format on
 
 /** In the order of LISTENER_COUNTERS in daemon/plane/contract.ts. */
@@ -33,6 +33,8 @@ struct ServerOptions {
   kernel::Nanos idle_timeout = 60 * kernel::kSecond;
   kernel::Nanos stall_timeout = 60 * kernel::kSecond;
   int send_buffer = 512 * 1024;
+  /** Null for plain HTTP. */
+  std::shared_ptr<const secure::ServerContext> tls;
 };
 
 /** One viewer as `sluice show viewers` tells. */
@@ -55,6 +57,9 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   Server& operator=(const Server&) = delete;
   ~Server();
 
+  /** New certificates, for the connections to come. Not for a listener without TLS. */
+  void set_tls(std::shared_ptr<const secure::ServerContext> tls) noexcept { tls_ = std::move(tls); }
+  [[nodiscard]] const std::shared_ptr<const secure::ServerContext>& tls() const noexcept { return tls_; }
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   void viewers(std::vector<ViewerRow>& out) const;
   /** Counts clients that fetched of a stream since `since`: connections that are open, and addresses whose
@@ -90,6 +95,7 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   /** Not accepting until the next second. */
   bool paused_ = false;
   const std::uint16_t port_;
+  std::shared_ptr<const secure::ServerContext> tls_;
   std::unordered_map<std::uint64_t, Connection*> connections_;
   struct PastFetch {
     std::uint64_t stream = 0;

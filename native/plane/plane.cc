@@ -305,6 +305,19 @@ Result<Added> Plane::listen(const http::ServerOptions& options, Nanos viewer_lag
       });
 }
 
+std::optional<Error> Plane::set_certificates(Handle listener,
+                                             const std::vector<secure::ServerCertificate>& certificates) {
+  if (!open_) return unknown(listener);
+  return on_loop([&]() -> std::optional<Error> {
+    auto* const entry = find<ListenerEntry>(listener);
+    if (entry == nullptr || !entry->server->tls()) return unknown(listener);
+    auto tls = secure::ServerContext::create(certificates, entry->server->tls()->tickets());
+    if (!tls.ok()) return tls.error();
+    entry->server->set_tls(std::move(tls.value()));
+    return std::nullopt;
+  });
+}
+
 Result<Added> Plane::add_site(const SiteOptions& options) {
   return add<SiteEntry>(0, [&](Handle handle, std::uint32_t, Stream*) -> Result<std::unique_ptr<SiteEntry>> {
     if (!sites_->set(handle, options))

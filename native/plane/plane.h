@@ -96,6 +96,9 @@ class Plane {
   kernel::Result<Added> add_receiver(const ReceiverOptions& options);
   /** The port is in `port`. */
   kernel::Result<Added> listen(const http::ServerOptions& options, Nanos viewer_lag, std::uint16_t& port);
+  /** For the connections to come; sessions can still be resumed. TLS_CERTIFICATE, HANDLE_UNKNOWN. */
+  std::optional<kernel::Error> set_certificates(Handle listener,
+                                                const std::vector<secure::ServerCertificate>& certificates);
   kernel::Result<Added> add_site(const SiteOptions& options);
   /** False when too many requests wait. */
   bool fetch(FetchRequest request);
