@@ -139,9 +139,7 @@ export const senderOptions = z.strictObject({
   batching: z.enum(['auto', 'segment', 'plain']),
 });
 
-export const listenOptions = z.strictObject({
-  address,
-  port: z.number().int().min(0).max(65_535),
+export const listenerLimits = z.strictObject({
   maxConnections: z.number().int().min(1).max(1_000_000),
   headerTimeoutMs: ms(86_400_000),
   idleTimeoutMs: ms(86_400_000),
@@ -153,6 +151,8 @@ export const listenOptions = z.strictObject({
     .max(256 * MIB),
   viewerLagMs: ms(86_400_000),
 });
+
+export const listenOptions = listenerLimits.extend({ address, port: z.number().int().min(0).max(65_535) });
 
 const path = z.string().startsWith('/').max(4096);
 export const route = z.discriminatedUnion('kind', [

@@ -15,6 +15,7 @@ import {
   LISTENER_COUNTERS,
   type ListenerCounters,
   type ListenerHandle,
+  type ListenerLimits,
   type ListenOptions,
   LOOP_COUNTERS,
   type LoopCounters,
@@ -172,6 +173,11 @@ class Plane implements PlaneApi {
       return added;
     }) as ListenerHandle;
     return { listener, port };
+  }
+
+  setLimits(listener: ListenerHandle, limits: ListenerLimits): void {
+    const l = checked(checks.listenerLimits, limits, 'setLimits');
+    native(() => this.#raw.setLimits(this.#known(listener), l));
   }
 
   closeListener(listener: ListenerHandle): void {

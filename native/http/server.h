@@ -56,6 +56,9 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   ~Server();
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  /** Takes everything but the address; connections that are open keep their send buffer and the deadline they
+   * wait for. */
+  void set_limits(const ServerOptions& limits) noexcept;
   void viewers(std::vector<ViewerRow>& out) const;
   /** Counts clients that fetched of a stream since `since`: connections that are open, and addresses whose
    * are closed. */
@@ -81,7 +84,7 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   void go_on() noexcept;
 
   kernel::Reactor& reactor_;
-  const ServerOptions options_;
+  ServerOptions options_;
   Router& router_;
   ListenerCounters& counters_;
   kernel::Fd socket_;
