@@ -1,16 +1,15 @@
 /** The composition root: configuration -> plane -> viewers' front -> channels -> admin. Nothing else knows all parts. */
-import { networkInterfaces } from 'node:os';
 import { createAdmin } from './admin/admin.js';
 import { systemClock } from './base/clock.js';
 import { describeError, SluiceError } from './base/errors.js';
-import type { Logger } from './base/log.js';
+import { type Logger, reloadableLog } from './base/log.js';
 import { Metrics } from './base/metrics.js';
 import { Registry } from './base/registry.js';
-import { type Endpoint, formatEndpoint } from './config/units.js';
+import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
-import type { PlaneApi } from './plane/contract.js';
+import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
-import { isWildcard, type Settings } from './settings.js';
+import { loadSettings, type Settings } from './settings.js';
 import { ChannelService } from './streams/service.js';
 import { Resolver } from './streams/source/resolver.js';
 import type { ChannelStatus } from './streams/status.js';
@@ -25,6 +24,8 @@ export interface Daemon {
   channels(): readonly ChannelStatus[];
   /** Resolves when somebody asks by the admin API that the daemon ends. */
   readonly stopRequested: Promise<{ readonly withdraw: boolean }>;
+  /** Brings everything to what the file says now, or changes nothing and throws; see {@link Reloader.reload}. */
+  reload(request: ReloadRequest): Promise<ReloadOutcome>;
   /** Ends everything, in the opposite order of the start. Idempotent; never rejects. */
   close(): Promise<void>;
 }
@@ -35,6 +36,10 @@ export interface DaemonOptions {
   readonly version: string;
   /** Whether a taken port of the viewers' front gives way to a free one (the demo) instead of failing. */
   readonly anyFreePort?: boolean;
+  /** Where the settings came from, to be read again by a reload. */
+  readonly file?: string;
+  /** The log's level was set by the command line, which goes over the file. */
+  readonly fixedLogLevel?: boolean;
 }
 
 /** What has been started, to be ended in the opposite order. */
@@ -90,11 +95,12 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('plane', () => plane.close());
 
-  const viewersUrl = openViewersFront(plane, settings, options);
+  const front = new ViewersFront(plane, { log, anyFreePort: options.anyFreePort ?? false });
+  front.open(settings);
   const service = new ChannelService(plane, settings.channels, {
     ...shared,
     log: log.child({ part: 'streams' }),
-    httpBase: viewersUrl,
+    httpBase: () => front.url,
     version,
   });
   started.add('channels', () => service.stop());
@@ -109,6 +115,15 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   started.add('sites', () => delivery.stop());
   delivery.start();
 
+  const reloader = new Reloader<Settings>({
+    source: configFile(options.file),
+    settings,
+    parts: [front, service, reloadableLog(log, options.fixedLogLevel ?? false)],
+    log: log.child({ part: 'reload' }),
+    metrics: shared.metrics,
+    clock: shared.clock,
+  });
+
   let onStop: (order: { readonly withdraw: boolean }) => void = () => {};
   const stopRequested = new Promise<{ readonly withdraw: boolean }>((resolve) => {
     onStop = resolve;
@@ -119,58 +134,28 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     planeLoop: () => plane.loopCounters(),
     log: log.child({ part: 'admin' }),
     version,
+    reloader,
     onStop: (withdraw) => onStop({ withdraw }),
   });
   started.add('admin', () => admin.stop());
   await admin.start();
 
-  log.info({ version, admin: admin.url, viewers: viewersUrl, channels: settings.channels.length }, 'daemon is up');
+  // Added last, ended first: what ends must not be changed meanwhile.
+  started.add('reload', () => reloader.close());
+  reloader.open();
+  log.info({ version, admin: admin.url, viewers: front.url, channels: settings.channels.length }, 'daemon is up');
   return {
     adminUrl: admin.url,
-    viewersUrl,
+    viewersUrl: front.url,
     channels: () => service.channels(),
     stopRequested,
+    reload: (request) => reloader.reload(request),
     close: () => started.closeAll(),
   };
 }
 
-/** Opens the viewers' listeners; returns the URL under which the first is reached. The plane's end closes them. */
-function openViewersFront(plane: PlaneApi, { http }: Settings, { log, anyFreePort = false }: DaemonOptions): string {
-  const urls = http.listen.map((endpoint) => {
-    const limits = {
-      maxConnections: http.max_connections,
-      headerTimeoutMs: http.header_timeout,
-      idleTimeoutMs: http.idle_timeout,
-      stallTimeoutMs: http.stall_timeout,
-      sendBufferBytes: http.send_buffer,
-      viewerLagMs: http.max_lag,
-    };
-    const listen = (wanted: Endpoint): number => plane.listen({ ...wanted, ...limits }).port;
-    const port = anyFreePort ? withFreePort(listen, endpoint) : listen(endpoint);
-    log.info({ listen: formatEndpoint({ ...endpoint, port }) }, "viewers' front listens");
-    return `http://${formatEndpoint({ address: reachable(endpoint.address), port })}`;
-  });
-  const [first] = urls;
-  if (first === undefined) throw new SluiceError('CONFIG_INVALID', 'http.listen: expected at least one address');
-  return first;
-}
-
-function withFreePort(listen: (endpoint: Endpoint) => number, endpoint: Endpoint): number {
-  try {
-    return listen(endpoint);
-  } catch (error) {
-    if (!(error instanceof SluiceError) || error.code !== 'ADDRESS_IN_USE') throw error;
-    return listen({ ...endpoint, port: 0 });
-  }
-}
-
-/** An address that stands in URLs for what is listened on: for "all addresses" the first that other machines reach. */
-function reachable(address: string): string {
-  if (!isWildcard(address)) return address;
-  const family = address.includes(':') ? 'IPv6' : 'IPv4';
-  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const outside = all.find((one) => one.family === family && !one.internal && !one.address.startsWith('fe80:'));
-  return outside?.address ?? (family === 'IPv6' ? '::1' : '127.0.0.1');
+function configFile(file: string | undefined): { file: string; load: () => Promise<Settings> } | null {
+  return file === undefined ? null : { file, load: () => loadSettings(file) };
 }
 
 /** What a process does about errors that nobody caught: tells them by code and ends with 1, never silently. */

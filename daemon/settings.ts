@@ -2,12 +2,11 @@
  * The whole configuration: every part exports its own schema, here they are put together. Beside main.ts because it knows
  * all parts; apart from it because `sluice check` needs no plane.
  */
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { adminSchema } from './admin/settings.js';
 import { logSchema } from './base/log.js';
 import { type Finding, loadConfig, parseConfig, type Rules } from './config/load.js';
-import { type Endpoint, parseEndpoint } from './config/units.js';
+import { type Endpoint, parseEndpoint, sharePort } from './config/units.js';
 import { objectsSchema, sitesSchema } from './delivery/settings.js';
 import { httpSchema, planeSchema } from './plane/settings.js';
 import { channelsSchema } from './streams/settings.js';
@@ -65,7 +64,7 @@ function findCollisions(data: unknown): Finding[] {
     ...(Array.isArray(http) ? http.flatMap((text: unknown, at) => listenerOf(['http', 'listen', at], text)) : []),
   ];
   return listeners.flatMap((one, at) => {
-    const other = listeners.slice(0, at).find((earlier) => collide(earlier.endpoint, one.endpoint));
+    const other = listeners.slice(0, at).find((earlier) => sharePort(earlier.endpoint, one.endpoint));
     if (other === undefined) return [];
     const message = `the port is already used by ${other.path.join('.')} (expected an address and port of its own, got ${one.text})`;
     return [{ path: one.path, message }];
@@ -80,15 +79,4 @@ function valueAt(data: unknown, part: string, key: string): unknown {
 function listenerOf(path: readonly (string | number)[], text: unknown): Listener[] {
   const endpoint = typeof text === 'string' ? parseEndpoint(text) : undefined;
   return endpoint === undefined || typeof text !== 'string' ? [] : [{ path, text, endpoint }];
-}
-
-/** A wildcard takes the port on every address of its family; port 0 is never the same twice. */
-function collide(a: Endpoint, b: Endpoint): boolean {
-  if (a.port !== b.port || a.port === 0 || isIP(a.address) !== isIP(b.address)) return false;
-  return a.address === b.address || isWildcard(a.address) || isWildcard(b.address);
-}
-
-/** Whether an address stands for all addresses of the machine. */
-export function isWildcard(address: string): boolean {
-  return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));
 }

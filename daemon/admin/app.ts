@@ -6,6 +6,7 @@ import { handleError } from './errors.js';
 import { refuseForeign, type Transport } from './guard.js';
 import { refuseUnknown } from './not-found.js';
 import { channelRoutes } from './routes/channels.js';
+import { configRoutes } from './routes/config.js';
 import { controlRoutes } from './routes/control.js';
 import { healthRoutes } from './routes/health.js';
 import { type LiveSocket, liveRoute } from './routes/live.js';
@@ -53,6 +54,7 @@ export async function buildApp(context: RouteContext, transport: Transport): Pro
     healthRoutes(scope, context);
     channelRoutes(scope, context);
     tableRoutes(scope, context);
+    configRoutes(scope, context);
     controlRoutes(scope, context);
     liveRoute(scope, context);
   });

@@ -2,9 +2,17 @@ import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/log.js';
 import type { Metrics } from '../base/metrics.js';
 import type { Registry } from '../base/registry.js';
+import type { ReloadOutcome, ReloadRequest, RunningConfig } from '../config/reload.js';
 import type { LoopCounters } from '../plane/contract.js';
 import type { Sampler } from './sampler.js';
 import type { StatusSource } from './source.js';
+
+/** The configuration of the daemon, as the API asks for it. */
+export interface ReloadControl {
+  running(): RunningConfig;
+  /** Rejects with a SluiceError; nothing has changed then. */
+  reload(request: ReloadRequest): Promise<ReloadOutcome>;
+}
 
 /** What the routes work with. */
 export interface AdminContext {
@@ -16,6 +24,7 @@ export interface AdminContext {
   readonly log: Logger;
   /** The daemon's version, as in package.json. */
   readonly version: string;
+  readonly reloader: ReloadControl;
   /** Called after `POST /v1/stop` has been answered; `withdraw`: also take the forwarding away. */
   readonly onStop: (withdraw: boolean) => void;
 }

@@ -14,7 +14,15 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   REQUEST_INVALID: 400,
   REQUEST_REFUSED: 403,
   USAGE: 404,
+  CONFIG_INVALID: 422,
+  CONFIG_UNREADABLE: 422,
+  INTERNAL: 500,
 };
+
+/** The status that a code always has; undefined where the route decides, else 500. */
+export function statusOf(code: ErrorCode): number | undefined {
+  return STATUS[code];
+}
 
 /** The answer to any thrown value: our own errors as they are, fastify's refusals as REQUEST_INVALID, the rest as INTERNAL. */
 export function answerOf(error: unknown): { readonly status: number; readonly body: ErrorBody } {

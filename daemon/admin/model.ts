@@ -3,6 +3,7 @@
  * and the OpenAPI document. Counters are totals since the daemon started; gauges say so. `null` means "does not apply".
  */
 import { z } from 'zod';
+import type { ReloadOutcome } from '../config/reload.js';
 import type { ChannelStatus, ViewerStatus, WhyAnswer } from '../streams/status.js';
 
 const text = z.string();
@@ -191,6 +192,33 @@ export const readiness = z
   })
   .meta({ id: 'Readiness' });
 
+/** One difference between two configurations. */
+const configChange = z.object({
+  key: text.describe('such as http.listen or channels[news].name: entries with an id are named by it'),
+  kind: z.enum(['added', 'removed', 'changed']),
+  old: z.unknown().describe('null when there was nothing; secrets are ***'),
+  new: z.unknown(),
+});
+
+/** What a reload has done. */
+export const reloadAnswer = z
+  .object({
+    outcome: z.enum(['applied', 'unchanged', 'planned']).describe('planned: a dry run that would change something'),
+    file: text,
+    changes: z.array(configChange),
+    steps: z.array(text).describe('what was done, or would be, one sentence each'),
+  })
+  .meta({ id: 'Reload' });
+
+/** The running configuration. */
+export const configAnswer = z
+  .object({
+    file: text.nullable().describe('what a reload reads'),
+    config: z.record(text, z.unknown()).describe('with defaults; durations in ms, sizes in bytes; secrets are ***'),
+    reloadable: z.array(text).describe('keys that a reload can change, those below included; others need a restart'),
+  })
+  .meta({ id: 'Config' });
+
 /** Every error the API answers with. */
 export const errorAnswer = z
   .object({ code: text, message: text, details: z.record(text, z.unknown()) })
@@ -211,5 +239,6 @@ export type StreamsFit = [
   Fits<ChannelStatus, DeepReadonly<z.infer<typeof channelStatus>>>,
   Fits<ViewerStatus, DeepReadonly<z.infer<typeof viewerStatus>>>,
   Fits<WhyAnswer, DeepReadonly<z.infer<typeof channelWhy>>>,
+  Fits<ReloadOutcome, DeepReadonly<z.infer<typeof reloadAnswer>>>,
 ];
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;

@@ -24,6 +24,8 @@ export class SluiceError extends Error {
 export const ERROR_CODES = [
   'CONFIG_INVALID',
   'CONFIG_UNREADABLE',
+  'RELOAD_NEEDS_RESTART',
+  'RELOAD_UNAVAILABLE',
   'USAGE',
   'ADDON_MISSING',
   'ADDRESS_IN_USE',

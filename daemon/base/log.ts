@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { type DestinationStream, destination, type Logger as PinoLogger, pino, stdSerializers } from 'pino';
 import { z } from 'zod';
 import { SluiceError } from './errors.js';
+import type { Reloadable } from './reloadable.js';
 
 /** The log as every part sees it: `log.info({facts}, 'sentence')`, `log.child({component: 'hls'})`. */
 export type Logger = PinoLogger;
@@ -30,9 +31,11 @@ function serializeError(error: unknown): unknown {
  */
 export function createLogger(config: LogConfig, output?: DestinationStream): Logger {
   const stream = output ?? (process.stderr.isTTY ? prettyStream(process.stderr) : destination({ fd: 2, sync: true }));
-  return pino(
+  const family = new Family();
+  const log = pino(
     {
       level: config.level,
+      onChild: (child) => family.add(child),
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
@@ -40,6 +43,50 @@ export function createLogger(config: LogConfig, output?: DestinationStream): Log
     },
     stream,
   );
+  families.set(log, family);
+  return log;
+}
+
+/** pino copies the level into every child: to change it later, they must be known. Children come and go with requests. */
+class Family {
+  readonly #children = new Set<WeakRef<Logger>>();
+  readonly #gone = new FinalizationRegistry<WeakRef<Logger>>((child) => this.#children.delete(child));
+
+  add(child: Logger): void {
+    const held = new WeakRef(child);
+    this.#children.add(held);
+    this.#gone.register(child, held);
+  }
+
+  setLevel(level: LogLevel): void {
+    for (const child of this.#children) {
+      const alive = child.deref();
+      if (alive !== undefined) alive.level = level;
+    }
+  }
+}
+
+const families = new WeakMap<Logger, Family>();
+
+/** Changes the least severity of a log of {@link createLogger}, and of every child that it has. */
+export function setLogLevel(log: Logger, level: LogLevel): void {
+  log.level = level;
+  families.get(log)?.setLevel(level);
+}
+
+/**
+ * `log:` as a part that can be reloaded.
+ * @param fixed the level was set by the command line, which goes over the file
+ */
+export function reloadableLog(log: Logger, fixed: boolean): Reloadable<{ readonly log: LogConfig }> {
+  return {
+    covers: ['log.level'],
+    plan({ log: old }, { log: next }) {
+      if (old.level === next.level) return { steps: [] };
+      if (fixed) return { steps: [{ says: `log: the level stays ${log.level}, as the command line says` }] };
+      return { steps: [{ says: `log: level ${next.level}`, commit: () => setLogLevel(log, next.level) }] };
+    },
+  };
 }
 
 const COLOURS: Readonly<Record<string, string>> = {

@@ -3,37 +3,66 @@ import type { Command } from 'commander';
 import { SluiceError } from '../base/errors.js';
 import { jsonSchemaOf } from '../config/problems.js';
 import { loadSettings, settingsSchema } from '../settings.js';
-import { EXIT_USAGE } from './exit.js';
+import { withAdmin } from './admin-client.js';
+import { checkDiff } from './check-diff.js';
+import { EXIT_USAGE, exitCodeOf } from './exit.js';
 import { print, printJson } from './output.js';
 
 /** `sluice check -c FILE`: all that is wrong with a configuration, without running it. */
 export function register(program: Command): void {
-  program
-    .command('check')
+  withAdmin(program.command('check'))
     .summary('check a configuration')
     .description('Checks a configuration and tells everything that is wrong with it at once, without running it.')
     .option('-c, --config <file>', 'configuration (YAML)')
     .option('--json', 'one JSON line: {"ok","file","channels","problems":[{"line","column","key","message"}]}')
+    .option('--diff [other]', 'tell what it says otherwise than the running daemon, or than another file')
+    .option('--exit-code', 'with --diff: exit with 1 when there are differences, as diff(1) does')
     .option('--schema <file>', 'write the JSON Schema of the configuration, for editors, and check nothing')
-    .addHelpText('after', '\nExamples:\n  sluice check -c /etc/sluice/sluice.yaml\n  sluice check -c lab.yaml --json')
-    .action(async (options: { config?: string; json?: true; schema?: string }) => {
+    .addHelpText(
+      'after',
+      '\n--diff --json gives {"same","file","with","changes","restart"}; secrets are not shown, and compared by where they stand only.\n' +
+        '\nExit codes: 0 the file is good, whether or not it differs; 1 no daemon answers, or with --exit-code a difference; ' +
+        '2 a file is bad.\n' +
+        '\nExamples:\n  sluice check -c /etc/sluice/sluice.yaml\n  sluice check -c lab.yaml --json\n' +
+        '  sluice check -c /etc/sluice/sluice.yaml --diff\n  sluice check -c new.yaml --diff old.yaml --exit-code',
+    )
+    .action(async (options: CheckOptions) => {
       if (options.schema !== undefined) {
         await writeFile(options.schema, schemaText());
         return;
       }
       if (options.config === undefined) throw new SluiceError('USAGE', 'check: expected -c FILE');
-      await check(options.config, options.json === true);
+      if (options.exitCode === true && options.diff === undefined)
+        throw new SluiceError('USAGE', 'check: --exit-code is for --diff');
+      await check(options.config, options);
     });
 }
 
-async function check(file: string, json: boolean): Promise<void> {
+interface CheckOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly diff?: string | true;
+  readonly exitCode?: boolean;
+  readonly schema?: string;
+  readonly admin: string;
+}
+
+async function check(file: string, { json = false, diff, exitCode = false, admin }: CheckOptions): Promise<void> {
   try {
-    const { channels } = await loadSettings(file);
-    if (json) printJson({ ok: true, file, channels: channels.length, problems: [] });
-    else print(`${file}: ok, ${channels.length} ${channels.length === 1 ? 'channel' : 'channels'}`);
+    const settings = await loadSettings(file);
+    if (diff !== undefined) await checkDiff(file, settings, { other: diff, admin, json, exitCode });
+    else if (json) printJson({ ok: true, file, channels: settings.channels.length, problems: [] });
+    else print(`${file}: ok, ${settings.channels.length} ${settings.channels.length === 1 ? 'channel' : 'channels'}`);
   } catch (error) {
-    if (!json || !(error instanceof SluiceError)) throw error;
-    printJson({ ok: false, file, code: error.code, message: error.message, problems: error.details['problems'] ?? [] });
+    if (!json || !(error instanceof SluiceError) || exitCodeOf(error) !== EXIT_USAGE) throw error;
+    const bad = error.details['file'] ?? file;
+    printJson({
+      ok: false,
+      file: bad,
+      code: error.code,
+      message: error.message,
+      problems: error.details['problems'] ?? [],
+    });
     process.exitCode = EXIT_USAGE;
   }
 }

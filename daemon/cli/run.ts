@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { createLogger, LOG_LEVELS, type LogLevel } from '../base/log.js';
 import { loadSettings } from '../settings.js';
+import { reloadOnHangup } from './hangup.js';
 import { VERSION } from './root.js';
 import { Ending, superviseDaemon } from './supervise.js';
 
@@ -14,7 +15,9 @@ export function register(program: Command): void {
   program
     .command('run')
     .summary('run the daemon')
-    .description('Runs the daemon in the foreground until SIGINT, SIGTERM or sluice stop. Logs go to standard error.')
+    .description(
+      'Runs the daemon in the foreground until SIGINT, SIGTERM or sluice stop. SIGHUP and sluice reload apply the changed file. Logs go to standard error.',
+    )
     .requiredOption('-c, --config <file>', 'configuration (YAML)')
     .addOption(logLevelOption())
     .addHelpText(
@@ -27,8 +30,15 @@ export function register(program: Command): void {
       // Loaded when it is needed: checking and asking need no data plane.
       const { exitOnUncaught, startDaemon } = await import('../main.js');
       exitOnUncaught(log);
-      const ending = new Ending();
-      const daemon = await startDaemon(settings, { log, version: VERSION });
+      const reloads = reloadOnHangup(log);
+      const ending = new Ending(['SIGINT', 'SIGTERM']);
+      const daemon = await startDaemon(settings, {
+        log,
+        version: VERSION,
+        file: options.config,
+        fixedLogLevel: options.logLevel !== undefined,
+      });
+      reloads(daemon);
       await superviseDaemon(daemon, ending, log);
     });
 }

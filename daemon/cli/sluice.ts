@@ -6,6 +6,7 @@ import { register as demo } from './demo.js';
 import { exitCodeOf, explain } from './exit.js';
 import { tolerateClosedOutput } from './output.js';
 import { register as receive } from './receive.js';
+import { register as reload } from './reload.js';
 import { register as replay } from './replay.js';
 import { VERSION } from './root.js';
 import { register as run } from './run.js';
@@ -23,7 +24,7 @@ function createProgram(): Command {
     .showHelpAfterError('(add --help for what is expected)')
     .exitOverride()
     .addHelpText('after', '\nExit codes: 0 done, 1 failed at run time, 2 wrong use or configuration.');
-  for (const register of [run, check, demo, receive, replay, show, why, stop, bench]) register(program);
+  for (const register of [run, check, demo, receive, replay, show, why, reload, stop, bench]) register(program);
   return program;
 }
 

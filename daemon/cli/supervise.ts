@@ -20,8 +20,9 @@ export class Ending {
   /** Aborted, with the {@link EndReason} as reason, as soon as the process is to end. */
   readonly signal = this.#controller.signal;
 
-  constructor() {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => this.request(name));
+  /** @param signals a command that reloads by SIGHUP leaves it out */
+  constructor(signals: readonly ('SIGINT' | 'SIGTERM' | 'SIGHUP')[] = ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    for (const name of signals) process.on(name, () => this.request(name));
   }
 
   /** Also ends with the parent; one that init has started already has none. */

@@ -172,6 +172,17 @@ export function formatEndpoint({ address, port: number }: Endpoint): string {
   return isIP(address) === 6 ? `[${address}]:${number}` : `${address}:${number}`;
 }
 
+/** Whether an address stands for all addresses of the machine. */
+export function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));
+}
+
+/** Whether two listeners would take each other's port. A wildcard takes it on every address of its family; port 0 is never the same twice. */
+export function sharePort(a: Endpoint, b: Endpoint): boolean {
+  if (a.port !== b.port || a.port === 0 || isIP(a.address) !== isIP(b.address)) return false;
+  return a.address === b.address || isWildcard(a.address) || isWildcard(b.address);
+}
+
 /** `ADDRESS:PORT` to listen on -> {@link Endpoint}. */
 export const listenAddress = z.string({ error: LISTEN }).transform((text, context): Endpoint => {
   const endpoint = parseEndpoint(text);

@@ -8,6 +8,7 @@ import type {
   CaptureFlow,
   FetchOptions,
   InputOptions,
+  ListenerLimits,
   ListenOptions,
   MadeObject,
   ObjectRefusal,
@@ -87,6 +88,7 @@ export interface RawPlane {
   putObject(ticket: number, object: MadeObject): boolean;
   refuseObject(ticket: number, refusal: ObjectRefusal): boolean;
   purge(site: number, path: string): number;
+  setLimits(listener: number, limits: ListenerLimits): boolean;
   remove(handle: number): boolean;
   setRoute(path: string, route: Route): void;
   deleteRoute(path: string): void;

@@ -141,9 +141,7 @@ export const senderOptions = z.strictObject({
 
 export const tlsCertificate = z.strictObject({ chain: z.string().min(1), key: z.string().min(1) });
 
-export const listenOptions = z.strictObject({
-  address,
-  port: z.number().int().min(0).max(65_535),
+export const listenerLimits = z.strictObject({
   maxConnections: z.number().int().min(1).max(1_000_000),
   headerTimeoutMs: ms(86_400_000),
   idleTimeoutMs: ms(86_400_000),
@@ -154,7 +152,12 @@ export const listenOptions = z.strictObject({
     .min(4096)
     .max(256 * MIB),
   viewerLagMs: ms(86_400_000),
-  tls: z.array(tlsCertificate),
+});
+
+export const listenOptions = listenerLimits.extend({
+  address,
+  port: z.number().int().min(0).max(65_535),
+  tls: z.array(tlsCertificate).default([]),
 });
 
 const path = z.string().startsWith('/').max(4096);

@@ -184,12 +184,8 @@ export interface SenderOptions {
   readonly batching: Batching;
 }
 
-/** A listener of the viewers' HTTP front. */
-export interface ListenOptions {
-  /** Numeric address. */
-  readonly address: string;
-  /** 0 picks a free port. */
-  readonly port: number;
+/** What a listener of the viewers' HTTP front bears; may be changed while it listens. */
+export interface ListenerLimits {
   /** Connections in all; further ones get 503 and are closed. */
   readonly maxConnections: number;
   /** From accept, or the first byte of a next request, to the end of the header section. */
@@ -202,14 +198,22 @@ export interface ListenOptions {
   readonly sendBufferBytes: number;
   /** A continuous viewer that falls behind the live edge by more than this jumps to the newest access point. */
   readonly viewerLagMs: number;
-  /** One or more certificates, chosen by the name that the client asks for; empty for plain HTTP. */
-  readonly tls: readonly TlsCertificate[];
 }
 
 /** A certificate with its chain, and its key; both PEM. */
 export interface TlsCertificate {
   readonly chain: string;
   readonly key: string;
+}
+
+/** A listener of the viewers' HTTP front. */
+export interface ListenOptions extends ListenerLimits {
+  /** Numeric address. */
+  readonly address: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** Certificates, chosen by the name that the client asks for; none for plain HTTP. */
+  readonly tls?: readonly TlsCertificate[];
 }
 
 /** What the viewers' front answers for a path. */
@@ -466,6 +470,8 @@ export interface PlaneApi {
   listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number };
   /** New certificates for the connections to come; sessions can still be resumed. @throws SluiceError TLS_CERTIFICATE */
   setCertificates(listener: ListenerHandle, certificates: readonly TlsCertificate[]): void;
+  /** Connections that are open keep their send buffer and the deadline they wait for. The lag is that of all listeners. */
+  setLimits(listener: ListenerHandle, limits: ListenerLimits): void;
   closeListener(listener: ListenerHandle): void;
   /** Adds or replaces what all listeners answer for a path. */
   setRoute(path: string, route: Route): void;

@@ -15,6 +15,7 @@ import {
   LISTENER_COUNTERS,
   type ListenerCounters,
   type ListenerHandle,
+  type ListenerLimits,
   type ListenOptions,
   LOOP_COUNTERS,
   type LoopCounters,
@@ -178,6 +179,11 @@ class Plane implements PlaneApi {
   setCertificates(listener: ListenerHandle, certificates: readonly TlsCertificate[]): void {
     const all = certificates.map((one) => checked(checks.tlsCertificate, one, 'setCertificates'));
     native(() => this.#raw.setCertificates(this.#known(listener), all));
+  }
+
+  setLimits(listener: ListenerHandle, limits: ListenerLimits): void {
+    const l = checked(checks.listenerLimits, limits, 'setLimits');
+    native(() => this.#raw.setLimits(this.#known(listener), l));
   }
 
   closeListener(listener: ListenerHandle): void {

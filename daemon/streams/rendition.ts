@@ -9,8 +9,10 @@ import {
   type StreamHandle,
   type UpstreamHandle,
 } from '../plane/contract.js';
+import { isSpread, type RenditionChange, type RenditionSettings } from './rendition-change.js';
 import { MulticastSender } from './sender.js';
-import { type ChannelConfig, locationsOf, type RenditionConfig } from './settings.js';
+import { type ChannelConfig, locationsOf, type MulticastConfig, type RenditionConfig } from './settings.js';
+import { probeGroups } from './source/probe.js';
 import { RenditionSource, type SourceState, type SourceTools } from './source/rendition-source.js';
 import type { MulticastStatus, RenditionStatus, SourceStatus } from './status.js';
 
@@ -19,7 +21,6 @@ export interface RenditionContext extends SourceTools {
   httpBase(): string;
 }
 
-/** Segments come in bursts, and so may TCP; datagrams keep the spacing that they have. */
 const SPREAD_MS = 200;
 
 const NOTHING = Object.fromEntries(STREAM_COUNTERS.map((name) => [name, 0])) as StreamCounters;
@@ -34,14 +35,21 @@ interface Rates {
   readonly viewedBps: number;
 }
 
+/** A change that is prepared: one of the two is called, once. */
+export interface PendingChange {
+  /** Takes it over and lets go of what it replaces. */
+  commit(): Promise<void>;
+  /** Gives back what was taken for it. */
+  undo(): void;
+}
+
 /** One rendition of a channel: its stream, what supplies it and what sends it. */
 export class Rendition {
-  readonly channel: ChannelConfig;
-  readonly config: RenditionConfig;
   /** `CHANNEL/RENDITION` */
   readonly name: string;
   readonly #context: RenditionContext;
   readonly #log: Logger;
+  #settings: RenditionSettings;
   #stream: StreamHandle | null = null;
   #source: RenditionSource | null = null;
   #sender: MulticastSender | null = null;
@@ -51,8 +59,7 @@ export class Rendition {
 
   constructor(context: RenditionContext, channel: ChannelConfig, config: RenditionConfig) {
     this.#context = context;
-    this.channel = channel;
-    this.config = config;
+    this.#settings = { channel, config };
     this.name = `${channel.id}/${config.id}`;
     this.#log = context.log.child({ stream: this.name });
     this.#rates = {
@@ -64,6 +71,14 @@ export class Rendition {
       sentBps: 0,
       viewedBps: 0,
     };
+  }
+
+  get channel(): ChannelConfig {
+    return this.#settings.channel;
+  }
+
+  get config(): RenditionConfig {
+    return this.#settings.config;
   }
 
   /** The ring, or null while there is none. */
@@ -98,11 +113,70 @@ export class Rendition {
     }
     this.#refused = null;
     if (this.config.multicast !== undefined) {
-      this.#sender = new MulticastSender(plane, clock, this.#log, this.#stream, this.config.multicast);
+      this.#sender = this.#createSender(this.#stream, this.config.multicast);
       this.#sender.check();
     }
+    this.begin();
+  }
+
+  /**
+   * Takes the ring and the sender, and tries the groups of the source; {@link begin} is what plays. Unlike at a start nothing
+   * is waited for: whoever changes a running daemon wants to know.
+   * @throws SluiceError of what cannot be had; nothing is kept then
+   */
+  reserve(): void {
+    const { plane } = this.#context;
+    const stream = plane.addStream(this.#streamOptions());
+    try {
+      probeGroups(plane, locationsOf(this.config));
+      if (this.config.multicast !== undefined) this.#sender = this.#openSender(stream, this.config.multicast);
+    } catch (error) {
+      plane.removeStream(stream);
+      throw error;
+    }
+    this.#stream = stream;
+  }
+
+  /** Begins to play into what was reserved. */
+  begin(): void {
+    if (this.#stream === null || this.#source !== null) return;
     this.#source = this.#createSource(this.#stream);
     this.#source.start();
+  }
+
+  /**
+   * Takes what a changed configuration needs beside what runs. The stream stays, with its viewers and its sequence numbers.
+   * @param change without `stream`
+   * @throws SluiceError of what cannot be had; nothing has changed then
+   */
+  prepareChange(settings: RenditionSettings, change: RenditionChange): PendingChange {
+    const { multicast } = settings.config;
+    if (change.source) probeGroups(this.#context.plane, locationsOf(settings.config));
+    const sender =
+      change.sender && multicast !== undefined && this.#stream !== null
+        ? this.#openSender(this.#stream, multicast)
+        : null;
+    return {
+      undo: () => sender?.stop(),
+      commit: async () => {
+        this.#settings = settings;
+        if (change.sender) this.#replaceSender(sender);
+        if (change.source) await this.#replaceSource();
+      },
+    };
+  }
+
+  #replaceSender(sender: MulticastSender | null): void {
+    const old = this.#sender;
+    old?.stop();
+    if (old !== null) sender?.goOnFrom(old.counters());
+    this.#sender = sender;
+  }
+
+  async #replaceSource(): Promise<void> {
+    await this.#source?.stop();
+    this.#source = null;
+    this.begin();
   }
 
   /** Ends everything. Idempotent. */
@@ -257,13 +331,24 @@ export class Rendition {
       name: this.name,
       ringBytes: buffer.memory,
       delayMs: buffer.delay,
-      spreadMs: locationsOf(this.config).some((location) => location.kind === 'http') ? SPREAD_MS : 0,
+      spreadMs: isSpread(this.config) ? SPREAD_MS : 0,
       program,
       segmentMs: this.channel.hls.segment,
       windowSegments: this.channel.hls.window,
       // RFC 3550 section 8.1: chosen at random.
       ssrc: randomInt(2 ** 32),
     };
+  }
+
+  #createSender(stream: StreamHandle, multicast: MulticastConfig): MulticastSender {
+    const { plane, clock } = this.#context;
+    return new MulticastSender(plane, clock, this.#log, stream, multicast);
+  }
+
+  #openSender(stream: StreamHandle, multicast: MulticastConfig): MulticastSender {
+    const sender = this.#createSender(stream, multicast);
+    sender.open();
+    return sender;
   }
 
   #createSource(stream: StreamHandle): RenditionSource {

@@ -44,6 +44,8 @@ export class RouteTable {
       const master = this.#master(channel);
       if (master !== null) routes.set(masterPath(channel.id), master);
     }
+    const names = new Set(channels.flatMap(({ renditions }) => renditions.map(({ name }) => name)));
+    for (const name of this.#listed.keys()) if (!names.has(name)) this.#listed.delete(name);
     const hls = channels.map(({ id, name }) => ({ id, name, url: httpBase + masterPath(id) }));
     routes.set('/channels.m3u', text(M3U_TYPE, writeM3u(hls)));
     routes.set('/channels-multicast.m3u', text(M3U_TYPE, writeM3u(channels.flatMap(multicastEntries))));

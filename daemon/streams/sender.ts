@@ -54,7 +54,42 @@ export class MulticastSender {
   /** Sets the sender up where it is not, and looks after it; once a second. Never throws. */
   check(): void {
     if (this.#handle !== null) this.#watch(this.#handle);
-    else if (this.#clock.now() >= this.#retryAt) this.#open();
+    else if (this.#clock.now() >= this.#retryAt) this.#tryOpen();
+  }
+
+  /** Sets the sender up, now or never. @throws SluiceError INTERFACE_UNKNOWN, ADDRESS_INVALID, SYSTEM_CALL */
+  open(): void {
+    const {
+      address,
+      port,
+      interface: interfaceName = null,
+      source: sourceAddress = null,
+      ttl,
+      dscp,
+      batching,
+      loop,
+    } = this.#config;
+    this.#handle = this.#plane.addSender(this.#stream, {
+      address,
+      port,
+      interfaceName,
+      sourceAddress,
+      sourcePort: 0,
+      ttl,
+      dscp,
+      batching,
+      loop,
+    });
+    if (this.#fault !== null) this.#log.info({ to: this.url, interface: interfaceName }, 'multicast sender is up');
+    this.#fault = null;
+    this.#seen = this.counters();
+    this.#deadChecks = 0;
+  }
+
+  /** This sender replaces another of the same stream: totals go on from there. */
+  goOnFrom(totals: SenderCounters): void {
+    this.#before = totals;
+    this.#seen = this.counters();
   }
 
   stop(): void {
@@ -76,33 +111,9 @@ export class MulticastSender {
     };
   }
 
-  #open(): void {
-    const {
-      address,
-      port,
-      interface: interfaceName = null,
-      source: sourceAddress = null,
-      ttl,
-      dscp,
-      batching,
-      loop,
-    } = this.#config;
+  #tryOpen(): void {
     try {
-      this.#handle = this.#plane.addSender(this.#stream, {
-        address,
-        port,
-        interfaceName,
-        sourceAddress,
-        sourcePort: 0,
-        ttl,
-        dscp,
-        batching,
-        loop,
-      });
-      if (this.#fault !== null) this.#log.info({ to: this.url, interface: interfaceName }, 'multicast sender is up');
-      this.#fault = null;
-      this.#seen = this.counters();
-      this.#deadChecks = 0;
+      this.open();
     } catch (error) {
       const fault = describeError(error);
       if (fault !== this.#fault)

@@ -3,11 +3,13 @@ import { describeError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { Metrics } from '../base/metrics.js';
 import type { Registry, Row } from '../base/registry.js';
+import type { Reloadable, ReloadPlan } from '../base/reloadable.js';
 import type { PlaneApi, PlaneEvent, Route, StreamHandle } from '../plane/contract.js';
 import { offerStreamMetrics } from './metrics.js';
+import { type Channel, channelOf, planChannels } from './reload.js';
 import { Rendition, type RenditionContext } from './rendition.js';
-import { masterPath, type RoutedChannel, RouteTable } from './routes.js';
-import type { ChannelConfig } from './settings.js';
+import { masterPath, RouteTable } from './routes.js';
+import type { ChannelConfig, RenditionConfig } from './settings.js';
 import { Resolver } from './source/resolver.js';
 import type { ChannelStatus, RenditionState, ViewerStatus, WhyAnswer } from './status.js';
 import { explainChannel, whySentences } from './why.js';
@@ -23,10 +25,6 @@ export interface ChannelServiceOptions {
   readonly version?: string;
   /** As Math.random; the jitter of retries. */
   readonly random?: () => number;
-}
-
-interface Channel extends RoutedChannel {
-  readonly config: ChannelConfig;
 }
 
 const TICK_MS = 1_000;
@@ -45,11 +43,17 @@ const CHANNEL_COLUMNS = [
 ];
 const VIEWER_COLUMNS = ['id', 'stream', 'remote', 'connected_s', 'bytes', 'drops', 'lag_bytes', 'user_agent'];
 
+interface ChannelSettings {
+  readonly channels: readonly ChannelConfig[];
+}
+
 /** All channels of the daemon: set up from the configuration, supplied, sent, routed, told about. */
-export class ChannelService {
+export class ChannelService implements Reloadable<ChannelSettings> {
+  readonly covers = ['channels'];
   readonly #plane: PlaneApi;
   readonly #options: ChannelServiceOptions;
-  readonly #channels: readonly Channel[];
+  readonly #context: RenditionContext;
+  #channels: readonly Channel[];
   readonly #table: RouteTable;
   /** What the front was told, by path, as JSON. */
   readonly #routes = new Map<string, string>();
@@ -60,13 +64,13 @@ export class ChannelService {
   constructor(plane: PlaneApi, channels: readonly ChannelConfig[], options: ChannelServiceOptions) {
     this.#plane = plane;
     this.#options = options;
-    const context = this.#context();
-    this.#channels = channels.map((config) => ({
-      config,
-      id: config.id,
-      name: config.name ?? config.id,
-      renditions: config.renditions.map((rendition) => new Rendition(context, config, rendition)),
-    }));
+    this.#context = this.#createContext();
+    this.#channels = channels.map((config) =>
+      channelOf(
+        config,
+        config.renditions.map((rendition) => this.#create(config, rendition)),
+      ),
+    );
     // RFC 8866 section 5.2 recommends a timestamp, so that a restarted daemon gives a new description.
     this.#table = new RouteTable(Math.round(options.clock.wall() / 1000));
   }
@@ -126,7 +130,29 @@ export class ChannelService {
     return channel === undefined ? undefined : explainChannel(this.#status(channel), channel.renditions);
   }
 
-  #context(): RenditionContext {
+  /** Channels and renditions are told apart by their ids; what is the same is not touched. */
+  plan(_old: ChannelSettings, { channels: next }: ChannelSettings): ReloadPlan {
+    const steps = planChannels(
+      {
+        running: this.#channels,
+        create: (channel, rendition) => this.#create(channel, rendition),
+        adopt: (channels) => this.#adopt(channels),
+      },
+      next,
+    );
+    return { steps };
+  }
+
+  #create(channel: ChannelConfig, rendition: RenditionConfig): Rendition {
+    return new Rendition(this.#context, channel, rendition);
+  }
+
+  #adopt(channels: readonly Channel[]): void {
+    this.#channels = channels;
+    this.#applyRoutes();
+  }
+
+  #createContext(): RenditionContext {
     const { clock, log, httpBase, version = '0', random = Math.random } = this.#options;
     const base = typeof httpBase === 'string' ? (): string => httpBase : httpBase;
     return {

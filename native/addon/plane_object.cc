@@ -32,6 +32,16 @@ plane::UdpInputOptions input_options(const Options& o) {
   return options;
 }
 
+http::ServerOptions limits_of(const Options& o) {
+  http::ServerOptions s;
+  s.max_connections = o.number<std::size_t>("maxConnections", 1, 1'000'000);
+  s.header_timeout = o.milliseconds("headerTimeoutMs");
+  s.idle_timeout = o.milliseconds("idleTimeoutMs");
+  s.stall_timeout = o.milliseconds("stallTimeoutMs");
+  s.send_buffer = o.number<int>("sendBufferBytes", 4096, 1 << 28);
+  return s;
+}
+
 plane::Batching batching_of(const std::string& name) {
   if (name == "segment") return plane::Batching::segment;
   return name == "plain" ? plane::Batching::plain : plane::Batching::automatic;
@@ -94,23 +104,28 @@ std::vector<secure::ServerCertificate> certificates_of(Napi::Env env, const Napi
 }  // namespace
 
 Napi::Function PlaneObject::define(Napi::Env env) {
-  return DefineClass(
-      env, "Plane",
-      {InstanceMethod("addStream", &PlaneObject::add_stream),
-       InstanceMethod("spliceStream", &PlaneObject::splice_stream),
-       InstanceMethod("openUpstream", &PlaneObject::open_upstream),
-       InstanceMethod("request", &PlaneObject::request), InstanceMethod("addInput", &PlaneObject::add_input),
-       InstanceMethod("addSender", &PlaneObject::add_sender),
-       InstanceMethod("addReceiver", &PlaneObject::add_receiver),
-       InstanceMethod("listen", &PlaneObject::listen), InstanceMethod("remove", &PlaneObject::remove),
-       InstanceMethod("setCertificates", &PlaneObject::set_certificates),
-       InstanceMethod("addSite", &PlaneObject::add_site), InstanceMethod("fetch", &PlaneObject::fetch),
-       InstanceMethod("putObject", &PlaneObject::put_object),
-       InstanceMethod("refuseObject", &PlaneObject::refuse_object),
-       InstanceMethod("purge", &PlaneObject::purge), InstanceMethod("setRoute", &PlaneObject::set_route),
-       InstanceMethod("deleteRoute", &PlaneObject::delete_route),
-       InstanceMethod("viewers", &PlaneObject::viewers), InstanceMethod("counters", &PlaneObject::counters),
-       InstanceMethod("close", &PlaneObject::close)});
+  return DefineClass(env, "Plane",
+                     {InstanceMethod("addStream", &PlaneObject::add_stream),
+                      InstanceMethod("spliceStream", &PlaneObject::splice_stream),
+                      InstanceMethod("openUpstream", &PlaneObject::open_upstream),
+                      InstanceMethod("request", &PlaneObject::request),
+                      InstanceMethod("addInput", &PlaneObject::add_input),
+                      InstanceMethod("addSender", &PlaneObject::add_sender),
+                      InstanceMethod("addReceiver", &PlaneObject::add_receiver),
+                      InstanceMethod("listen", &PlaneObject::listen),
+                      InstanceMethod("setCertificates", &PlaneObject::set_certificates),
+                      InstanceMethod("setLimits", &PlaneObject::set_limits),
+                      InstanceMethod("remove", &PlaneObject::remove),
+                      InstanceMethod("addSite", &PlaneObject::add_site),
+                      InstanceMethod("fetch", &PlaneObject::fetch),
+                      InstanceMethod("putObject", &PlaneObject::put_object),
+                      InstanceMethod("refuseObject", &PlaneObject::refuse_object),
+                      InstanceMethod("purge", &PlaneObject::purge),
+                      InstanceMethod("setRoute", &PlaneObject::set_route),
+                      InstanceMethod("deleteRoute", &PlaneObject::delete_route),
+                      InstanceMethod("viewers", &PlaneObject::viewers),
+                      InstanceMethod("counters", &PlaneObject::counters),
+                      InstanceMethod("close", &PlaneObject::close)});
 }
 
 PlaneObject::PlaneObject(const Info& info) : Napi::ObjectWrap<PlaneObject>(info) {
@@ -215,13 +230,8 @@ Napi::Value PlaneObject::add_receiver(const Info& info) {
 
 Napi::Value PlaneObject::listen(const Info& info) {
   const Options o(info.Env(), info[0]);
-  http::ServerOptions s;
+  http::ServerOptions s = limits_of(o);
   s.address = address_of(info.Env(), o);
-  s.max_connections = o.number<std::size_t>("maxConnections", 1, 1'000'000);
-  s.header_timeout = o.milliseconds("headerTimeoutMs");
-  s.idle_timeout = o.milliseconds("idleTimeoutMs");
-  s.stall_timeout = o.milliseconds("stallTimeoutMs");
-  s.send_buffer = o.number<int>("sendBufferBytes", 4096, 1 << 28);
   if (const auto certificates = certificates_of(info.Env(), o.get("tls")); !certificates.empty()) {
     auto tls = secure::ServerContext::create(certificates);
     if (!tls.ok()) throw_error(info.Env(), tls.error());
@@ -285,6 +295,12 @@ Napi::Value PlaneObject::refuse_object(const Info& info) {
 Napi::Value PlaneObject::purge(const Info& info) {
   const std::size_t purged = plane_->purge(handle_of(info[0]), info[1].As<Napi::String>().Utf8Value());
   return Napi::Number::New(info.Env(), static_cast<double>(purged));
+}
+
+Napi::Value PlaneObject::set_limits(const Info& info) {
+  const Options o(info.Env(), info[1]);
+  return Napi::Boolean::New(
+      info.Env(), plane_->set_limits(handle_of(info[0]), limits_of(o), o.milliseconds("viewerLagMs")));
 }
 
 Napi::Value PlaneObject::remove(const Info& info) {

@@ -101,7 +101,8 @@ void Connection::handshake() noexcept {
 void Connection::read_requests() noexcept {
   do {
     if (answering_) {
-      // Half-closed by the peer: the answer still goes out, and what was asked before the end is read after it.
+      // Half-closed by the peer: the answer still goes out, and what was asked before the end is read after
+      // it.
       input_ended_ = true;
       return interest(watched_ & ~static_cast<std::uint32_t>(EPOLLRDHUP));
     }

@@ -89,6 +89,12 @@ Server::~Server() {
   for (auto& [id, connection] : connections_) delete connection;
 }
 
+void Server::set_limits(const ServerOptions& limits) noexcept {
+  const kernel::Address address = options_.address;
+  options_ = limits;
+  options_.address = address;
+}
+
 void Server::on_ready(std::uint32_t) noexcept {
   for (int i = 0; i < kAcceptsPerTurn; i++)
     if (!accept_one()) return;

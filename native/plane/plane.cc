@@ -361,6 +361,16 @@ std::size_t Plane::purge(Handle site, const std::string& path) {
   return open_ ? on_loop([&] { return sites_->purge(site, path); }) : 0;
 }
 
+bool Plane::set_limits(Handle listener, const http::ServerOptions& limits, Nanos viewer_lag) {
+  return open_ && on_loop([&] {
+           auto* const entry = find<ListenerEntry>(listener);
+           if (entry == nullptr) return false;
+           entry->server->set_limits(limits);
+           routes_.set_viewer_lag(viewer_lag);
+           return true;
+         });
+}
+
 bool Plane::remove(Handle handle) {
   return open_ && on_loop([&] {
            if (entries_.find(handle) == entries_.end()) return false;

@@ -107,6 +107,9 @@ class Plane {
   bool refuse_object(std::uint64_t ticket, objects::Refusal refusal);
   /** How many objects were forgotten. */
   std::size_t purge(Handle site, const std::string& path);
+  /** Changes the limits of a listener, and of all the lag; false when it is unknown. The address is not
+   * looked at. */
+  bool set_limits(Handle listener, const http::ServerOptions& limits, Nanos viewer_lag);
   /** Removes whatever the handle names; false when it is unknown. */
   bool remove(Handle handle);
   void set_route(const std::string& path, Route route);

@@ -247,6 +247,40 @@ TEST_CASE("server: connections over the limit get 503 and are closed") {
   CHECK(d.gets("hello\n"));
 }
 
+TEST_CASE("server: limits changed while it listens hold for what comes, and nobody is disconnected") {
+  http::ServerOptions options = loopback();
+  options.max_connections = 1;
+  options.header_timeout = 60 * kSecond;
+  Bed bed(options);
+  Client first(bed);
+  first.send("GET /hello" + kHost);
+  REQUIRE(first.gets("hello\n"));
+  const std::uint16_t port = bed.server->port();
+
+  options.max_connections = 2;
+  options.header_timeout = 50 * kMillisecond;
+  options.address = *kernel::Address::parse("192.0.2.1", 9);
+  bed.server->set_limits(options);
+  CHECK(bed.server->port() == port);
+  CHECK(bed.server->options().address.text() == loopback().address.text());
+  Client second(bed);
+  second.send("GET /hello" + kHost);
+  CHECK(second.gets("200 OK"));
+  first.send("GET /hello" + kHost);
+  CHECK(first.gets("200 OK", 2));
+  second.send("GET /hel");
+  CHECK(second.gets("408"));
+  CHECK_FALSE(first.closed);
+
+  options.max_connections = 1;
+  bed.server->set_limits(options);
+  Client third(bed);
+  third.send("GET /hello" + kHost);
+  CHECK(third.gets("503"));
+  first.send("GET /hello" + kHost);
+  CHECK(first.gets("200 OK", 3));
+}
+
 TEST_CASE("server: a head that does not end is answered with 408; an idle connection is closed") {
   auto options = loopback();
   options.header_timeout = 200 * kMillisecond;

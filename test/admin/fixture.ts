@@ -6,6 +6,7 @@ import type { StatusSource } from '../../daemon/admin/source.js';
 import { systemClock } from '../../daemon/base/clock.js';
 import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
+import { type ConfigFile, Reloader } from '../../daemon/config/reload.js';
 import type { ChannelStatus, RenditionState, RenditionStatus, ViewerStatus } from '../../daemon/streams/status.js';
 
 /** What a rendition of the test is like; the rest follows from it. */
@@ -203,8 +204,12 @@ export interface Harness {
 export async function startHarness(
   source: PlannedSource = new PlannedSource(TWO_CHANNELS),
   config: AdminConfig = { listen: { address: '127.0.0.1', port: 0 }, socket: null },
+  file: ConfigFile<object> | null = null,
 ): Promise<Harness> {
   const [registry, metrics, stops, logs] = [new Registry(), new Metrics(), [] as boolean[], [] as string[]];
+  const log = pino({ level: 'info' }, { write: (line) => void logs.push(line) });
+  const reloader = new Reloader({ source: file, settings: {}, parts: [], log, clock: systemClock, metrics });
+  reloader.open();
   const context: AdminContext = {
     source,
     planeLoop: () => ({
@@ -217,8 +222,9 @@ export async function startHarness(
     registry,
     metrics,
     clock: systemClock,
-    log: pino({ level: 'info' }, { write: (line) => void logs.push(line) }),
+    log,
     version: '0.0.0-test',
+    reloader,
     onStop: (withdraw) => void stops.push(withdraw),
   };
   const admin = createAdmin(config, context);

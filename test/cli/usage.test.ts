@@ -10,7 +10,7 @@ import { sluice, temporaryFolder } from './lib/program.js';
 test('every command has help, and help is no error', { timeout: 60_000 }, async (t) => {
   const main = await sluice(t, '--help');
   t.equal(main.code, 0);
-  const commands = ['run', 'check', 'demo', 'receive', 'replay', 'show', 'why', 'stop', 'bench'];
+  const commands = ['run', 'check', 'demo', 'receive', 'replay', 'show', 'why', 'reload', 'stop', 'bench'];
   for (const command of commands) {
     t.match(main.stdout, new RegExp(`^  ${command} `, 'm'));
     const help = await sluice(t, command, '--help');
@@ -29,6 +29,7 @@ test('wrong use is told on standard error with exit code 2', { timeout: 60_000 }
     ['run', '-c', '/nonexistent/x.yaml'],
     ['check'],
     ['check', '-c', '/nonexistent/x.yaml'],
+    ['check', '-c', 'config/sluice.yaml', '--exit-code'],
     ['show'],
     ['show', 'channels', '--admin', 'ftp://127.0.0.1'],
     ['show', 'channels', 'more'],
@@ -72,7 +73,7 @@ test('check tells everything at once', { timeout: 60_000 }, async (t) => {
 
 test('a daemon that is not there, or is something else', { timeout: 60_000 }, async (t) => {
   const socket = join(temporaryFolder(t), 'none.sock');
-  for (const args of [['show', 'channels'], ['why', 'channel', 'x'], ['stop']]) {
+  for (const args of [['show', 'channels'], ['why', 'channel', 'x'], ['reload'], ['stop']]) {
     const { code, stderr } = await sluice(t, ...args, '--admin', socket);
     t.equal(code, 1);
     t.match(stderr, /^sluice: DAEMON_UNREACHABLE: no answer from the daemon at .*: is the daemon running\?\n$/);
