@@ -269,6 +269,10 @@ export class HlsMachine {
     try {
       const playlist = parsePlaylist(body, url);
       if (playlist.kind === 'media') {
+        if (playlist.skip !== null)
+          throw new SluiceError('PLAYLIST_INVALID', 'expected a whole playlist, got a delta update (EXT-X-SKIP)', {
+            url: displayUrl(url),
+          });
         this.#playlistUrl = url;
         this.#takeMedia(playlist, now);
         return;

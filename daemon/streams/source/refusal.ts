@@ -6,14 +6,15 @@ import type { MediaSegment } from '../../protocols/hls/playlist.js';
  * @param url of the playlist, as it may be shown
  */
 export function refusalOf(segments: readonly MediaSegment[], url: string): SluiceError | null {
-  const encrypted = segments.find((segment) => segment.encryption !== null);
+  const encrypted = segments.find((segment) => segment.keys.length > 0);
   if (encrypted !== undefined) {
-    const { sequence, encryption: method } = encrypted;
+    const { sequence, keys } = encrypted;
+    const method = keys[0]?.method;
     const says = `segment ${sequence} is encrypted (EXT-X-KEY METHOD=${method}): expected segments in the clear`;
     return new SluiceError('SOURCE_ENCRYPTED', says, { method, url });
   }
   const mapped = segments.find((segment) => segment.map !== null);
   if (mapped === undefined) return null;
   const says = `segment ${mapped.sequence} has an initialisation section (EXT-X-MAP, fragmented MP4): expected MPEG-TS`;
-  return new SluiceError('SOURCE_UNSUPPORTED', says, { map: mapped.map, url });
+  return new SluiceError('SOURCE_UNSUPPORTED', says, { map: mapped.map?.url, url });
 }
