@@ -81,6 +81,10 @@ t.test('null leaves as written', async (t) => {
       rewriteHls(text, BASE, () => null),
       text,
     );
+    t.equal(
+      rewriteHls(text, BASE, (_url, _role, written) => written),
+      text,
+    );
   }
 });
 

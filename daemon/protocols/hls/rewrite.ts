@@ -25,8 +25,9 @@ export type HlsRole =
 /**
  * What is to stand in the place of a reference; null leaves it as written. Only `http:` and `https:` URLs are asked for:
  * what `data:` or the scheme of a DRM system names is not fetched by HTTP.
+ * @param written as it stands in the playlist, references to variables included
  */
-export type MapHlsUri = (absoluteUrl: string, role: HlsRole) => string | null;
+export type MapHlsUri = (absoluteUrl: string, role: HlsRole, written: string) => string | null;
 
 export interface HlsRewriteOptions {
   readonly limits?: PlaylistLimits;
@@ -106,7 +107,7 @@ function editOf(line: Line, written: Written, role: HlsRole, scope: Scope, mapUr
   const { value, bare, at } = written;
   const url = scope.url(line, scope.variables.apply(line, value));
   if (!/^https?:/.test(url)) return [];
-  const mapped = mapUri(url, role);
+  const mapped = mapUri(url, role, value);
   if (mapped === null || mapped === value) return [];
   if (!/^[^#"\s][^"\s]*$/.test(mapped))
     throw new RangeError(`playlist line ${line.number}: expected a URI for the ${role}, got ${JSON.stringify(mapped)}`);
