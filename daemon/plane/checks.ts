@@ -56,18 +56,23 @@ export const upstreamOptions = z.strictObject({
   idleTimeoutMs: ms(600_000),
 });
 
-export const upstreamRequest = z.strictObject({
-  address,
-  port,
-  host: z.string().min(1),
-  target: z.string().startsWith('/'),
-  headers: z.record(z.string(), z.string()),
-  sink: z.enum(['memory', 'stream']),
-  maxBytes: z.number().int().min(0),
-  skipBytes: z.number().int().min(0),
-  discontinuity: z.boolean(),
-  seal: z.strictObject({ key: block, iv: block, skipBytes: z.number().int().min(0) }).nullable(),
-});
+export const upstreamRequest = z
+  .strictObject({
+    address,
+    port,
+    host: z.string().min(1),
+    target: z.string().startsWith('/'),
+    headers: z.record(z.string(), z.string()),
+    sink: z.enum(['memory', 'stream']),
+    maxBytes: z.number().int().min(0),
+    skipBytes: z.number().int().min(0),
+    discontinuity: z.boolean(),
+    seal: z.strictObject({ key: block, iv: block, skipBytes: z.number().int().min(0) }).nullable(),
+  })
+  .refine(({ sink, seal }) => seal === null || sink === 'stream', {
+    path: ['sink'],
+    error: 'expected stream for a body with a seal',
+  });
 
 export const siteOptions = z.strictObject({
   prefix: z

@@ -287,4 +287,5 @@ t.test('what cannot be decrypted fails by name, and the next one is taken', asyn
   t.equal(plane.streamCounters(stream).syncErrors, 0, 'no noise got in');
   for (const wrong of [{ key: 'ff' }, { iv: 'g'.repeat(32) }, { skipBytes: -1 }])
     t.equal((await failure(ask('/good', { sink: 'stream', seal: { ...SEAL, ...wrong } }))).code, 'USAGE');
+  t.equal((await failure(ask('/good', { seal: SEAL }))).code, 'USAGE', 'only for the stream');
 });
