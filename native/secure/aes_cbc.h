@@ -2,8 +2,6 @@
 // section 4.3.2.4).
 #pragma once
 
-#include <openssl/evp.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "codec/bytes.h"
+#include "secure/openssl.h"
 
 namespace sluice::secure {
 
@@ -42,10 +41,7 @@ class AesCbcDecryptor {
   std::optional<codec::Bytes> finish() noexcept;
 
  private:
-  struct Free {
-    void operator()(EVP_CIPHER_CTX* context) const noexcept { EVP_CIPHER_CTX_free(context); }
-  };
-  using Context = std::unique_ptr<EVP_CIPHER_CTX, Free>;
+  using Context = std::unique_ptr<EVP_CIPHER_CTX, Freed<EVP_CIPHER_CTX_free>>;
 
   explicit AesCbcDecryptor(Context context);
 

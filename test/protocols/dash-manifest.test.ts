@@ -351,6 +351,22 @@ t.test('limits', async (t) => {
   t.throws(() => parse(`<MPD>${'<a>'.repeat(100_000)}`), { message: /at most 32 levels/ });
 });
 
+t.test('levels that multiply each other are stopped, and many representations take one pass', async (t) => {
+  const timeline = (count: number): string =>
+    `<SegmentTemplate><SegmentTimeline>${'<S d="1"/>'.repeat(count)}</SegmentTimeline></SegmentTemplate>`;
+  const wide = (inner: string, count: number, more = ''): string =>
+    `<MPD>${more}<Period><AdaptationSet>${inner}${'<Representation id="a" bandwidth="1"/>'.repeat(count)}</AdaptationSet></Period></MPD>`;
+  t.throws(() => parse(wide(timeline(40_000), 40_000)), { message: /stands for at most 67108864 characters/ });
+  const urls = `<SegmentList>${'<SegmentURL media="a"/>'.repeat(40_000)}</SegmentList>`;
+  t.throws(() => parse(wide(urls, 40_000)), { message: /stands for at most/ });
+  const alternatives = `<BaseURL>${'x'.repeat(4000)}/</BaseURL>`.repeat(60);
+  const relative = '<Representation id="b" bandwidth="1"><BaseURL>z</BaseURL></Representation>'.repeat(1000);
+  t.throws(() => parse(wide(relative, 0, alternatives)), { message: /stands for at most/ });
+  t.throws(() => parse(`<MPD><BaseURL>${'x'.repeat(9000)}</BaseURL></MPD>`), { message: /a URL of at most 8192/ });
+  // Each representation looks for its segments on every level above; with a search they would take minutes.
+  t.equal(parse(wide('', 60_000)).periods[0]?.adaptationSets[0]?.representations.length, 60_000);
+});
+
 /** What fast-xml-parser says of a document, as elements with attributes and text. */
 type Plain = [name: string, attributes: Record<string, string>, text: string, children: Plain[]];
 

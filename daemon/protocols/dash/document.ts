@@ -1,6 +1,11 @@
 import { invalid } from './invalid.js';
 import { DEFAULT_XML_LIMITS, readXml, type XmlAttribute, type XmlElement, type XmlLimits } from './xml.js';
 
+/** Characters of one URL, and of all that is made of a document: levels that multiply each other must not fill the memory. */
+const MAX_URL = 8192;
+const MAX_MADE = 64 * 2 ** 20;
+/** What each thing made counts as, besides its characters. */
+const LEAST_COST = 256;
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 const DURATION =
   /^P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12}(?:\.\d{0,12})?)S)?)?$/;
@@ -16,6 +21,8 @@ export class DashDocument {
   readonly url: string;
   /** Elements of DASH have the root's prefix; all others are somebody else's. */
   readonly #prefix: string;
+  readonly #children = new Map<XmlElement, ReadonlyMap<string, XmlElement[]>>();
+  #made = 0;
 
   constructor(text: string, url: string, limits: XmlLimits = DEFAULT_XML_LIMITS) {
     if (!URL.canParse(url)) throw invalid(text, 0, 'an absolute URL to resolve its references with', url);
@@ -32,12 +39,37 @@ export class DashDocument {
     return name.startsWith(this.#prefix) && !local.includes(':') ? local : null;
   }
 
-  children(parent: XmlElement, name: string): XmlElement[] {
-    return parent.children.filter((element) => this.nameOf(element) === name);
+  children(parent: XmlElement, name: string): readonly XmlElement[] {
+    // All representations ask what is above them.
+    let names = this.#children.get(parent);
+    if (names === undefined) {
+      names = this.#byName(parent);
+      this.#children.set(parent, names);
+    }
+    return names.get(name) ?? [];
   }
 
   child(parent: XmlElement, name: string): XmlElement | undefined {
-    return parent.children.find((element) => this.nameOf(element) === name);
+    return this.children(parent, name)[0];
+  }
+
+  #byName(parent: XmlElement): ReadonlyMap<string, XmlElement[]> {
+    const names = new Map<string, XmlElement[]>();
+    for (const element of parent.children) {
+      const name = this.nameOf(element);
+      if (name === null) continue;
+      const list = names.get(name);
+      if (list === undefined) names.set(name, [element]);
+      else list.push(element);
+    }
+    return names;
+  }
+
+  /** Counts one thing that is made of the document. @throws SluiceError MANIFEST_INVALID when it is more than anybody needs */
+  spend(at: number, characters = 0): void {
+    this.#made += LEAST_COST + characters;
+    if (this.#made > MAX_MADE)
+      throw invalid(this.text, at, `a document that stands for at most ${MAX_MADE} characters`, 'more');
   }
 
   attribute(element: XmlElement, name: string): string | null {
@@ -94,7 +126,10 @@ export class DashDocument {
   /** An absolute URL of a reference in the document. */
   resolve(at: number, reference: string, base: string): string {
     if (!URL.canParse(reference, base)) throw invalid(this.text, at, 'a URL', reference);
-    return new URL(reference, base).href;
+    const { href } = new URL(reference, base);
+    if (href.length > MAX_URL) throw invalid(this.text, at, `a URL of at most ${MAX_URL} characters`, reference);
+    this.spend(at, href.length);
+    return href;
   }
 
   #wrong(element: XmlElement, name: string, expected: string): Error {

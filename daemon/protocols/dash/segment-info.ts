@@ -117,6 +117,7 @@ function readTimeline(document: DashDocument, timeline: XmlElement, startNumber:
     const count = countOf(document.long(entry, 'r') ?? 0n, start, duration, next);
     if (count === null && following !== undefined) throw wrong('a t after an open repeat');
     if (count !== null && !Number.isSafeInteger(number + count)) throw wrong('segment numbers below 2^53');
+    document.spend(entry.at);
     runs.push({ time: start, duration, number, count });
     time = start + BigInt(duration) * BigInt(count ?? 0);
     number += count ?? 0;
