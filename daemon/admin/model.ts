@@ -19,7 +19,7 @@ const sourceStatus = z.object({
   kind: z.enum(['hls', 'http', 'rtp', 'udp']),
   connections: count.describe('gauge: open upstream connections; never more than one'),
   connects: count,
-  requests: z.object({ playlist: count, segment: count, stream: count }),
+  requests: z.object({ playlist: count, segment: count, key: count, stream: count }),
   retries: count,
   segmentsSkipped: count.describe('announced and never taken'),
 });

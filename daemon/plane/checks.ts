@@ -12,6 +12,7 @@ const handle = z.number().int().positive();
 const address = z.string().refine((text) => ipAddress.safeParse(text.split('%', 1)[0]).success, {
   error: 'expected a numeric IPv4 or IPv6 address',
 });
+const block = z.string().regex(/^[0-9a-f]{32}$/, { error: 'expected 32 lower-case hexadecimal digits' });
 const interfaceName = z.string().min(1).max(15).nullable();
 
 export const planeOptions = z.strictObject({
@@ -55,17 +56,23 @@ export const upstreamOptions = z.strictObject({
   idleTimeoutMs: ms(600_000),
 });
 
-export const upstreamRequest = z.strictObject({
-  address,
-  port,
-  host: z.string().min(1),
-  target: z.string().startsWith('/'),
-  headers: z.record(z.string(), z.string()),
-  sink: z.enum(['memory', 'stream']),
-  maxBytes: z.number().int().min(0),
-  skipBytes: z.number().int().min(0),
-  discontinuity: z.boolean(),
-});
+export const upstreamRequest = z
+  .strictObject({
+    address,
+    port,
+    host: z.string().min(1),
+    target: z.string().startsWith('/'),
+    headers: z.record(z.string(), z.string()),
+    sink: z.enum(['memory', 'stream']),
+    maxBytes: z.number().int().min(0),
+    skipBytes: z.number().int().min(0),
+    discontinuity: z.boolean(),
+    seal: z.strictObject({ key: block, iv: block, skipBytes: z.number().int().min(0) }).nullable(),
+  })
+  .refine(({ sink, seal }) => seal === null || sink === 'stream', {
+    path: ['sink'],
+    error: 'expected stream for a body with a seal',
+  });
 
 export const siteOptions = z.strictObject({
   prefix: z

@@ -55,6 +55,16 @@ export interface UpstreamOptions {
   readonly idleTimeoutMs: number;
 }
 
+/** How a body is encrypted: AES-128 in CBC mode, padded as PKCS #7 says, all of it (RFC 8216 section 4.3.2.4). */
+export interface SegmentSeal {
+  /** 32 lower-case hexadecimal digits. */
+  readonly key: string;
+  /** The initialisation vector, written likewise. */
+  readonly iv: string;
+  /** Clear bytes taken by an earlier attempt: the body is asked for from its start, and so many are dropped natively. */
+  readonly skipBytes: number;
+}
+
 /** One GET on an upstream connection; requests of one upstream run one after the other. */
 export interface UpstreamRequest {
   /** Numeric IPv4 or IPv6 address: names are resolved by policy, in TypeScript. */
@@ -77,6 +87,8 @@ export interface UpstreamRequest {
   readonly skipBytes: number;
   /** For `stream`: this body does not continue the one before it (new timeline, gap, another server). */
   readonly discontinuity: boolean;
+  /** For `stream`: the body is encrypted MPEG-TS; null for one in the clear. */
+  readonly seal: SegmentSeal | null;
 }
 
 /** The answer to an {@link UpstreamRequest}: also given for statuses other than 2xx, whose body is discarded. */
@@ -86,7 +98,7 @@ export interface UpstreamResponse {
   readonly headers: Readonly<Record<string, string>>;
   /** The body for sink `memory` and a 2xx status, else empty. */
   readonly body: Uint8Array;
-  /** Decompressed body bytes received (those skipped included). */
+  /** Decompressed body bytes received (those skipped included); with a seal, clear bytes. */
   readonly bytes: number;
 }
 
@@ -446,7 +458,7 @@ export interface PlaneApi {
   closeUpstream(upstream: UpstreamHandle): void;
   /**
    * Resolves when the answer has ended. Rejects with UPSTREAM_CONNECT, UPSTREAM_TIMEOUT, UPSTREAM_CLOSED (also: cut short),
-   * UPSTREAM_HTTP, UPSTREAM_TOO_LARGE or UPSTREAM_ENCODING; `details.bytes` tells the body bytes taken until then and
+   * UPSTREAM_HTTP, UPSTREAM_TOO_LARGE, UPSTREAM_ENCODING or UPSTREAM_DECRYPT; `details.bytes` tells the body bytes taken until then and
    * `details.reused` whether the connection had served an earlier request and gave nothing this time (ask again at once).
    */
   request(upstream: UpstreamHandle, request: UpstreamRequest): Promise<UpstreamResponse>;

@@ -50,7 +50,7 @@ const PLAIN: readonly [
 ];
 
 const STATES = ['stopped', 'starting', 'flowing', 'retrying', 'failed'] as const;
-const REQUEST_KINDS: readonly (keyof RequestCounts)[] = ['playlist', 'segment', 'stream'];
+const REQUEST_KINDS: readonly (keyof RequestCounts)[] = ['playlist', 'segment', 'key', 'stream'];
 
 /** Offers the streams' metrics, read from the counters at each scrape; returns the function that takes them away. */
 export function offerStreamMetrics(metrics: Metrics, renditions: () => readonly Rendition[]): () => void {

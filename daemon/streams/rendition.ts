@@ -236,7 +236,7 @@ export class Rendition {
     if (this.#source !== null) return { ...this.#source.status(), wireBytes: this.#source.wireBytes };
     const first = locationsOf(this.config)[0];
     const kind = first?.kind ?? 'http';
-    const requests = { playlist: 0, segment: 0, stream: 0 };
+    const requests = { playlist: 0, segment: 0, key: 0, stream: 0 };
     return {
       url: first?.display ?? '',
       kind,

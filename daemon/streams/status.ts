@@ -14,6 +14,8 @@ export type RenditionState = 'stopped' | 'starting' | 'flowing' | 'retrying' | '
 export interface RequestCounts {
   playlist: number;
   segment: number;
+  /** Keys of encrypted segments. */
+  key: number;
   stream: number;
 }
 

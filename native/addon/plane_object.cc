@@ -42,6 +42,13 @@ http::ServerOptions limits_of(const Options& o) {
   return s;
 }
 
+plane::SegmentSeal seal_of(Napi::Env env, const Options& o) {
+  const auto key = secure::aes_block(o.text("key"));
+  const auto vector = secure::aes_block(o.text("iv"));
+  if (!key || !vector) throw Napi::TypeError::New(env, "key and iv: expected 32 hexadecimal digits");
+  return {*key, *vector, static_cast<std::uint64_t>(o.integer("skipBytes", 0, kMaxSafe))};
+}
+
 plane::Batching batching_of(const std::string& name) {
   if (name == "segment") return plane::Batching::segment;
   return name == "plain" ? plane::Batching::plain : plane::Batching::automatic;
@@ -199,6 +206,7 @@ Napi::Value PlaneObject::request(const Info& info) {
   r.http.max_bytes = static_cast<std::uint64_t>(o.integer("maxBytes", 0, kMaxSafe));
   r.http.skip_bytes = static_cast<std::uint64_t>(o.integer("skipBytes", 0, kMaxSafe));
   r.discontinuity = o.flag("discontinuity");
+  if (!o.is_null("seal")) r.seal = seal_of(env, Options(env, o.get("seal")));
   return Napi::Boolean::New(env, plane_->request(handle_of(info[0]), std::move(r)));
 }
 

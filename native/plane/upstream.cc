@@ -24,6 +24,8 @@ bool Upstream::request(UpstreamRequest request) {
   result_.request = request.id;
   to_stream_ = request.http.to_sink;
   discontinuity_ = request.discontinuity;
+  sealed_ = request.seal ? SealedSegment::create(*request.seal) : nullptr;
+  if (request.seal && !sealed_) return false;
   return client_.request(std::move(request.http));
 }
 
@@ -38,6 +40,11 @@ void Upstream::on_body(codec::Bytes bytes) noexcept {
     result_.body.insert(result_.body.end(), bytes.begin(), bytes.end());
     return;
   }
+  feed(sealed_ ? sealed_->open(bytes) : bytes);
+}
+
+void Upstream::feed(codec::Bytes bytes) noexcept {
+  if (bytes.empty()) return;
   // Only now it is certain that something new comes: an attempt that failed before leaves the stream as it
   // was.
   if (std::exchange(discontinuity_, false)) stream_.splice();
@@ -50,7 +57,17 @@ void Upstream::on_end(const http::ClientOutcome& outcome) noexcept {
   result_.message = outcome.message;
   result_.bytes = outcome.bytes;
   result_.reused = outcome.reused;
+  if (sealed_) finish_seal();
   observer_.on_upstream_end(std::move(result_));
+}
+
+void Upstream::finish_seal() noexcept {
+  // What was cut short has no end that could be looked at.
+  if (result_.code == nullptr) feed(sealed_->finish());
+  result_.bytes = sealed_->position();
+  if (sealed_->fault() == nullptr) return;
+  result_.code = "UPSTREAM_DECRYPT";
+  result_.message = std::string("the segment cannot be decrypted: ") + sealed_->fault();
 }
 
 }  // namespace sluice::plane

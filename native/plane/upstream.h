@@ -1,11 +1,14 @@
 // One upstream connection of a stream.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "http/client.h"
 #include "http/request.h"
+#include "plane/sealed_segment.h"
 #include "plane/stream.h"
 
 namespace sluice::plane {
@@ -38,6 +41,8 @@ struct UpstreamRequest {
   http::ClientRequest http;
   /** The body does not continue the one before. */
   bool discontinuity = false;
+  /** For the stream: the body is encrypted. */
+  std::optional<SegmentSeal> seal;
 };
 
 /** Feeds bodies into the stream, or collects them. On the loop thread. */
@@ -50,13 +55,15 @@ class Upstream final : private http::ClientHandler {
   /** A running request ends with UPSTREAM_CLOSED. */
   ~Upstream();
 
-  /** False when a request is running. */
+  /** False when a request is running, or OpenSSL refuses its key. */
   bool request(UpstreamRequest request);
 
  private:
   void on_head(const http::ResponseHead& head) noexcept override;
   void on_body(codec::Bytes bytes) noexcept override;
   void on_end(const http::ClientOutcome& outcome) noexcept override;
+  void feed(codec::Bytes bytes) noexcept;
+  void finish_seal() noexcept;
 
   kernel::Reactor& reactor_;
   Stream& stream_;
@@ -64,6 +71,7 @@ class Upstream final : private http::ClientHandler {
   http::Client client_;
   bool to_stream_ = false;
   bool discontinuity_ = false;
+  std::unique_ptr<SealedSegment> sealed_;
   UpstreamResult result_;
 };
 

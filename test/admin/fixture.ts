@@ -110,7 +110,7 @@ function renditionOf(channel: string, plan: RenditionPlan, seconds: number, base
       kind: 'hls',
       connections: flowing ? 1 : 0,
       connects: flowing ? 1 : 7,
-      requests: { playlist: Math.round(seconds / 2) + 900, segment: Math.round(seconds / 2) + 890, stream: 0 },
+      requests: { playlist: Math.round(seconds / 2) + 900, segment: Math.round(seconds / 2) + 890, key: 0, stream: 0 },
       retries: flowing ? 0 : 6,
       segmentsSkipped: 0,
     },

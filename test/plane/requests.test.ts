@@ -1,5 +1,5 @@
 // Requests to a real origin: how they end, what goes on, and that nothing is lost when the ring holds the origin back.
-import { createHash } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
@@ -38,7 +38,7 @@ async function bed(t: Test, answer: RequestListener, timeouts: Partial<typeof UP
   const ask: Bed['ask'] = (target, more = {}) =>
     plane.request(upstream, {
       ...{ address: '127.0.0.1', port, host: 'origin.example', target, headers: {} },
-      ...{ sink: 'memory', maxBytes: MIB, skipBytes: 0, discontinuity: false },
+      ...{ sink: 'memory', maxBytes: MIB, skipBytes: 0, discontinuity: false, seal: null },
       ...more,
     });
   return { plane, stream, upstream, origin, connections: () => connections, ask };
@@ -234,4 +234,58 @@ t.test('events tell of heads and readiness, and not of what was removed', async 
   t.throws(() => plane.upstreamCounters(upstream), { code: 'HANDLE_UNKNOWN' }, 'it went with its stream');
   await new Promise((resolve) => setImmediate(resolve));
   t.same(events, []);
+});
+
+const SEAL = { key: '000102030405060708090a0b0c0d0e0f', iv: `${'0'.repeat(30)}2a`, skipBytes: 0 };
+
+function sealed(clear: Buffer): Buffer {
+  const cipher = createCipheriv('aes-128-cbc', Buffer.from(SEAL.key, 'hex'), Buffer.from(SEAL.iv, 'hex'));
+  return Buffer.concat([cipher.update(clear), cipher.final()]);
+}
+
+t.test('an encrypted body goes into the stream in the clear, and is taken up again from its start', async (t) => {
+  const ts = new TsMaker().frames(0, 150);
+  const body = sealed(ts);
+  let asked = 0;
+  const { plane, stream, ask } = await bed(t, (_, response) => {
+    response.setHeader('content-length', body.length);
+    if (asked++ === 0) response.write(body.subarray(0, 100_001), () => response.destroy());
+    else response.end(body);
+  });
+  const error = await failure(ask('/segment', { sink: 'stream', seal: SEAL }));
+  t.equal(error.code, 'UPSTREAM_CLOSED');
+  t.equal(error.details.bytes, 100_000, 'whole blocks');
+  const { bytes } = await ask('/segment', { sink: 'stream', seal: { ...SEAL, skipBytes: 100_000 } });
+  t.equal(bytes, ts.length);
+  const counters = plane.streamCounters(stream);
+  t.match(counters, { bytesIn: ts.length, tsPacketsIn: ts.length / 188, continuityErrors: 0, syncErrors: 0 });
+});
+
+t.test('what cannot be decrypted fails by name, and the next one is taken', async (t) => {
+  const ts = new TsMaker().frames(0, 25);
+  const body = sealed(ts);
+  const bodies: Record<string, Buffer> = {
+    '/odd': body.subarray(0, body.length - 1),
+    '/unpadded': body.subarray(0, body.length - 16),
+    '/clear': Buffer.alloc(1600, 0x47),
+    '/good': body,
+    '/empty': Buffer.alloc(0),
+  };
+  const { plane, stream, ask } = await bed(t, (request, response) => void response.end(bodies[request.url ?? '']));
+  const cases: [string, Partial<typeof SEAL>, RegExp][] = [
+    ['/odd', {}, /no multiple of 16/],
+    ['/unpadded', {}, /padding/],
+    ['/clear', {}, /the key may be wrong/],
+    ['/good', { key: 'f'.repeat(32) }, /the key may be wrong/],
+  ];
+  for (const [target, other, message] of cases) {
+    const error = await failure(ask(target, { sink: 'stream', seal: { ...SEAL, ...other } }));
+    t.match(error, { code: 'UPSTREAM_DECRYPT', message });
+    t.equal((await ask('/good', { sink: 'stream', discontinuity: true, seal: SEAL })).bytes, ts.length, target);
+  }
+  t.equal((await ask('/empty', { sink: 'stream', seal: SEAL })).bytes, 0);
+  t.equal(plane.streamCounters(stream).syncErrors, 0, 'no noise got in');
+  for (const wrong of [{ key: 'ff' }, { iv: 'g'.repeat(32) }, { skipBytes: -1 }])
+    t.equal((await failure(ask('/good', { sink: 'stream', seal: { ...SEAL, ...wrong } }))).code, 'USAGE');
+  t.equal((await failure(ask('/good', { seal: SEAL }))).code, 'USAGE', 'only for the stream');
 });

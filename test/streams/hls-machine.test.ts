@@ -1,6 +1,6 @@
 import t from 'tap';
 import { SluiceError } from '../../daemon/base/errors.js';
-import type { HlsMessage } from '../../daemon/streams/source/hls-machine.js';
+import type { HlsMessage } from '../../daemon/streams/source/hls-exchange.js';
 import { Origin, Player, sequences, URL_OF_MEDIA } from './hls-origin.js';
 
 const CUT = new SluiceError('UPSTREAM_CLOSED', 'cut short');
@@ -334,9 +334,95 @@ t.test('names may carry tokens that change', async (t) => {
   );
 });
 
+/** An origin whose segments are encrypted; the key changes every `period` segments. */
+function sealedOrigin(period: number, attributes = ''): Origin {
+  return new Origin({
+    startMs: -100_000,
+    tags: (n) => [`#EXT-X-KEY:METHOD=AES-128,URI="key${Math.floor(n / period)}"${attributes}`],
+  });
+}
+
+t.test('encrypted segments: each key is fetched once, right before it is needed', async (t) => {
+  const player = new Player(sealedOrigin(5));
+  player.run(20_000);
+  t.strictSame(player.failures, []);
+  t.strictSame(
+    player.keys,
+    [9, 10, 11].map((n) => `http://origin.example/live/key${n}`),
+  );
+  t.strictSame(
+    player.segments.slice(0, 2).map(({ sequence, seal, range }) => [sequence, seal, range]),
+    [
+      [47, { key: '07'.repeat(16), iv: `${'0'.repeat(30)}2f`, skipBytes: 0 }, null],
+      [48, { key: '07'.repeat(16), iv: `${'0'.repeat(30)}30`, skipBytes: 0 }, null],
+    ],
+  );
+  const named = new Player(sealedOrigin(5, ',IV=0xABC'));
+  named.run(1000);
+  t.equal(named.segments[0]?.seal?.iv, `${'0'.repeat(29)}abc`);
+});
+
+t.test('an encrypted segment that was cut is asked for whole again, and its clear bytes are dropped', async (t) => {
+  const player = new Player(
+    new Origin({
+      startMs: -100_000,
+      name: () => 'all.ts',
+      tags: (n) => ['#EXT-X-KEY:METHOD=AES-128,URI="k"', `#EXT-X-BYTERANGE:1600@${n * 1600}`],
+    }),
+  );
+  player.answer = () =>
+    player.segments.length === 1
+      ? { type: 'segment-failed', error: new SluiceError('UPSTREAM_CLOSED', 'cut'), taken: 700 }
+      : undefined;
+  player.run(2000);
+  t.match(player.segments.slice(0, 2), [
+    { sequence: 47, range: { from: 75_200, to: 76_799 }, skipBytes: 75_200, seal: { skipBytes: 0 } },
+    { sequence: 47, range: { from: 75_200, to: 76_799 }, skipBytes: 75_200, seal: { skipBytes: 700 } },
+  ]);
+});
+
+t.test('what cannot be decrypted costs its segment, and the key is fetched anew', async (t) => {
+  const player = new Player(sealedOrigin(100));
+  player.answer = ({ sequence }) =>
+    sequence === 49
+      ? { type: 'segment-failed', error: new SluiceError('UPSTREAM_DECRYPT', 'padding'), taken: 188 }
+      : undefined;
+  player.run(10_000);
+  t.strictSame(player.failures, []);
+  t.strictSame(player.lost, ['UPSTREAM_DECRYPT']);
+  t.strictSame(sequences(player.taken).slice(0, 4), [47, 48, 50, 51]);
+  t.equal(player.taken.find(({ sequence }) => sequence === 50)?.discontinuity, true);
+  t.equal(player.keys.length, 2);
+});
+
+t.test('wrong keys: a named error, and a failure of the source when they go on', async (t) => {
+  const wrong: [HlsMessage, string][] = [
+    [{ type: 'key', status: 200, body: new Uint8Array(15) }, 'UPSTREAM_DECRYPT'],
+    [{ type: 'key-failed', error: new SluiceError('UPSTREAM_TOO_LARGE', 'too large') }, 'UPSTREAM_DECRYPT'],
+    [{ type: 'key', status: 403, body: new Uint8Array(0) }, 'UPSTREAM_STATUS'],
+  ];
+  for (const [answer, code] of wrong) {
+    const once = new Player(sealedOrigin(1));
+    once.keyAnswer = (url) => (url.endsWith('key48') ? answer : { type: 'key', status: 200, body: new Uint8Array(16) });
+    once.run(8_000);
+    t.strictSame(once.failures, []);
+    t.strictSame(once.lost, [code]);
+    t.strictSame(sequences(once.taken), [47, 49, 50, 51, 52]);
+    const always = new Player(sealedOrigin(100));
+    always.keyAnswer = () => answer;
+    always.run(60_000, true);
+    t.match(always.failures, [{ code }]);
+    t.strictSame(always.segments, []);
+  }
+  const unreachable = new Player(sealedOrigin(100));
+  unreachable.keyAnswer = () => ({ type: 'key-failed', error: new SluiceError('UPSTREAM_CONNECT', 'refused') });
+  unreachable.run(1000, true);
+  t.match(unreachable.failures, [{ code: 'UPSTREAM_CONNECT' }]);
+});
+
 t.test('what cannot be taken is refused by name, before it is fetched', async (t) => {
   const cases: [string, string, RegExp][] = [
-    ['#EXT-X-KEY:METHOD=AES-128,URI="k"', 'SOURCE_ENCRYPTED', /METHOD=AES-128/],
+    ['#EXT-X-KEY:METHOD=AES-128,URI="k",KEYFORMAT="own"', 'SOURCE_ENCRYPTED', /METHOD=AES-128, KEYFORMAT="own"/],
     ['#EXT-X-KEY:METHOD=SAMPLE-AES,URI="k"', 'SOURCE_ENCRYPTED', /METHOD=SAMPLE-AES/],
     ['#EXT-X-MAP:URI="init.mp4"', 'SOURCE_UNSUPPORTED', /EXT-X-MAP/],
   ];
@@ -351,7 +437,7 @@ t.test('what cannot be taken is refused by name, before it is fetched', async (t
   const clear = new Player(
     new Origin({
       startMs: -100_000,
-      tags: (n) => (n === 45 ? ['#EXT-X-KEY:METHOD=AES-128,URI="k"'] : n === 47 ? ['#EXT-X-KEY:METHOD=NONE'] : []),
+      tags: (n) => (n === 45 ? ['#EXT-X-KEY:METHOD=SAMPLE-AES,URI="k"'] : n === 47 ? ['#EXT-X-KEY:METHOD=NONE'] : []),
     }),
   );
   clear.run(1000);

@@ -1,12 +1,8 @@
 /** An HLS origin on a fake clock, and a player that runs {@link HlsMachine} against it. For tests. */
 import { SluiceError } from '../../daemon/base/errors.js';
-import {
-  type BufferLevel,
-  type HlsAction,
-  HlsMachine,
-  type HlsMessage,
-  type HlsOptions,
-} from '../../daemon/streams/source/hls-machine.js';
+import type { SegmentSeal } from '../../daemon/plane/contract.js';
+import type { BufferLevel, HlsAction, HlsMessage, HlsOptions } from '../../daemon/streams/source/hls-exchange.js';
+import { HlsMachine } from '../../daemon/streams/source/hls-machine.js';
 
 export const URL_OF_MEDIA = 'http://origin.example/live/index.m3u8';
 
@@ -70,6 +66,7 @@ export interface Asked {
   readonly discontinuity: boolean;
   readonly range: { readonly from: number; readonly to: number | null } | null;
   readonly skipBytes: number;
+  readonly seal: SegmentSeal | null;
 }
 
 /** Answers a segment otherwise than with 1000 bytes; undefined for the usual answer. */
@@ -84,9 +81,15 @@ export class Player {
   /** Segments taken to the end. */
   readonly taken: Asked[] = [];
   readonly playlistsAt: number[] = [];
+  /** URLs of keys, as they were asked for. */
+  readonly keys: string[] = [];
+  /** Codes of what has cost segments. */
+  readonly lost: string[] = [];
   readonly failures: { readonly at: number; readonly code: string }[] = [];
   buffer: BufferLevel = { bufferedMs: 0, full: false };
   answer: SegmentAnswer = () => undefined;
+  /** What a key file is. */
+  keyAnswer: (url: string) => HlsMessage = () => ({ type: 'key', status: 200, body: new Uint8Array(16).fill(7) });
   /** Replaces the playlist; undefined for the origin's. */
   playlistAnswer: (url: string, now: number) => HlsMessage | undefined = () => undefined;
   retryMs = 300;
@@ -124,7 +127,15 @@ export class Player {
       if (!(action.untilMs > this.now)) throw new Error(`a wait until the past: ${action.untilMs} at ${this.now}`);
       this.now = Math.min(action.untilMs, end);
     } else if (action.do === 'playlist') this.#playlist(action.url);
+    else if (action.do === 'key') this.#key(action.url);
     else this.#segment(action);
+  }
+
+  #key(url: string): void {
+    this.keys.push(url);
+    this.now += 5;
+    this.machine.take(this.keyAnswer(url), this.now);
+    if (this.machine.lost !== null) this.lost.push(this.machine.lost.code);
   }
 
   #playlist(url: string): void {
@@ -151,6 +162,7 @@ export class Player {
     const message = this.answer(asked) ?? usual;
     if (message.type === 'segment' && message.status < 300) this.taken.push(asked);
     this.machine.take(message, this.now);
+    if (this.machine.lost !== null) this.lost.push(this.machine.lost.code);
   }
 }
 

@@ -22,8 +22,8 @@ export class LiveOrigin {
   readonly requests: Served[] = [];
   readonly window: number;
   intercept: Intercept = () => false;
-  /** Tags before each segment, and names. */
-  tags: readonly string[] = [];
+  /** Tags before each segment. */
+  tagsOf: (n: number) => readonly string[] = () => [];
   ended = false;
   connections = 0;
   #server: Server | null = null;
@@ -104,7 +104,7 @@ export class LiveOrigin {
       `#EXT-X-TARGETDURATION:${SEGMENT_S}`,
       `#EXT-X-MEDIA-SEQUENCE:${from}`,
     ];
-    for (let n = from; n < edge; n++) lines.push(...this.tags, `#EXTINF:${SEGMENT_S}.000,`, `seg${n}.ts`);
+    for (let n = from; n < edge; n++) lines.push(...this.tagsOf(n), `#EXTINF:${SEGMENT_S}.000,`, `seg${n}.ts`);
     if (this.ended) lines.push('#EXT-X-ENDLIST');
     return `${lines.join('\n')}\n`;
   }

@@ -1,25 +1,11 @@
 import { createSocket } from 'node:dgram';
 import { get } from 'node:http';
-import t, { type Test } from 'tap';
-import { Edge, until, Viewer } from './edge.js';
-import { LiveOrigin } from './live-origin.js';
+import t from 'tap';
+import { channel, disorder, edge, live } from './bed.js';
+import { until, Viewer } from './edge.js';
 import { continuityErrors, FRAME_RATE, frameNumbers, TsMaker } from './ts-maker.js';
 
-const MIB = '4MiB';
-
 t.setTimeout(170_000);
-
-/** One channel of one rendition, with short segments. */
-function channel(rendition: object): unknown[] {
-  return [
-    {
-      id: 'news',
-      name: 'News',
-      hls: { segment: '1s' },
-      renditions: [{ id: 'high', buffer: { memory: MIB }, ...rendition }],
-    },
-  ];
-}
 
 async function fetchText(url: string): Promise<{ status: number; type: string; body: string }> {
   return new Promise((resolve, reject) => {
@@ -36,26 +22,6 @@ async function fetchText(url: string): Promise<{ status: number; type: string; b
       );
     }).on('error', reject);
   });
-}
-
-async function live(t: Test, backlog = 4): Promise<LiveOrigin> {
-  const origin = new LiveOrigin(backlog);
-  await origin.listen();
-  t.teardown(() => origin.kill());
-  return origin;
-}
-
-async function edge(t: Test, channels: unknown, memoryBytes?: number): Promise<Edge> {
-  const it = new Edge(channels, memoryBytes);
-  t.teardown(() => it.close());
-  await it.service.start();
-  return it;
-}
-
-/** Pictures in order, each once; or the first two that are not. */
-function disorder(numbers: readonly number[]): string | null {
-  const at = numbers.findIndex((n, index) => index > 0 && n !== (numbers[index - 1] ?? 0) + 1);
-  return at < 0 ? null : `${numbers[at - 1]} then ${numbers[at]}`;
 }
 
 t.test(
@@ -236,10 +202,10 @@ t.test('the next of several URLs is taken', async (t) => {
 
 t.test('what cannot be played is refused by name, and looked at slowly', async (t) => {
   const origin = await live(t);
-  origin.tags = ['#EXT-X-KEY:METHOD=AES-128,URI="key"'];
+  origin.tagsOf = () => ['#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"'];
   const it = await edge(t, channel({ url: `${origin.base}/live/index.m3u8` }));
   await until('refused', () => it.rendition().state === 'failed');
-  t.match(it.rendition(), { code: 'SOURCE_ENCRYPTED', reason: /METHOD=AES-128/ });
+  t.match(it.rendition(), { code: 'SOURCE_ENCRYPTED', reason: /METHOD=SAMPLE-AES/ });
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   t.equal(origin.requests.length, 1, 'not asked again soon');
 });
@@ -323,9 +289,9 @@ t.test('one stream that cannot be set up does not take the others down', async (
   const url = `${origin.base}/live/index.m3u8`;
   const multicast = { address: '239.7.7.8', port: 5030, interface: 'no-such-if0' };
   const renditions = [
-    { id: 'good', url, buffer: { memory: MIB }, multicast },
+    { id: 'good', url, buffer: { memory: '4MiB' }, multicast },
     { id: 'big', url, buffer: { memory: '64MiB' } },
-    { id: 'away', url: 'rtp://239.7.7.9:5040?iface=no-such-if0', buffer: { memory: MIB } },
+    { id: 'away', url: 'rtp://239.7.7.9:5040?iface=no-such-if0', buffer: { memory: '4MiB' } },
   ];
   const it = await edge(t, [{ id: 'news', hls: { segment: '1s' }, renditions }], 16 * 2 ** 20);
   await until('the good one flows', () => it.rendition(0).state === 'flowing');

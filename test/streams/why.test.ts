@@ -16,7 +16,7 @@ const GOOD: RenditionStatus = {
     kind: 'hls',
     connections: 1,
     connects: 1,
-    requests: { playlist: 3, segment: 3, stream: 0 },
+    requests: { playlist: 3, segment: 3, key: 0, stream: 0 },
     retries: 0,
     segmentsSkipped: 0,
   },

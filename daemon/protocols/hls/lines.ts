@@ -24,8 +24,10 @@ export interface Line {
   readonly number: number;
   /** `EXTINF` and the like, without `#`; empty for a URI. */
   readonly tag: string;
-  /** What follows the colon of a tag, or the URI. */
+  /** What follows the colon of a tag, or the URI; without white space around it. */
   readonly value: string;
+  /** Where the value begins, in characters from the beginning of the text. */
+  readonly at: number;
 }
 
 /** PLAYLIST_INVALID that names the line, what was expected there and what came. `line` 0 stands for the whole playlist. */
@@ -47,35 +49,54 @@ function excerpt(text: string): string {
 }
 
 /**
- * Cuts a playlist into its lines (RFC 8216 section 4.1): LF or CRLF, blank lines and comments ignored. A byte order mark is
+ * Cuts a playlist into its lines (RFC 8216 section 4.1): LF or CRLF, blank lines and comments left out. A byte order mark is
  * forgiven, and so is white space around a line.
  * @throws SluiceError PLAYLIST_INVALID over a limit, or without `#EXTM3U` in the first line
  */
-export function readLines(bytes: Uint8Array, limits: PlaylistLimits): Line[] {
-  if (bytes.byteLength > limits.maxBytes)
-    throw invalid(0, `at most ${limits.maxBytes} bytes`, `${bytes.byteLength} bytes`);
-  // The decoder drops a byte order mark and puts U+FFFD for what is not UTF-8.
-  const texts = new TextDecoder('utf-8').decode(bytes).split('\n');
-  if (texts.length > limits.maxLines) throw invalid(0, `at most ${limits.maxLines} lines`, `${texts.length} lines`);
-  const first = texts[0]?.trimEnd() ?? '';
-  if (first !== '#EXTM3U') throw invalid(1, '#EXTM3U', first);
+export function readLines(text: string, limits: PlaylistLimits): Line[] {
+  if (text.length > limits.maxBytes) throw invalid(0, `at most ${limits.maxBytes} bytes`, `${text.length} characters`);
   const lines: Line[] = [];
-  texts.forEach((raw, index) => {
-    if (raw.length > limits.maxLineLength)
-      throw invalid(index + 1, `at most ${limits.maxLineLength} characters`, `${raw.length} characters`);
-    const text = raw.trim();
-    if (text === '' || index === 0) return;
-    if (!text.startsWith('#')) lines.push({ number: index + 1, tag: '', value: text });
-    else if (text.startsWith('#EXT')) lines.push(readTag(text, index + 1));
-  });
+  let start = text.startsWith('\ufeff') ? 1 : 0;
+  for (let number = 1; start <= text.length; number++) {
+    const newline = text.indexOf('\n', start);
+    const end = newline < 0 ? text.length : newline;
+    if (number > limits.maxLines) throw invalid(number, `at most ${limits.maxLines} lines`, 'one more');
+    if (end - start > limits.maxLineLength)
+      throw invalid(number, `at most ${limits.maxLineLength} characters`, `${end - start} characters`);
+    const line = readLine(text.slice(start, end), number, start);
+    if (line !== null) lines.push(line);
+    start = end + 1;
+  }
   return lines;
 }
 
-function readTag(text: string, number: number): Line {
+/** The text of a playlist as fetched. @throws SluiceError PLAYLIST_INVALID over the limit of bytes */
+export function decodePlaylist(bytes: Uint8Array, limits: PlaylistLimits): string {
+  if (bytes.byteLength > limits.maxBytes)
+    throw invalid(0, `at most ${limits.maxBytes} bytes`, `${bytes.byteLength} bytes`);
+  // U+FFFD stands for what is not UTF-8.
+  return new TextDecoder('utf-8').decode(bytes);
+}
+
+/** One line; null where it carries nothing. */
+function readLine(raw: string, number: number, start: number): Line | null {
+  if (number === 1) {
+    const first = raw.trimEnd();
+    if (first !== '#EXTM3U') throw invalid(1, '#EXTM3U', first);
+    return null;
+  }
+  const text = raw.trim();
+  const at = start + raw.length - raw.trimStart().length;
+  if (text === '') return null;
+  if (!text.startsWith('#')) return { number, tag: '', value: text, at };
+  return text.startsWith('#EXT') ? readTag(text, number, at) : null;
+}
+
+function readTag(text: string, number: number, at: number): Line {
   const colon = text.indexOf(':');
-  return colon < 0
-    ? { number, tag: text.slice(1), value: '' }
-    : { number, tag: text.slice(1, colon), value: text.slice(colon + 1).trim() };
+  if (colon < 0) return { number, tag: text.slice(1), value: '', at: at + text.length };
+  const value = text.slice(colon + 1).trimStart();
+  return { number, tag: text.slice(1, colon), value, at: at + text.length - value.length };
 }
 
 /** A decimal-integer (RFC 8216 section 4.2), 0 to 2^53-1. */

@@ -22,6 +22,8 @@ export interface Attempt {
   flowing(): void;
   /** Nothing new has come for long, but the source is kept. */
   stalled(error: SluiceError): void;
+  /** A segment could not be taken; the source goes on with the next. */
+  lost(error: SluiceError): void;
 }
 
 /** Plays one configured location. */

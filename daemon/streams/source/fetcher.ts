@@ -16,6 +16,8 @@ export interface FetchRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly skipBytes: number;
   readonly discontinuity: boolean;
+  /** How the body is encrypted; in the clear when absent. */
+  readonly seal?: UpstreamRequest['seal'];
   /** Nothing is asked for any more once it is aborted; what runs is ended by closing the slot. */
   readonly signal: AbortSignal;
 }
@@ -139,6 +141,7 @@ export class Fetcher {
       maxBytes: request.maxBytes,
       skipBytes: request.skipBytes,
       discontinuity: request.discontinuity,
+      seal: request.seal ?? null,
     };
   }
 

@@ -1,10 +1,13 @@
 import { SluiceError } from '../../base/errors.js';
 import type { UpstreamHandle } from '../../plane/contract.js';
 import type { Attempt, Driver, SourceContext } from './attempt.js';
-import { type BufferLevel, type HlsAction, HlsMachine, type HlsMessage } from './hls-machine.js';
+import type { BufferLevel, HlsAction, HlsMessage } from './hls-exchange.js';
+import { HlsMachine } from './hls-machine.js';
 
 /** Bytes of a playlist after decompression. */
 const MAX_PLAYLIST_BYTES = 4 * 2 ** 20;
+/** A key file has 16; what comes instead of one may be told, if it is short. */
+const MAX_KEY_BYTES = 1024;
 /** Share of the ring that may wait for departure; the rest holds what HTTP viewers still read. */
 const FULL = 0.5;
 
@@ -79,14 +82,36 @@ export class HlsDriver implements Driver {
     action: Exclude<HlsAction, { do: 'wait' | 'fail' }>,
     attempt: Attempt,
   ): Promise<void> {
-    const message =
-      action.do === 'playlist'
-        ? await this.#playlist(action.url, attempt.signal)
-        : await this.#segment(action, attempt.signal);
+    const message = await this.#do(action, attempt.signal);
     machine.take(message, this.#context.clock.now());
+    if (machine.lost !== null) attempt.lost(machine.lost);
     attempt.signal.throwIfAborted();
     if (machine.stalled !== null) attempt.stalled(machine.stalled);
     else if (message.type === 'segment' && message.taken > 0) attempt.flowing();
+  }
+
+  #do(action: Exclude<HlsAction, { do: 'wait' | 'fail' }>, signal: AbortSignal): Promise<HlsMessage> {
+    if (action.do === 'playlist') return this.#playlist(action.url, signal);
+    return action.do === 'key' ? this.#key(action.url, signal) : this.#segment(action, signal);
+  }
+
+  async #key(url: string, signal: AbortSignal): Promise<HlsMessage> {
+    try {
+      const fetched = await this.#context.fetcher.fetch({
+        url,
+        kind: 'key',
+        sink: 'memory',
+        maxBytes: MAX_KEY_BYTES,
+        headers: {},
+        skipBytes: 0,
+        discontinuity: false,
+        signal,
+      });
+      return { type: 'key', status: fetched.response.status, body: fetched.response.body };
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      return { type: 'key-failed', error };
+    }
   }
 
   async #playlist(url: string, signal: AbortSignal): Promise<HlsMessage> {
@@ -114,7 +139,8 @@ export class HlsDriver implements Driver {
   }
 
   async #segment(action: SegmentAction, signal: AbortSignal): Promise<HlsMessage> {
-    const { range, skipBytes } = action;
+    const { range, skipBytes, seal } = action;
+    const before = seal?.skipBytes ?? skipBytes;
     this.#ignoredRange = false;
     this.#exact = range !== null && range.to !== null;
     try {
@@ -126,22 +152,23 @@ export class HlsDriver implements Driver {
         headers: range === null ? {} : { range: `bytes=${range.from}-${range.to ?? ''}` },
         skipBytes,
         discontinuity: action.discontinuity,
+        seal,
         signal,
       });
       const { status, bytes } = fetched.response;
-      return { type: 'segment', status, taken: status >= 200 && status < 300 ? newBytes(bytes, skipBytes) : 0 };
+      return { type: 'segment', status, taken: status >= 200 && status < 300 ? newBytes(bytes, before) : 0 };
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
       const bytes = typeof error.details['bytes'] === 'number' ? error.details['bytes'] : 0;
       const told = this.#ignoredRange ? rangeIgnored(action) : error;
-      return { type: 'segment-failed', error: told, taken: newBytes(bytes, skipBytes) };
+      return { type: 'segment-failed', error: told, taken: newBytes(bytes, before) };
     } finally {
       this.#exact = false;
     }
   }
 }
 
-/** Bytes of an answer that are new to the ring. The plane counts from the beginning of the resource, ranges too. */
+/** Bytes of an answer that are new to the ring. The plane counts from the beginning of the resource, ranges too; clear bytes from that of the segment. */
 function newBytes(position: number, skipBytes: number): number {
   return Math.max(0, position - skipBytes);
 }

@@ -2,52 +2,11 @@ import { SluiceError } from '../../base/errors.js';
 import { parsePlaylist } from '../../protocols/hls/parse.js';
 import type { MediaPlaylist, MediaSegment } from '../../protocols/hls/playlist.js';
 import { displayUrl } from '../media-url.js';
+import type { BufferLevel, HlsAction, HlsMessage, HlsOptions } from './hls-exchange.js';
 import { refusalOf } from './refusal.js';
+import { SegmentKeys, wrongKey } from './segment-keys.js';
 import { chooseVariant } from './variant.js';
 import { edgeOf, liveStart, relate } from './window.js';
-
-export interface HlsOptions {
-  /** The configured URL: a master or a media playlist. */
-  readonly url: string;
-  /** Bits a second, or null. */
-  readonly maxBandwidth: number | null;
-  /** The stream had other media before: the first segment begins a new timeline. */
-  readonly spliced: boolean;
-  /** A playlist that no longer changes is a failure (there are other URLs), not only a state. */
-  readonly failOnStall: boolean;
-}
-
-/** What to do next; exactly one thing is under way at a time. */
-export type HlsAction =
-  | { readonly do: 'playlist'; readonly url: string }
-  | {
-      readonly do: 'segment';
-      readonly url: string;
-      readonly sequence: number;
-      /** Bytes to ask for, both included; `to` null is the end. Null asks for the whole resource. */
-      readonly range: { readonly from: number; readonly to: number | null } | null;
-      /** Bytes that an earlier attempt has put into the ring, to be dropped when the server ignores the range. */
-      readonly skipBytes: number;
-      readonly discontinuity: boolean;
-    }
-  | { readonly do: 'wait'; readonly untilMs: number }
-  | { readonly do: 'fail'; readonly error: SluiceError };
-
-/** What has happened. */
-export type HlsMessage =
-  /** A 2xx answer to `playlist`; `url` after redirects. */
-  | { readonly type: 'playlist'; readonly url: string; readonly body: Uint8Array }
-  | { readonly type: 'playlist-failed'; readonly error: SluiceError }
-  /** An answer to `segment` of any status that is not a redirect. `taken`: body bytes in the ring from this attempt. */
-  | { readonly type: 'segment'; readonly status: number; readonly taken: number }
-  | { readonly type: 'segment-failed'; readonly error: SluiceError; readonly taken: number };
-
-/** The buffer between what has arrived and what departs. */
-export interface BufferLevel {
-  readonly bufferedMs: number;
-  /** The ring has no room for much more that has not departed. */
-  readonly full: boolean;
-}
 
 /** Attempts at one segment before it is skipped. */
 const SEGMENT_TRIES = 4;
@@ -95,6 +54,8 @@ export class HlsMachine {
   #failure: SluiceError | null = null;
   #stalled: SluiceError | null = null;
   #skipped = 0;
+  readonly #keys = new SegmentKeys();
+  #lost: SluiceError | null = null;
 
   constructor(options: HlsOptions) {
     this.#options = options;
@@ -105,6 +66,11 @@ export class HlsMachine {
   /** Segments announced and never taken. */
   get skipped(): number {
     return this.#skipped;
+  }
+
+  /** Why the last message has cost a segment; null when it has not. */
+  get lost(): SluiceError | null {
+    return this.#lost;
   }
 
   /** SOURCE_STALLED while the live playlist no longer changes, else null. */
@@ -129,12 +95,19 @@ export class HlsMachine {
   }
 
   take(message: HlsMessage, now: number): void {
+    this.#lost = null;
     switch (message.type) {
       case 'playlist':
         this.#takePlaylist(message.url, message.body, now);
         break;
       case 'playlist-failed':
         this.#fail(message.error);
+        break;
+      case 'key':
+        this.#takeKey(message.status, message.body, now);
+        break;
+      case 'key-failed':
+        this.#failKey(message.error);
         break;
       case 'segment':
         this.#takeSegment(message.status, message.taken, now);
@@ -200,7 +173,12 @@ export class HlsMachine {
     return this.#head;
   }
 
-  #ask({ segment, taken }: Head): HlsAction {
+  #ask({ segment, taken: clear }: Head): HlsAction {
+    const key = this.#keys.missing(segment);
+    if (key !== null) return { do: 'key', url: key };
+    const seal = this.#keys.seal(segment, clear);
+    // What is encrypted can be taken up again only from its start.
+    const taken = seal === null ? clear : 0;
     const offset = segment.byteRange?.offset ?? 0;
     const to = segment.byteRange === null ? null : offset + segment.byteRange.length - 1;
     return {
@@ -209,7 +187,8 @@ export class HlsMachine {
       sequence: segment.sequence,
       range: segment.byteRange === null && taken === 0 ? null : { from: offset + taken, to },
       skipBytes: offset + taken,
-      discontinuity: taken === 0 && (this.#discontinuity || segment.discontinuity),
+      discontinuity: clear === 0 && (this.#discontinuity || segment.discontinuity),
+      seal,
     };
   }
 
@@ -227,35 +206,63 @@ export class HlsMachine {
   #takeSegment(status: number, taken: number, now: number): void {
     const head = this.#head;
     if (head === null) return;
-    const rest = status === 416 && head.taken > 0;
+    const rest = status === 416 && head.taken > 0 && head.segment.keys.length === 0;
     if (rest || (status >= 200 && status < 300 && head.taken + taken > 0)) {
       this.#head = null;
       this.#discontinuity = false;
       this.#skipsInRow = 0;
       return;
     }
-    head.tries += 1;
-    head.retryAt = now + Math.min(1000, (this.#last?.targetDurationMs ?? 2000) / 4);
     const said = status >= 200 && status < 300 ? 'an empty body' : `status ${status}`;
-    this.#giveUpHead(
-      head,
-      new SluiceError('UPSTREAM_STATUS', `expected segment ${head.segment.sequence}, got ${said}`, {
-        status,
-        url: displayUrl(head.segment.url),
-      }),
-    );
+    this.#retryHead(head, now, status, `segment ${head.segment.sequence}, got ${said}`);
   }
 
-  /** Skips a segment after its last attempt; several in a row are a failure of the source. */
+  #retryHead(head: Head, now: number, status: number, expected: string): void {
+    head.tries += 1;
+    head.retryAt = now + Math.min(1000, (this.#last?.targetDurationMs ?? 2000) / 4);
+    const details = { status, url: displayUrl(head.segment.url) };
+    this.#giveUpHead(head, new SluiceError('UPSTREAM_STATUS', `expected ${expected}`, details));
+  }
+
+  #takeKey(status: number, body: Uint8Array, now: number): void {
+    const head = this.#head;
+    const url = head === null ? null : this.#keys.missing(head.segment);
+    if (head === null || url === null) return;
+    if (status < 200 || status > 299) {
+      this.#retryHead(head, now, status, `the key of segment ${head.segment.sequence}, got status ${status}`);
+      return;
+    }
+    const error = this.#keys.add(url, body);
+    if (error !== null) this.#loseHead(error);
+  }
+
+  #failKey(error: SluiceError): void {
+    const head = this.#head;
+    const url = head === null ? null : this.#keys.missing(head.segment);
+    if (url !== null && error.code === 'UPSTREAM_TOO_LARGE') this.#loseHead(wrongKey(url, 'more'));
+    else this.#cutSegment(error, 0);
+  }
+
+  /** Skips a segment after its last attempt. */
   #giveUpHead(head: Head, error: SluiceError): void {
-    if (head.tries < SEGMENT_TRIES) return;
+    if (head.tries >= SEGMENT_TRIES) this.#loseHead(error);
+  }
+
+  /** Goes on without the segment; several in a row are a failure of the source. */
+  #loseHead(error: SluiceError): void {
     this.#dropHead();
+    this.#lost = error;
     this.#skipsInRow += 1;
     if (this.#skipsInRow >= SKIPS_TO_FAIL) this.#fail(error);
   }
 
   #cutSegment(error: SluiceError, taken: number): void {
     const head = this.#head;
+    if (head !== null && error.code === 'UPSTREAM_DECRYPT') {
+      this.#keys.forget(head.segment);
+      this.#loseHead(error);
+      return;
+    }
     if (head !== null) {
       head.taken += taken;
       // A server that cannot be reached says nothing about the segment.
@@ -269,6 +276,10 @@ export class HlsMachine {
     try {
       const playlist = parsePlaylist(body, url);
       if (playlist.kind === 'media') {
+        if (playlist.skip !== null)
+          throw new SluiceError('PLAYLIST_INVALID', 'expected a whole playlist, got a delta update (EXT-X-SKIP)', {
+            url: displayUrl(url),
+          });
         this.#playlistUrl = url;
         this.#takeMedia(playlist, now);
         return;

@@ -48,7 +48,7 @@ export interface SourceState {
 export class RenditionSource {
   readonly #options: RenditionSourceOptions;
   readonly #slot: UpstreamSlot;
-  readonly #counts: RequestCounts = { playlist: 0, segment: 0, stream: 0 };
+  readonly #counts: RequestCounts = { playlist: 0, segment: 0, key: 0, stream: 0 };
   readonly #drivers: readonly Driver[];
   readonly #policy: RetryPolicy;
   readonly #limiter = new LogLimiter();
@@ -168,7 +168,14 @@ export class RenditionSource {
       signal,
       flowing: () => this.#flowing(),
       stalled: (error) => this.#enter('retrying', error),
+      lost: (error) => this.#lost(error),
     };
+  }
+
+  #lost(error: SluiceError): void {
+    const { clock, log } = this.#options;
+    const suppressed = this.#limiter.admit(clock.now());
+    if (suppressed !== null) log.warn({ url: this.#location().display, err: error, suppressed }, 'a segment is lost');
   }
 
   #flowing(): void {
