@@ -17,8 +17,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "../../test/lab/viewers/http_reader.h"
 #include "../lib/net.h"
-#include "message.h"
 #include "pattern.h"
 #include "transport.h"
 
@@ -78,7 +78,7 @@ class Bare {
   struct Flight : End {
     explicit Flight(int socket) : End{false}, fd(socket) {}
     int fd;
-    Message answer;
+    lab::HttpReader answer;
     std::shared_ptr<Object> object;
   };
 
@@ -148,7 +148,7 @@ class Bare {
     Flight& flight = *idle_.back();
     idle_.pop_back();
     flight.object = object;
-    flight.answer = Message();
+    flight.answer.start();
     must(send(flight.fd, request.data(), request.size(), MSG_NOSIGNAL) > 0, "send");
   }
 
@@ -167,7 +167,7 @@ class Bare {
     flight.answer.feed(buffer_.data(), static_cast<std::size_t>(n), [](const std::uint8_t*, std::size_t) {});
     const std::shared_ptr<Object> object = flight.object;
     object->bytes.append(reinterpret_cast<const char*>(buffer_.data()), static_cast<std::size_t>(n));
-    object->complete = flight.answer.done();
+    object->complete = flight.answer.state() == lab::HttpReader::State::kDone;
     if (object->complete) {
       flight.object = nullptr;
       idle_.push_back(&flight);

@@ -14,7 +14,6 @@
 #include <unordered_map>
 
 #include "../lib/net.h"
-#include "message.h"
 #include "pattern.h"
 
 namespace sluice::bench {

@@ -38,4 +38,6 @@ inline bool object_of(std::string_view request, std::uint64_t& object) {
   return true;
 }
 
+constexpr std::string_view kHeadEnd = "\r\n\r\n";
+
 }  // namespace sluice::bench

@@ -6,10 +6,11 @@ import { Absent } from '../lib/bench.js';
 import { EDGE_ADDRESS } from '../lib/topology.js';
 
 const SOURCES = 'bench/http-objects';
+const HEADERS = ['bench/lib', 'test/lab/viewers'];
 
 /** Compiles one of the bench's programs that speak in the clear. */
 export function tool(name: 'origin' | 'viewers' | 'bare-objects'): Promise<string> {
-  return compile(`bench-${name}`, [`${SOURCES}/${name}.cc`], { headers: ['bench/lib'] });
+  return compile(`bench-${name}`, [`${SOURCES}/${name}.cc`], { headers: HEADERS });
 }
 
 /**
@@ -19,7 +20,7 @@ export function tool(name: 'origin' | 'viewers' | 'bare-objects'): Promise<strin
 export async function tlsTool(name: 'viewers-tls' | 'bare-objects-tls'): Promise<string> {
   if (!existsSync('/usr/include/openssl/ssl.h')) throw new Absent('needs OpenSSL’s headers (Debian: libssl-dev)');
   return compile(`bench-${name}`, [`${SOURCES}/${name}.cc`], {
-    headers: ['bench/lib'],
+    headers: HEADERS,
     libraries: ['ssl', 'crypto'],
   });
 }

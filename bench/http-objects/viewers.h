@@ -20,8 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "../../test/lab/viewers/http_reader.h"
 #include "../lib/net.h"
-#include "message.h"
 #include "pattern.h"
 #include "transport.h"
 
@@ -75,7 +75,7 @@ class Viewers {
   struct Viewer {
     explicit Viewer(Transport&& connection) : transport(std::move(connection)) {}
     Transport transport;
-    Message answer;
+    lab::HttpReader answer;
     /** The body that is due, and how much of it has come. */
     const std::uint8_t* body = nullptr;
     std::size_t got = 0;
@@ -122,7 +122,7 @@ class Viewers {
     const std::uint64_t object = load_.cycle > 0 ? viewer.asked % load_.cycle : viewer.asked;
     viewer.asked++;
     viewer.busy = true;
-    viewer.answer = Message();
+    viewer.answer.start();
     viewer.body = pattern_.body(object);
     viewer.got = 0;
     viewer.right = true;
@@ -163,7 +163,8 @@ class Viewers {
       const auto size = static_cast<std::size_t>(n);
       bytes_ += size;
       run > 0 ? skip(viewer, size) : feed(viewer, size, compared);
-      if (viewer.answer.done()) return finish(viewer);
+      if (viewer.answer.state() == lab::HttpReader::State::kBroken) return fail(viewer);
+      if (viewer.answer.state() == lab::HttpReader::State::kDone) return finish(viewer);
     }
   }
 
@@ -183,7 +184,7 @@ class Viewers {
   }
 
   void finish(Viewer& viewer) {
-    if (!viewer.right || !viewer.answer.ok() || viewer.got != pattern_.size()) errors_++;
+    if (!viewer.right || viewer.answer.status() != 200 || viewer.got != pattern_.size()) errors_++;
     viewer.busy = false;
     if (viewer.waiting == 0) return;
     viewer.waiting--;
