@@ -49,7 +49,8 @@ export const sluice: Server = {
     writeFileSync(file, JSON.stringify(configuration)); // JSON is YAML
     const command = [process.execPath, join(ROOT, 'dist/daemon/cli/sluice.js')];
     const check = await edge.exec([...command, 'check', '-c', file]);
-    if (check.code !== 0) throw new Absent(`this build refuses its configuration: ${check.stderr.split('\n')[0]}`);
+    const refusal = check.stderr.split('\n')[0]?.replace(`${file}:`, '') ?? '';
+    if (check.code !== 0) throw new Absent(`this build refuses its configuration: ${refusal}`);
     return edge.spawn('sluice', [...command, 'run', '-c', file]);
   },
 };
