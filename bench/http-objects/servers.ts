@@ -43,6 +43,7 @@ export const sluice: Server = {
       admin: { listen: '127.0.0.1:9480', socket: lab.file('admin.sock') },
       log: { level: 'warn' },
       http: { listen: [`0.0.0.0:${HTTP_PORT}`], ...secured },
+      objects: { memory: `${STORE_MEGABYTES}MiB` },
       sites: [{ id: 'bench', prefix: PREFIX, origin: `http://${ORIGIN}/` }],
     };
     const file = lab.file('sluice.yaml');
