@@ -97,7 +97,7 @@ function lineOf(
     peer_name: peer?.contender.name ?? null,
     ratio_to_limit: ratio(a, b, figure.better),
     ratio_to_peer: ratio(a, c, figure.better),
-    runs: ours.samples.length,
+    runs: Math.max(...[ours, limit, peer].map((runs) => runs?.samples.length ?? 0)),
     notes: notesOf(group, [ours, limit, peer]).join('; '),
   };
 }

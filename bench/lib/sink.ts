@@ -3,8 +3,18 @@ import { poll } from '../../test/lab/lib/poll.js';
 import type { Child } from '../../test/lab/lib/process.js';
 import { cpuSeconds, processTree } from './processes.js';
 
-/** What a sink prints every 100 ms; `at` is CLOCK_MONOTONIC in ns, the others are totals, `connected` is a gauge. */
-const report = z.object({ at: z.number(), bytes: z.number(), connected: z.number(), errors: z.number() });
+/**
+ * What a sink prints every 100 ms; `at` is CLOCK_MONOTONIC in ns, the others are totals, `connected` is a gauge. Viewers of
+ * objects add requests that were late, and the microseconds from each request to its first byte since the report before.
+ */
+const report = z.object({
+  at: z.number(),
+  bytes: z.number(),
+  connected: z.number(),
+  errors: z.number(),
+  late: z.number().default(0),
+  firsts: z.array(z.number()).default([]),
+});
 type Report = z.infer<typeof report>;
 
 function reports(sink: Child): Report[] {
@@ -39,6 +49,10 @@ export interface Delivery {
   readonly seconds: number;
   /** Gaps in the continuity or the sequence that the sink saw. */
   readonly errors: number;
+  /** Requests that came late because the answer before was. */
+  readonly late: number;
+  /** Milliseconds from each request to its first byte, smallest first. */
+  readonly firstBytes: readonly number[];
 }
 
 /** Watches a program and its sink for so long. Bytes are taken between reports by interpolation. */
@@ -50,17 +64,23 @@ export async function watch(program: Child, sink: Child, ms: number): Promise<De
   await poll(() => (reports(sink).at(-1)?.at ?? 0) > end, 5_000, 'the sink to report');
   if (!program.running) throw new Error(`${program.name} ended: ${program.tail()}`);
   const all = reports(sink);
-  const between = (key: 'bytes' | 'errors'): number => at(all, end, key) - at(all, begin, key);
+  const between = (key: 'bytes' | 'errors' | 'late'): number => at(all, end, key) - at(all, begin, key);
   return {
     bits: between('bytes') * 8,
     cpu: endCpu - beginCpu,
     seconds: (end - begin) / 1e9,
     errors: Math.ceil(between('errors')),
+    late: Math.ceil(between('late')),
+    firstBytes: all
+      .filter((one) => one.at > begin && one.at <= end)
+      .flatMap((one) => one.firsts)
+      .map((microseconds) => microseconds / 1000)
+      .toSorted((a, b) => a - b),
   };
 }
 
 /** A total at a moment between two reports. */
-function at(all: readonly Report[], moment: number, key: 'bytes' | 'errors'): number {
+function at(all: readonly Report[], moment: number, key: 'bytes' | 'errors' | 'late'): number {
   const after = all.findIndex((one) => one.at >= moment);
   const [a, b] = [all[after - 1], all[after]];
   if (a === undefined || b === undefined) throw new Error('the sink has no reports around the measurement');

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <vector>
 
-#include "net.h"
+#include "../lib/net.h"
 
 namespace sluice::bench {
 namespace {
@@ -140,14 +140,6 @@ class FanOut {
   std::array<std::array<iovec, 2>, kBatch> pieces_{};
   std::array<std::array<std::uint8_t, kRtpHeader>, kBatch> headers_{};
 };
-
-int listen_on(const char* port) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  set(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
-  const sockaddr_in any = ipv4("0.0.0.0", port);
-  must(bind(fd, base(any), sizeof any) == 0 && listen(fd, 1024) == 0, "listen");
-  return fd;
-}
 
 }  // namespace
 }  // namespace sluice::bench

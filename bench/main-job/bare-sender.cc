@@ -12,7 +12,7 @@
 #include <cstring>
 #include <vector>
 
-#include "net.h"
+#include "../lib/net.h"
 
 namespace sluice::bench {
 namespace {

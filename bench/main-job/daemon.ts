@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { ROOT } from '../../test/lab/lib/compile.js';
 import { poll } from '../../test/lab/lib/poll.js';
 import type { Child } from '../../test/lab/lib/process.js';
-import { INPUT_PORT, inputGroup, TOWARDS_SOURCE, type Topology } from './topology.js';
+import { TOWARDS_SOURCE, type Topology } from '../lib/topology.js';
+import { INPUT_PORT, inputGroup } from './source.js';
 
 export const HTTP_PORT = 8080;
 export const LIVE_PATH = '/live/bench-1/main.ts';

@@ -1,20 +1,13 @@
 import { writeFileSync } from 'node:fs';
-import { poll } from '../../test/lab/lib/poll.js';
 import type { Child } from '../../test/lab/lib/process.js';
 import type { Contender, Group, Sample } from '../lib/bench.js';
+import { listening, withServer } from '../lib/listen.js';
 import { peerPath } from '../lib/peer.js';
 import { memoryBytes, processTree } from '../lib/processes.js';
 import { elapse, flowing, watch } from '../lib/sink.js';
+import { EDGE_ADDRESS, EDGE_SOURCE_ADDRESS, TOWARDS_SOURCE, type Topology } from '../lib/topology.js';
 import { HTTP_PORT, LIVE_PATH, startDaemon } from './daemon.js';
-import {
-  EDGE_ADDRESS,
-  EDGE_SOURCE_ADDRESS,
-  INPUT_PORT,
-  inputGroup,
-  TOWARDS_SOURCE,
-  type Topology,
-  tool,
-} from './topology.js';
+import { INPUT_PORT, inputGroup, tool } from './source.js';
 
 /** Bit rate of the channel. */
 const MEGABITS = 8;
@@ -103,62 +96,53 @@ function startSink({ viewers }: Topology, server: Server, clients: number): Prom
   );
 }
 
-/** A sink that cannot connect ends at once; a server that was only just started is given time to listen. */
-async function listening({ edge }: Topology, server: Child): Promise<void> {
-  const listens = async (): Promise<boolean> => {
-    if (!server.running) throw new Error(`${server.name} ended: ${server.tail()}`);
-    return (await edge.must(['ss', '-Hltn', `sport = :${HTTP_PORT}`])).stdout !== '';
-  };
-  await poll(listens, 5_000, `${server.name} to listen`);
-}
-
-async function withServer<T>(topology: Topology, server: Server, use: (program: Child) => Promise<T>): Promise<T> {
-  const program = await server.start(topology);
-  try {
-    await listening(topology, program);
-    return await use(program);
-  } finally {
-    await program.stop();
-  }
-}
-
 /** CPU per delivered gigabit to so many viewers. */
 function cpuContender(topology: Topology, server: Server, clients: number, windowMs: number): Contender {
   const measure = (): Promise<Sample> =>
-    withServer(topology, server, async (program) => {
-      const sink = await startSink(topology, server, clients);
-      try {
-        await flowing(sink, clients, 30_000);
-        await elapse(1_500);
-        const delivery = await watch(program, sink, windowMs);
-        const share = delivery.bits / (delivery.seconds * MEGABITS * 1e6 * clients);
-        const notes = [
-          ...(share < 0.99 ? [`delivered only ${(share * 100).toFixed(1)} % of the load in a run`] : []),
-          ...(delivery.errors > 0 ? [`${delivery.errors} continuity errors at the first viewer in a run`] : []),
-        ];
-        return { figures: { cpu: delivery.cpu / (delivery.bits / 1e9) }, notes };
-      } finally {
-        await sink.stop();
-      }
-    });
+    withServer(
+      topology.edge,
+      () => server.start(topology),
+      HTTP_PORT,
+      async (program) => {
+        const sink = await startSink(topology, server, clients);
+        try {
+          await flowing(sink, clients, 30_000);
+          await elapse(1_500);
+          const delivery = await watch(program, sink, windowMs);
+          const share = delivery.bits / (delivery.seconds * MEGABITS * 1e6 * clients);
+          const notes = [
+            ...(share < 0.99 ? [`delivered only ${(share * 100).toFixed(1)} % of the load in a run`] : []),
+            ...(delivery.errors > 0 ? [`${delivery.errors} continuity errors at the first viewer in a run`] : []),
+          ];
+          return { figures: { cpu: delivery.cpu / (delivery.bits / 1e9) }, notes };
+        } finally {
+          await sink.stop();
+        }
+      },
+    );
   return { name: server.name, measure };
 }
 
 /** Bytes of the process per further viewer: with many less with one, in the same process, its ring full before. */
 function viewerMemoryContender(topology: Topology, server: Server, clients: number, fillMs: number): Contender {
   const measure = (): Promise<Sample> =>
-    withServer(topology, server, async (program) => {
-      const first = await startSink(topology, server, 1);
-      await flowing(first, 1, 30_000);
-      await elapse(fillMs);
-      const before = memoryBytes(processTree(program.pid));
-      const many = await startSink(topology, server, clients);
-      await flowing(many, clients, 30_000);
-      await elapse(1_500);
-      const after = memoryBytes(processTree(program.pid));
-      await Promise.all([first.stop(), many.stop()]);
-      return { figures: { memory: (after - before) / clients / 1024 } };
-    });
+    withServer(
+      topology.edge,
+      () => server.start(topology),
+      HTTP_PORT,
+      async (program) => {
+        const first = await startSink(topology, server, 1);
+        await flowing(first, 1, 30_000);
+        await elapse(fillMs);
+        const before = memoryBytes(processTree(program.pid));
+        const many = await startSink(topology, server, clients);
+        await flowing(many, clients, 30_000);
+        await elapse(1_500);
+        const after = memoryBytes(processTree(program.pid));
+        await Promise.all([first.stop(), many.stop()]);
+        return { figures: { memory: (after - before) / clients / 1024 } };
+      },
+    );
   return { name: server.name, measure };
 }
 
@@ -191,7 +175,7 @@ function bareStreamMemory(topology: Topology, fillMs: number): Contender {
     const args = [group, String(INPUT_PORT), EDGE_SOURCE_ADDRESS, String(HTTP_PORT), String(RING_BYTES)];
     const program = await topology.edge.spawn('bare-http', [await tool('bare-http'), ...args]);
     try {
-      await listening(topology, program);
+      await listening(topology.edge, program, HTTP_PORT);
       await elapse(fillMs);
       return memoryBytes([program.pid]);
     } finally {

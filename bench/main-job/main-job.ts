@@ -1,7 +1,8 @@
 import type { Bench } from '../lib/bench.js';
+import { buildTopology } from '../lib/topology.js';
 import { HTTP_MEGABITS, httpGroups } from './http.js';
 import { MULTICAST_MEGABITS, multicastGroups } from './multicast.js';
-import { buildTopology, startSource } from './topology.js';
+import { startSource } from './source.js';
 
 /** One live channel in once, out many times. */
 export const mainJob: Bench = {

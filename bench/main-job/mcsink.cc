@@ -6,7 +6,7 @@
 
 #include <array>
 
-#include "net.h"
+#include "../lib/net.h"
 
 namespace sluice::bench {
 namespace {

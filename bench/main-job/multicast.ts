@@ -1,17 +1,9 @@
 import type { Child } from '../../test/lab/lib/process.js';
 import type { Contender, Group, Sample } from '../lib/bench.js';
 import { elapse, flowing, watch } from '../lib/sink.js';
+import { EDGE_ADDRESS, EDGE_SOURCE_ADDRESS, TOWARDS_VIEWERS, type Topology, VIEWERS_ADDRESS } from '../lib/topology.js';
 import { startDaemon } from './daemon.js';
-import {
-  EDGE_ADDRESS,
-  EDGE_SOURCE_ADDRESS,
-  INPUT_PORT,
-  inputGroup,
-  TOWARDS_VIEWERS,
-  type Topology,
-  tool,
-  VIEWERS_ADDRESS,
-} from './topology.js';
+import { INPUT_PORT, inputGroup, tool } from './source.js';
 
 const OUTPUT = { address: '239.20.2.1', port: 5000 };
 const DELAY_MS = 300;

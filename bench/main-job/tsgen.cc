@@ -9,7 +9,7 @@
 #include <initializer_list>
 #include <vector>
 
-#include "net.h"
+#include "../lib/net.h"
 
 namespace sluice::bench {
 namespace {

@@ -15,22 +15,35 @@ function newest(folder: string): number {
   return Math.max(...readdirSync(folder).map((name) => statSync(join(folder, name)).mtimeMs));
 }
 
+export interface CompileOptions {
+  /** Folders of headers that the sources use, besides their own. */
+  readonly headers?: readonly string[];
+  /** `ssl` for -lssl. */
+  readonly libraries?: readonly string[];
+}
+
 /**
- * Compiles one of the lab's own C++ programs into `dist/lab/` unless it is newer than all files beside its sources.
+ * Compiles one of the lab's own C++ programs into `dist/lab/` unless it is newer than all files beside its sources and headers.
  *
  * @param name of the program
  * @param sources relative to the checkout, all in one folder
  * @returns the program's path
  */
-export async function compile(name: string, sources: readonly [string, ...string[]]): Promise<string> {
+export async function compile(
+  name: string,
+  sources: readonly [string, ...string[]],
+  { headers = [], libraries = [] }: CompileOptions = {},
+): Promise<string> {
   const program = join(ROOT, 'dist/lab', name);
   const built = statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (built > newest(join(ROOT, dirname(sources[0])))) return program;
+  const folders = [dirname(sources[0]), ...headers];
+  if (folders.every((folder) => built > newest(join(ROOT, folder)))) return program;
   mkdirSync(dirname(program), { recursive: true });
   // Into a name of its own first: two labs may compile at the same time.
   const fresh = `${program}.${process.pid}`;
   const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror'];
-  await must(['g++', ...flags, '-o', fresh, ...sources], { cwd: ROOT, timeoutMs: 120_000 });
+  const linked = libraries.map((library) => `-l${library}`);
+  await must(['g++', ...flags, '-o', fresh, ...sources, ...linked], { cwd: ROOT, timeoutMs: 120_000 });
   renameSync(fresh, program);
   return program;
 }

@@ -4,6 +4,7 @@
 
 #include <strings.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -23,27 +24,37 @@ class HttpReader {
   /** Whether an end of the connection is the proper end of this response. */
   [[nodiscard]] bool may_end_here() const { return state_ == State::kDone || state_ == State::kUntilClose; }
 
-  /** Takes a piece; `body(const uint8_t*, size_t)` gets what belongs to the body. Stops at the response's
-   * end. */
+  /** Bytes of the body that come next without framing between them: they may be skipped unseen. */
+  [[nodiscard]] size_t run() const {
+    return state_ == State::kLength || state_ == State::kChunk ? static_cast<size_t>(left_) : 0;
+  }
+  /** Goes on behind so many bytes of the run. */
+  void skip(size_t size) {
+    left_ -= size;
+    if (left_ == 0) state_ = state_ == State::kLength ? State::kDone : State::kChunkEnd;
+  }
+
+  /**
+   * Takes a piece up to the response's end; `body(const uint8_t*, size_t)` gets what belongs to the body.
+   * @return how many bytes were taken
+   */
   template <typename Body>
-  void feed(const uint8_t* bytes, size_t size, Body&& body) {
-    while (size > 0 && state_ != State::kDone && state_ != State::kBroken) {
-      size_t used = 0;
+  size_t feed(const uint8_t* bytes, size_t size, Body&& body) {
+    size_t taken = 0;
+    while (taken < size && state_ != State::kDone && state_ != State::kBroken) {
       if (state_ == State::kUntilClose) {
-        body(bytes, size);
-        return;
+        body(bytes + taken, size - taken);
+        return size;
       }
-      if (state_ == State::kLength || state_ == State::kChunk) {
-        used = size < left_ ? size : static_cast<size_t>(left_);
-        body(bytes, used);
-        left_ -= used;
-        if (left_ == 0) state_ = state_ == State::kLength ? State::kDone : State::kChunkEnd;
+      if (const size_t body_size = std::min(size - taken, run()); body_size > 0) {
+        body(bytes + taken, body_size);
+        skip(body_size);
+        taken += body_size;
       } else {
-        used = take_line(bytes, size);
+        taken += take_line(bytes + taken, size - taken);
       }
-      bytes += used;
-      size -= used;
     }
+    return taken;
   }
 
  private:

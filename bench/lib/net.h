@@ -1,4 +1,4 @@
-// What the bare programs of this bench share: sockets, time, and how they tell what they counted.
+// What the programs of the benches share: sockets, time, and how they tell what they counted.
 #pragma once
 
 #include <arpa/inet.h>
@@ -52,6 +52,15 @@ inline const sockaddr* base(const sockaddr_in& a) {
 template <class T>
 void set(int fd, int level, int option, const T& value, const char* what) {
   must(setsockopt(fd, level, option, &value, sizeof value) == 0, what);
+}
+
+/** A non-blocking TCP socket that listens on every address; the queue is as long as the system allows. */
+inline int listen_on(const char* port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  set(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+  const sockaddr_in any = ipv4("0.0.0.0", port);
+  must(bind(fd, base(any), sizeof any) == 0 && listen(fd, SOMAXCONN) == 0, "listen");
+  return fd;
 }
 
 /** A non-blocking socket that has joined `group` on the interface with this address. */

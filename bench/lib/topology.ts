@@ -1,7 +1,5 @@
-import { compile } from '../../test/lab/lib/compile.js';
 import type { Host } from '../../test/lab/lib/host.js';
 import type { Lab } from '../../test/lab/lib/lab.js';
-import type { Child } from '../../test/lab/lib/process.js';
 
 /** source – edge – viewers, joined by veth pairs of 1500 bytes. */
 export interface Topology {
@@ -35,21 +33,4 @@ export async function buildTopology(lab: Lab): Promise<Topology> {
   );
   await edge.must(['ethtool', '-K', TOWARDS_VIEWERS, 'tx-udp-segmentation', 'off']);
   return { lab, source, edge, viewers };
-}
-
-/** Compiles one of the bench's programs. */
-export function tool(name: 'tsgen' | 'httpsink' | 'mcsink' | 'bare-http' | 'bare-sender'): Promise<string> {
-  return compile(`bench-${name}`, [`bench/main-job/${name}.cc`]);
-}
-
-/** Groups of the live input, one per rate, so that a run gets exactly the rate it asks for. */
-export function inputGroup(megabits: number): string {
-  return `239.20.1.${megabits}`;
-}
-export const INPUT_PORT = 5000;
-
-/** Starts the live source of a rate; it runs until the lab is closed. */
-export async function startSource({ source }: Topology, megabits: number): Promise<Child> {
-  const args = [inputGroup(megabits), String(INPUT_PORT), SOURCE_ADDRESS, String(megabits)];
-  return source.spawn(`tsgen-${megabits}`, [await tool('tsgen'), ...args]);
 }

@@ -1,0 +1,7 @@
+// See viewers.h.
+#include "viewers.h"
+
+int main(int count, char** arguments) {
+  using namespace sluice::bench;
+  return watch_live_edge<Plain>(count, arguments, {});
+}
