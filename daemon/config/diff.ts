@@ -19,7 +19,15 @@ type Identified = PlainObject & { readonly id: string };
  * not matter; other lists as a whole.
  */
 export function diff(old: unknown, next: unknown): Change[] {
-  return compare(old, next, '');
+  return compare(comparable(old), comparable(next), '');
+}
+
+/** The same with URLs as text: what they say is private to the object, where a comparison of objects need not look. */
+function comparable(value: unknown): unknown {
+  if (value instanceof URL) return value.href;
+  if (Array.isArray(value)) return value.map(comparable);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, comparable(inner)]));
 }
 
 function compare(old: unknown, next: unknown, key: string): Change[] {

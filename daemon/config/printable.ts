@@ -5,7 +5,7 @@ import { type Endpoint, formatEndpoint } from './units.js';
 export type Printable = string | number | boolean | null | readonly Printable[] | { readonly [key: string]: Printable };
 
 const REDACTED = '***';
-const SECRET = /(^|[_-])(token|secret|password|passphrase|key|credentials?)s?$/i;
+const SECRET = /(^|[_-])(token|secret|password|passphrase|key|credential|authorization|cookie)s?$/i;
 
 /** Whether what stands under this key is not to be shown. */
 function isSecretKey(key: string): boolean {
@@ -21,6 +21,7 @@ export function printable(value: unknown, key = ''): Printable {
   if (isSecretKey(key)) return REDACTED;
   if (typeof value === 'string') return printableText(value);
   if (typeof value === 'number' || typeof value === 'boolean') return value;
+  if (value instanceof URL) return printableText(value.href);
   if (Array.isArray(value)) return value.map((item) => printable(item, key));
   // What is neither does not come out of a configuration file.
   return typeof value === 'object' ? printableObject(value as Readonly<Record<string, unknown>>) : typeof value;

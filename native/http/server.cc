@@ -90,9 +90,11 @@ Server::~Server() {
 }
 
 void Server::set_limits(const ServerOptions& limits) noexcept {
-  const kernel::Address address = options_.address;
-  options_ = limits;
-  options_.address = address;
+  options_.max_connections = limits.max_connections;
+  options_.header_timeout = limits.header_timeout;
+  options_.idle_timeout = limits.idle_timeout;
+  options_.stall_timeout = limits.stall_timeout;
+  options_.send_buffer = limits.send_buffer;
 }
 
 void Server::on_ready(std::uint32_t) noexcept {

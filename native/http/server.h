@@ -61,8 +61,8 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   void set_tls(std::shared_ptr<const secure::ServerContext> tls) noexcept { tls_ = std::move(tls); }
   [[nodiscard]] const std::shared_ptr<const secure::ServerContext>& tls() const noexcept { return tls_; }
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  /** Takes everything but the address; connections that are open keep their send buffer and the deadline they
-   * wait for. */
+  /** Takes the limits and nothing else of the options; connections that are open keep their send buffer and
+   * the deadline they wait for. */
   void set_limits(const ServerOptions& limits) noexcept;
   void viewers(std::vector<ViewerRow>& out) const;
   /** Counts clients that fetched of a stream since `since`: connections that are open, and addresses whose

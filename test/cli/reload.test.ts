@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Test, test } from 'tap';
+import t, { type Test } from 'tap';
 import { Program, sluice, temporaryFolder } from './lib/program.js';
+
+t.setTimeout(170_000);
 
 const channel = (id: string, more = ''): string =>
   `{ id: ${id}, renditions: [{ id: one, url: "http://127.0.0.1:9/x.ts", buffer: { memory: 1MiB } }]${more} }`;
@@ -38,7 +40,7 @@ async function started(t: Test, file: string, ...more: string[]): Promise<Progra
   return program;
 }
 
-test('SIGHUP reloads the file that the daemon was started with, and the log tells', { timeout: 120_000 }, async (t) => {
+t.test('SIGHUP reloads the file that the daemon was started with, and the log tells', async (t) => {
   const files = new Files(t);
   files.write([channel('a')]);
   const daemon = await started(t, files.file);
@@ -61,7 +63,7 @@ test('SIGHUP reloads the file that the daemon was started with, and the log tell
   t.match(await daemon.ended, { code: 0, signal: null });
 });
 
-test('SIGHUP during the start is no end', { timeout: 120_000 }, async (t) => {
+t.test('SIGHUP during the start is no end', async (t) => {
   const files = new Files(t);
   files.write([channel('a')]);
   const daemon = new Program(t, ['run', '-c', files.file]);
@@ -74,7 +76,7 @@ test('SIGHUP during the start is no end', { timeout: 120_000 }, async (t) => {
   t.match(await daemon.ended, { code: 0, signal: null });
 });
 
-test('sluice reload and check --diff', { timeout: 120_000 }, async (t) => {
+t.test('sluice reload and check --diff', async (t) => {
   const files = new Files(t);
   const { file, socket } = files;
   files.write([channel('a')]);

@@ -84,6 +84,20 @@ test('what is printable stays as it is, so that it can be compared with what a d
   t.notMatch(JSON.stringify(shown), /secret|abc/);
 });
 
+test('origins of sites are URLs, and the fields sent to them may be secrets', async (t) => {
+  const site = (origin: string, headers: string): unknown =>
+    parseSettings(`sites: [{ id: s, origin: "${origin}", headers: { ${headers} } }]`, 'f.yaml');
+  const old = site('http://x.example/a/', 'authorization: Bearer one, x-api-key: two, accept-language: en');
+  const next = site('http://u:three@x.example/b/', 'authorization: Bearer four, x-api-key: five, accept-language: de');
+  t.same(diff(old, next), [
+    { key: 'sites[s].origin', kind: 'changed', old: 'http://x.example/a/', new: 'http://***@x.example/b/' },
+    { key: 'sites[s].headers.authorization', kind: 'changed', old: '***', new: '***' },
+    { key: 'sites[s].headers.x-api-key', kind: 'changed', old: '***', new: '***' },
+    { key: 'sites[s].headers.accept-language', kind: 'changed', old: 'en', new: 'de' },
+  ]);
+  t.same(diff(printable(old), printable(next)).length, 2, 'without the secrets that a daemon does not tell');
+});
+
 test('a table of changes', async (t) => {
   const changes = diff({ a: 1, b: ['x'], long: 'l' }, { a: 2, c: 'y'.repeat(100), long: 'm' });
   t.same(changeRows(changes), {
