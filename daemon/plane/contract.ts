@@ -206,7 +206,7 @@ export interface ListenerLimits {
   readonly idleTimeoutMs: number;
   /** A viewer that takes no byte for this long is disconnected. */
   readonly stallTimeoutMs: number;
-  /** SO_SNDBUF of a viewer that follows a stream, so that slowness shows here and not in the kernel. */
+  /** SO_SNDBUF of a viewer, so that slowness shows here and not in the kernel. */
   readonly sendBufferBytes: number;
   /** A continuous viewer that falls behind the live edge by more than this jumps to the newest access point. */
   readonly viewerLagMs: number;

@@ -19,6 +19,9 @@ using kernel::kSecond;
 namespace {
 
 constexpr std::size_t kReadSize = 16 * 1024;
+/** Of a long body at first only so much: with many who ask at once nobody waits until all before him have
+ * everything. */
+constexpr std::size_t kFirstPiece = 64 * 1024;
 /** After the last answer the peer's bytes are still read for so long, so that a reset does not overtake the
  * answer. */
 constexpr kernel::Nanos kLinger = 2 * kSecond;
@@ -215,21 +218,10 @@ void Connection::start_answer() {
                               : c.responses5xx);
   head_sent_ = text_sent_ = chunk_line_sent_ = chunk_left_ = 0;
   chunk_line_.clear();
-  any_chunk_ = last_chunk_ = false;
+  any_chunk_ = last_chunk_ = any_body_ = false;
   progress_ = server_.reactor().now();
   if (answer_.body) answer_.body->listen(*this);
-  if (answer_.body && answer_.body->follower()) cap_buffer();
   pump();
-}
-
-/**
- * Slowness of one who follows a stream is to show here and not in the kernel. For what is sent whole the
- * kernel chooses: few large sends cost half of many small ones.
- */
-void Connection::cap_buffer() noexcept {
-  // The kernel doubles the value for its own book-keeping.
-  const int size = server_.options().send_buffer / 2;
-  setsockopt(transport_.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
 void Connection::make_head() {
@@ -276,6 +268,7 @@ void Connection::pump() noexcept {
     gather(out);
     if (out.count > 0) {
       if (!send(std::span(out.pieces).first(out.count))) return;
+      if (out.cut && !blocked_) return server_.take_turn(*this);
     } else if (transport_.unsent()) {
       if (!send({})) return;
     } else if (out.next == Body::Next::wait) {
@@ -288,6 +281,10 @@ void Connection::pump() noexcept {
   }
 }
 
+void Connection::on_turn() noexcept {
+  if (!closed_ && answering_) pump();
+}
+
 void Connection::gather(Gathered& out) noexcept {
   out.add(bytes_of(head_).subspan(head_sent_));
   if (answer_.text) out.add(bytes_of(*answer_.text).subspan(text_sent_));
@@ -297,8 +294,10 @@ void Connection::gather(Gathered& out) noexcept {
 void Connection::gather_body(Gathered& out) noexcept {
   out.add(bytes_of(chunk_line_).subspan(chunk_line_sent_));
   if (last_chunk_) return;
-  const Body::Piece piece = answer_.body->peek();
+  Body::Piece piece = answer_.body->peek();
   out.next = piece.next;
+  out.cut = !any_body_ && piece.bytes.size() > kFirstPiece;
+  if (out.cut) piece.bytes = piece.bytes.first(kFirstPiece);
   if (chunked_ && chunk_left_ == 0) return frame(out, piece);
   if (piece.next == Body::Next::bytes)
     out.add(chunked_ ? piece.bytes.first(std::min(chunk_left_, piece.bytes.size())) : piece.bytes);
@@ -348,6 +347,7 @@ void Connection::account(std::size_t sent) noexcept {
   take(chunk_line_sent_, chunk_line_.size());
   if (sent == 0) return;
   if (chunked_) chunk_left_ -= sent;
+  any_body_ = true;
   answer_.body->consume(sent);
   const auto follower = answer_.body->follower();
   server_.router().on_sent(follower ? follower->stream : answer_.segmented_stream, sent);

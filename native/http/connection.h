@@ -10,6 +10,7 @@
 #include "kernel/address.h"
 #include "kernel/fd.h"
 #include "kernel/reactor.h"
+#include "objects/link.h"
 #include "secure/transport.h"
 
 namespace sluice::http {
@@ -20,7 +21,10 @@ class Server;
  * Reads a request, answers it, reads the next. While an answer is under way no further request is read, so a
  * client that pipelines is held by TCP. Owned by its Server; on the loop thread.
  */
-class Connection final : public kernel::Disposable, private kernel::Watcher, private AnswerListener {
+class Connection final : public kernel::Disposable,
+                         public objects::Link,
+                         private kernel::Watcher,
+                         private AnswerListener {
  public:
   Connection(Server& server, kernel::Fd socket, const kernel::Address& remote, std::uint64_t id);
   Connection(const Connection&) = delete;
@@ -31,6 +35,8 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   bool start(const std::shared_ptr<const secure::ServerContext>& tls) noexcept;
   /** Answers 503 whatever is asked, and closes. After start(), without TLS. */
   void refuse();
+  /** Goes on with an answer; called by the server in turn. */
+  void on_turn() noexcept;
   /** Ends what has lasted too long; called by the server once a second. */
   void sweep(kernel::Nanos now) noexcept;
 
@@ -50,6 +56,8 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
     std::size_t count = 0;
     /** Why there is nothing, if there is nothing. */
     Body::Next next = Body::Next::end;
+    /** There is more, for which others are not to wait. */
+    bool cut = false;
     void add(codec::Bytes piece) noexcept;
   };
 
@@ -65,7 +73,6 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   void begin(Answer answer, bool head_only, bool keep_alive);
   void take_pending() noexcept;
   void start_answer();
-  void cap_buffer() noexcept;
   void make_head();
   void pump() noexcept;
   void gather(Gathered& out) noexcept;
@@ -113,6 +120,7 @@ class Connection final : public kernel::Disposable, private kernel::Watcher, pri
   bool chunked_ = false;
   bool any_chunk_ = false;
   bool last_chunk_ = false;
+  bool any_body_ = false;
   std::uint64_t bytes_sent_ = 0;
   kernel::Nanos deadline_ = 0;
   kernel::Nanos progress_ = 0;

@@ -21,6 +21,8 @@ namespace {
 constexpr int kBacklog = 4096;
 /** Connections taken in one go, so that a burst of arrivals does not hold up departures. */
 constexpr int kAcceptsPerTurn = 64;
+/** Long answers that go on between two looks at who else has come. */
+constexpr int kTurnsAtOnce = 8;
 /** Connections over the limit that are held until they have read their 503; yet more are just closed. */
 constexpr std::size_t kMostRefusals = 64;
 /** A peer that has vanished is found by probes after this time (seconds) without traffic. */
@@ -43,8 +45,11 @@ bool set_int(int fd, int level, int name, int value) noexcept {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
-void tune(int fd) noexcept {
+void tune(int fd, int send_buffer) noexcept {
   set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  // Slowness is to show here and not in the kernel; and pages that are used again stay in the cache. The
+  // kernel doubles the value for its own book-keeping.
+  set_int(fd, SOL_SOCKET, SO_SNDBUF, send_buffer / 2);
   set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
   set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval);
@@ -122,7 +127,7 @@ bool Server::accept_one() noexcept {
     return true;
   }
   bump(full ? counters_.refused : counters_.accepted);
-  tune(fd.get());
+  tune(fd.get(), options_.send_buffer);
   const std::uint64_t id = next_id_++;
   auto connection = std::make_unique<Connection>(*this, std::move(fd), *remote, id);
   if (!connection->start(tls_)) return true;
@@ -161,6 +166,17 @@ void Server::forget(Connection& connection) noexcept {
     past_segmented_[segmented_key(connection)] = {connection.segmented_stream(), connection.segmented_time()};
   connections_.erase(connection.id());
   gauge(counters_.connections, connections_.size());
+}
+
+void Server::take_turn(Connection& connection) noexcept {
+  turns_.reactor = &reactor_;
+  turns_.waiting.push_back(connection);
+  reactor_.arm(turns_, reactor_.now());
+}
+
+void Server::Turns::on_timer(kernel::Nanos now) noexcept {
+  for (int i = 0; i < kTurnsAtOnce && !waiting.empty(); i++) waiting.pop_front().on_turn();
+  if (!waiting.empty()) reactor->arm(*this, now);
 }
 
 void Server::on_timer(kernel::Nanos now) noexcept {

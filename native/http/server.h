@@ -77,8 +77,17 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   /** IMF-fixdate of this second (RFC 9110 5.6.7). */
   [[nodiscard]] const std::string& date() noexcept;
   void forget(Connection& connection) noexcept;
+  /** on_turn() once new requests have been looked at, after those who wait already. */
+  void take_turn(Connection& connection) noexcept;
 
  private:
+  /** Gives turns to connections in the order in which they asked. */
+  class Turns final : public kernel::Timer {
+   public:
+    void on_timer(kernel::Nanos now) noexcept override;
+    objects::List<Connection> waiting;
+    kernel::Reactor* reactor = nullptr;
+  };
   Server(kernel::Reactor& reactor, const ServerOptions& options, Router& router, ListenerCounters& counters,
          kernel::Fd socket, std::uint16_t port);
   void on_ready(std::uint32_t events) noexcept override;
@@ -100,6 +109,7 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   const std::uint16_t port_;
   std::shared_ptr<const secure::ServerContext> tls_;
   std::unordered_map<std::uint64_t, Connection*> connections_;
+  Turns turns_;
   struct PastFetch {
     std::uint64_t stream = 0;
     kernel::Nanos time = 0;

@@ -8,10 +8,13 @@ namespace sluice::objects {
 
 namespace {
 
-/** Waking costs about so much for each reader; and so long a reader may be left waiting for more of a body.
+/**
+ * Every piece that is sent costs a system call, a wake-up of the receiver and acknowledgements, for each
+ * reader: the more there are, the longer more of a growing object is gathered first. A piece that comes after
+ * a pause is not held back.
  */
-constexpr kernel::Nanos kWakeCost = 100'000;
-constexpr kernel::Nanos kLongestWait = 50 * kernel::kMillisecond;
+constexpr kernel::Nanos kGatherPerReader = kernel::kMillisecond;
+constexpr kernel::Nanos kLongestGather = 50 * kernel::kMillisecond;
 
 }  // namespace
 
@@ -37,7 +40,7 @@ void Object::signal(bool at_once) noexcept {
     waiters_ = 0;
     return;
   }
-  const auto spacing = std::min(kLongestWait, static_cast<kernel::Nanos>(waiters_) * kWakeCost);
+  const auto spacing = std::min(kLongestGather, static_cast<kernel::Nanos>(waiters_) * kGatherPerReader);
   const kernel::Nanos now = store_.reactor().now();
   if (at_once) {
     store_.reactor().arm(*this, now);
