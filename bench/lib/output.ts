@@ -42,7 +42,12 @@ function noteList(lines: readonly BenchLine[]): string[] {
     }
   }
   const all = new Set(lines.map((line) => line.case)).size;
-  return [...cases].map(([note, of]) => (of.size === all ? `- ${note}` : `- ${note} (${[...of].join(', ')})`));
+  return [...cases].map(([note, of]) => (of.size === all ? `- ${note}` : `- ${note} (${mainCases(of).join('; ')})`));
+}
+
+/** Without those that are further figures of another one: `200 viewers, first byte p50` beside `200 viewers`. */
+function mainCases(all: ReadonlySet<string>): string[] {
+  return [...all].filter((one) => ![...all].some((other) => one.startsWith(`${other}, `)));
 }
 
 /** The same as Markdown, with where and when, and the notes. */
