@@ -93,8 +93,10 @@ async function fuzzOne(name, { seconds, keep }) {
     ...(existsSync(join(ROOT, dictionary)) ? [`-dict=${dictionary}`] : []),
   ];
   const ran = await play(name, [...options, ...(keep ? [grown] : []), ...seeds], (seconds + 120) * 1000);
+  // What libFuzzer tells while it looks is of no use afterwards.
+  const told = ran.output.replace(/^(#\d+|INFO:).*\n/gm, '').trimEnd();
   const executions = Number(/stat::number_of_executed_units:\s*(\d+)/.exec(ran.output)?.[1] ?? 0);
-  return { name, executions, replayed: kept.length, failure: ran.code === 0 ? null : ran.output.trimEnd() };
+  return { name, executions, replayed: kept.length, failure: ran.code === 0 ? null : told };
 }
 
 /**

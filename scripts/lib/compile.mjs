@@ -130,6 +130,12 @@ async function nodeGyp(command, ...more) {
   await runStep(`node-gyp ${command}`, 'npm', args, { quiet: true });
 }
 
+/** Folders with the headers of this node. */
+export function nodeHeaders() {
+  const headers = headersFolder();
+  return headers === null ? [] : [join(headers, 'include', 'node')];
+}
+
 /** Where this node's own headers are, so that nothing is downloaded; null when they are not installed. */
 function headersFolder() {
   const prefix = join(dirname(process.execPath), '..');
