@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { objectCompiler } from './lib/native-objects.mjs';
+import { LIBRARIES, missingLibrary, objectCompiler } from './lib/native-objects.mjs';
 import { linkedSources, nativeFiles } from './lib/native-sources.mjs';
 import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
 import { filesBelow } from './lib/stamp.mjs';
@@ -32,11 +32,10 @@ const crashesOf = (name) => join('native', 'fuzz', 'crashes', name);
 /** Why targets cannot be built here, or null. */
 async function missing() {
   if (which('clang++') === null) return 'clang is not installed';
-  const runtime = await run('clang++', ['-print-file-name=libclang_rt.fuzzer-x86_64.a']);
-  const folder = await run('clang++', ['-print-resource-dir']);
   const library = `libclang_rt.fuzzer-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.a`;
-  const there = [runtime.output.trim(), join(folder.output.trim(), 'lib', 'linux', library)].some((f) => existsSync(f));
-  return there ? null : 'libFuzzer is not installed (libclang-rt-14-dev)';
+  // The name comes back as it is where there is no such file.
+  const found = (await run('clang++', [`-print-file-name=${library}`])).output.trim();
+  return found === library ? 'libFuzzer is not installed (libclang-rt-14-dev)' : missingLibrary();
 }
 
 /**
@@ -54,7 +53,7 @@ async function buildTargets(names) {
   await mapLimit(names, availableParallelism(), async (name) => {
     const parts = sources.get(name).map((file) => objects.get(file));
     const broken = parts.filter((part) => part.code !== 0);
-    const link = [`-fsanitize=fuzzer,${SANITIZERS}`, '-pthread', ...parts.map((part) => part.object), '-lz'];
+    const link = [`-fsanitize=fuzzer,${SANITIZERS}`, '-pthread', ...parts.map((part) => part.object), ...LIBRARIES];
     const linked = broken.length > 0 ? null : await run('clang++', [...link, '-o', programOf(name)]);
     if (linked?.code !== 0) wrong.set(name, [...broken, linked].map((part) => part?.output ?? '').join('\n'));
   });

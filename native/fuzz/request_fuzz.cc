@@ -36,10 +36,14 @@ class Connection {
  private:
   void note(const http::Request& r) {
     SLUICE_HOLDS(!r.path.empty() && r.path.size() <= RequestParser::kMaxTarget);
-    // What a log line or a header of our own is made of must not break out of it.
-    SLUICE_HOLDS(r.path.find_first_of("?#\r\n ") == std::string::npos);
-    SLUICE_HOLDS(r.user_agent.find_first_of("\r\n") == std::string::npos);
-    log_ += std::to_string(static_cast<int>(r.method)) + " " + r.path + " " + r.user_agent + " " +
+    SLUICE_HOLDS(r.path.find_first_of("?# ") == std::string::npos);
+    for (const auto* text : {&r.path, &r.query, &r.host, &r.user_agent, &r.referer, &r.via, &r.range,
+                             &r.if_range, &r.if_none_match, &r.if_modified_since}) {
+      // What a line of the log or a field of our own is made of must not break out of it.
+      SLUICE_HOLDS(text->find_first_of("\r\n\0") == std::string::npos);
+      log_ += *text + "\n";
+    }
+    log_ += std::to_string(static_cast<int>(r.method)) + r.method_name + std::to_string(r.http_1_1) +
             std::to_string(r.keep_alive) + std::to_string(r.has_body) + "\n";
   }
 

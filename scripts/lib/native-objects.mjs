@@ -3,7 +3,15 @@ import { existsSync, renameSync } from 'node:fs';
 import { includeFolders, ResultCache, sourceHash } from './native-sources.mjs';
 import { run } from './run.mjs';
 
-const COMMON = ['-g', '-pthread', '-Wall', '-Wextra', ...includeFolders().map((f) => `-I${f}`)];
+/** What the addon finds in Node's executable. */
+export const LIBRARIES = ['-lz', '-lssl', '-lcrypto'];
+
+/** Why programs of native sources cannot be linked here, or null. */
+export function missingLibrary() {
+  return existsSync('/usr/include/openssl/ssl.h') ? null : 'libssl-dev is not installed';
+}
+
+const COMMON = ['-pthread', '-Wall', '-Wextra', ...includeFolders().map((f) => `-I${f}`)];
 
 /**
  * A compiler with flags. Compiles what has not been compiled with them before.

@@ -1,5 +1,5 @@
-// An addon with one mistake of each kind that a sanitizer is to find. It is loaded as the real one is: when nothing is
-// reported, the sanitizers see nothing under Node, and a clean run of the real addon says nothing.
+// An addon with one mistake of each kind that a sanitizer is to find. It is loaded as the real one is: when
+// nothing is reported, the sanitizers see nothing under Node, and a clean run of the real addon says nothing.
 #include <node_api.h>
 
 #include <cstdint>
