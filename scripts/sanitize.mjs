@@ -7,12 +7,10 @@ import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
 import { filesBelow } from './lib/stamp.mjs';
 import { countTap } from './lib/tap-count.mjs';
 
-/** What runs with them: every verb of the boundary, sources over real sockets, captures. */
-const TESTS = [
-  /^dist\/test\/plane\//,
-  /^dist\/test\/streams\/(service|fetching)\./,
-  /^dist\/test\/replay\/(captures|live-clip)\./,
-];
+/** What runs with them: every verb of the boundary, from the main thread and from workers. */
+const TESTS = [/^dist\/test\/plane\//];
+/** Besides, where there is time: sources over real sockets, and captures. */
+const MORE_TESTS = [/^dist\/test\/streams\/(service|fetching)\./, /^dist\/test\/replay\/(captures|live-clip)\./];
 /** After those of the addon itself: reports that a person can follow, compiled in half of the time. */
 const REPORTS = ['-fno-omit-frame-pointer', '-O1', '-g1'];
 
@@ -78,9 +76,10 @@ async function silentCanaries(name, play) {
 /**
  * The tests of the boundary on an addon with a sanitizer, as a step of the tests.
  * @param {string} name of {@link SANITIZER_NAMES}
+ * @param {{all?: boolean}} [options] `all`: not only the tests of the boundary itself
  * @returns {Promise<import('./lib/run.mjs').StepResult>}
  */
-export async function sanitizerStep(name) {
+export async function sanitizerStep(name, { all = true } = {}) {
   const title = `addon under Node (${name} sanitizer)`;
   const paths = await Promise.all(SANITIZERS[name].runtimes.map((file) => run('gcc', [`-print-file-name=${file}`])));
   const runtimes = paths.map((path) => path.output.trim());
@@ -90,7 +89,8 @@ export async function sanitizerStep(name) {
   const began = performance.now();
   const play = runner(name, join(ROOT, await buildAddonWith(name, SANITIZERS[name].flags)), runtimes);
   const silent = await silentCanaries(name, play);
-  const files = filesBelow(['dist/test'], /\.test\.js$/).filter((file) => TESTS.some((pattern) => pattern.test(file)));
+  const wanted = all ? [...TESTS, ...MORE_TESTS] : TESTS;
+  const files = filesBelow(['dist/test'], /\.test\.js$/).filter((file) => wanted.some((one) => one.test(file)));
   // One after the other: they keep more than one processor busy by themselves, and have limits of time.
   const results = await mapLimit(files, 1, async (file) => verdict(file, await play([file])));
   const sum = (key) => results.reduce((total, result) => total + result[key], 0);
