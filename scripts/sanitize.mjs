@@ -47,9 +47,15 @@ function runner(name, addon, runtimes) {
   let count = 0;
   return async (args) => {
     const log = join(folder, `${count++}`);
-    const env = { ...process.env, ...SANITIZERS[name].env(log), LD_PRELOAD: runtimes.join(':'), SLUICE_ADDON: addon };
+    const env = {
+      ...process.env,
+      ...SANITIZERS[name].env(log),
+      LD_PRELOAD: runtimes.join(':'),
+      SLUICE_ADDON: addon,
+      TAP_TIMEOUT: '300',
+    };
     // The thread sanitizer cannot place its shadow where the kernel randomises a lot.
-    const ran = await run('setarch', ['-R', process.execPath, ...args], { env, timeoutMs: 300_000 });
+    const ran = await run('setarch', ['-R', process.execPath, ...args], { env, timeoutMs: 600_000 });
     const reports = filesBelow([join('.sluice', 'sanitizer', name)], new RegExp(`/${log.split('/').at(-1)}\\.\\d+$`));
     return { ...ran, reports: reports.map((file) => readFileSync(join(ROOT, file), 'utf8')) };
   };

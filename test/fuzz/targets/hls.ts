@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { parsePlaylist } from '../../../daemon/protocols/hls/parse.js';
 import type { MasterPlaylist, MediaPlaylist, Playlist } from '../../../daemon/protocols/hls/playlist.js';
+import { rewriteHls } from '../../../daemon/protocols/hls/rewrite.js';
 import { writeMasterPlaylist } from '../../../daemon/protocols/hls/write.js';
-import { type FuzzTarget, unlessRefused } from '../lib/target.js';
+import { type FuzzTarget, textOf, unlessRefused } from '../lib/target.js';
 
 const BASE = 'http://origin.example/live/index.m3u8?a=b';
 
@@ -20,6 +21,14 @@ export const target: FuzzTarget = {
     '#EXT-X-KEY:METHOD=NONE\n',
     '#EXT-X-MAP:URI="i.mp4",BYTERANGE="1@2"\n',
     '#EXT-X-GAP\n',
+    '#EXT-X-DEFINE:NAME="v",VALUE="../x"\n',
+    '#EXT-X-DEFINE:QUERYPARAM="a"\n',
+    '{$v}',
+    '#EXT-X-PART:DURATION=0.5,URI="p.mp4",BYTERANGE="5@"\n',
+    '#EXT-X-SKIP:SKIPPED-SEGMENTS=',
+    '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="q"\n',
+    '#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00Z\n',
+    '#EXT-X-DATERANGE:ID="a",CLASS="com.apple.hls.interstitial",X-ASSET-URI="x",START-DATE="2026-01-01T00:00:00Z"\n',
     '#EXT-X-ENDLIST\n',
     '#EXT-X-STREAM-INF:BANDWIDTH=1\n',
     '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",URI="a.m3u8"\n',
@@ -31,19 +40,43 @@ export const target: FuzzTarget = {
     const playlist = read(document);
     if (playlist?.kind === 'media') checkMedia(playlist);
     if (playlist?.kind === 'master') checkMaster(playlist);
+    checkRewriting(textOf(document));
     // RFC 8216 section 4.1: lines end with LF or CRLF.
     const text = Buffer.from(document).toString('latin1');
     assert.deepEqual(read(Buffer.from(text.replaceAll('\n', '\r\n'), 'latin1')), playlist);
   },
 };
 
+/** What nothing is put into stays as it is; every reference can be moved, and is asked for at its new place again. */
+function checkRewriting(text: string): void {
+  const asked: string[] = [];
+  const untouched = unlessRefused(['PLAYLIST_INVALID'], () =>
+    rewriteHls(text, BASE, (url) => {
+      asked.push(url);
+      return null;
+    }),
+  );
+  if (untouched === null) return;
+  assert.equal(untouched, text);
+  const moved = rewriteHls(text, BASE, (url) => `http://edge.example/p?u=${encodeURIComponent(url)}`);
+  const again: string[] = [];
+  rewriteHls(moved, BASE, (url) => {
+    again.push(decodeURIComponent(url.slice(url.indexOf('?u=') + 3)));
+    return null;
+  });
+  assert.deepEqual(again, asked);
+}
+
 function read(document: Uint8Array): Playlist | null {
   return unlessRefused(['PLAYLIST_INVALID'], () => parsePlaylist(document, BASE));
 }
 
 function checkMedia(playlist: MediaPlaylist): void {
+  // A delta update begins with segments that it leaves out.
+  const first = playlist.segments[0]?.sequence ?? playlist.mediaSequence;
+  assert.ok(first >= playlist.mediaSequence);
   for (const [at, segment] of playlist.segments.entries()) {
-    assert.equal(segment.sequence, playlist.mediaSequence + at);
+    assert.equal(segment.sequence, first + at);
     assert.ok(Number.isSafeInteger(segment.sequence) && Number.isSafeInteger(segment.discontinuitySequence));
     assert.ok(Number.isFinite(segment.durationMs) && segment.durationMs >= 0);
     assert.ok(URL.canParse(segment.url) && !segment.url.includes('#') && !/[\s\p{Cc}]/u.test(segment.url));
