@@ -1,24 +1,24 @@
 // node scripts/native-test.mjs [--variant NAME] [DOCTEST OPTIONS]: builds native/test with doctest three ways and runs it.
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { includeFolders, nativeFiles, ResultCache, sourceHash, thirdPartySources } from './lib/native-sources.mjs';
+import { LIBRARIES, missingLibrary, objectCompiler } from './lib/native-objects.mjs';
+import { nativeFiles, thirdPartySources } from './lib/native-sources.mjs';
 import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
 
-const COMMON = ['-std=c++20', '-g', '-pthread', '-Wall', '-Wextra', ...includeFolders().map((f) => `-I${f}`)];
-/** What the addon finds in Node's executable. */
-const LIBRARIES = ['-lz', '-lssl', '-lcrypto'];
+/** Enough for reports with lines; all that a debugger can show takes a third of the time to compile. */
+const LINES = '-g1';
 
 /** The three ways: what each finds, the others cannot. */
 const VARIANTS = {
-  plain: { flags: ['-O2'], env: {} },
+  plain: { flags: ['-O2', '-g'], env: {} },
   address: {
-    flags: ['-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+    flags: ['-O1', LINES, '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
   },
   thread: {
-    flags: ['-O1', '-fno-omit-frame-pointer', '-fsanitize=thread'],
+    flags: ['-O1', LINES, '-fno-omit-frame-pointer', '-fsanitize=thread'],
     env: { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' },
   },
 };
@@ -27,18 +27,6 @@ const VARIANTS = {
 function sources() {
   const ours = nativeFiles(/\.cc$/).filter((f) => !/^native\/(addon|fuzz)\//.test(f));
   return [...ours, ...thirdPartySources()];
-}
-
-async function compile(variant, file, cache, versions) {
-  const isC = file.endsWith('.c');
-  const compiler = isC ? 'gcc' : 'g++';
-  const flags = [...(isC ? COMMON.filter((f) => !f.startsWith('-std')) : COMMON), ...VARIANTS[variant].flags];
-  const object = `${cache.path(sourceHash(file, versions + compiler + flags.join(' ')))}.o`;
-  if (existsSync(object)) return { object, code: 0, output: '' };
-  // Made under another name first, so that an interrupted build leaves no half object behind.
-  const result = await run(compiler, [...flags, '-c', file, '-o', `${object}.${process.pid}`]);
-  if (result.code === 0) renameSync(`${object}.${process.pid}`, object);
-  return { ...result, object };
 }
 
 /**
@@ -59,10 +47,10 @@ export async function nativeTestStep(variant, doctest = []) {
   });
   if (which('g++') === null) return skippedStep(name, 'g++ is not installed');
   if (!existsSync('/usr/include/doctest/doctest.h')) return skippedStep(name, 'doctest-dev is not installed');
-  if (!existsSync('/usr/include/openssl/ssl.h')) return skippedStep(name, 'libssl-dev is not installed');
-  const cache = new ResultCache('native-test');
-  const versions = (await run('g++', ['--version'])).output;
-  const objects = await mapLimit(sources(), availableParallelism(), (file) => compile(variant, file, cache, versions));
+  if (missingLibrary() !== null) return skippedStep(name, missingLibrary());
+  const { flags } = VARIANTS[variant];
+  const compile = await objectCompiler({ c: 'gcc', cxx: 'g++', flags, cache: 'native-test' });
+  const objects = await mapLimit(sources(), availableParallelism(), compile);
   const broken = objects.filter((o) => o.code !== 0);
   if (broken.length > 0)
     return done(
@@ -72,7 +60,7 @@ export async function nativeTestStep(variant, doctest = []) {
 
   mkdirSync(join(ROOT, 'build', 'native-test'), { recursive: true });
   const program = join(ROOT, 'build', 'native-test', variant);
-  const link = ['-pthread', ...VARIANTS[variant].flags, ...objects.map((o) => o.object), ...LIBRARIES, '-o', program];
+  const link = ['-pthread', ...flags, ...objects.map((o) => o.object), ...LIBRARIES, '-o', program];
   const linked = await run('g++', link);
   if (linked.code !== 0) return done({ passed: 0, failed: 1, skipped: 0 }, [linked.output]);
 

@@ -1,12 +1,15 @@
 // npm test [-- [--all] [FILE …]]: set-up, build, linters, native tests, TypeScript tests; the last line counts them.
 // FILE is a TypeScript test (test/….test.ts) or a native one (native/test/…_test.cc): only that is run.
 import { basename } from 'node:path';
+import { fuzzStep } from './fuzz.mjs';
 import { biomeStep, clangFormatStep, clangTidyStep, oxlintStep } from './lib/lint.mjs';
+import { fetchNode, OTHER_NODES } from './lib/node-versions.mjs';
 import { run, singleStep, skippedStep } from './lib/run.mjs';
 import { asCommand, build } from './lib/setup.mjs';
 import { compiledTest, tapStep, testFiles } from './lib/tap-step.mjs';
 import { setUpTests } from './lib/test-setup.mjs';
 import { NATIVE_VARIANTS, nativeTestStep } from './native-test.mjs';
+import { SANITIZER_NAMES, sanitizerStep } from './sanitize.mjs';
 
 const USAGE = 'usage: npm test -- [--all] [test/….test.ts | native/test/…_test.cc …]';
 
@@ -42,20 +45,34 @@ async function runSome({ native, script }, report) {
 }
 
 async function runAll({ all }, report) {
-  for (const step of [biomeStep, oxlintStep, clangFormatStep, clangTidyStep]) report.add(await step({ all }));
+  for (const step of [biomeStep, oxlintStep, clangFormatStep]) report.add(await step());
+  // It takes longest and at the lowest priority: in the time that native tests spend waiting.
+  const tidy = clangTidyStep({ all });
   for (const variant of NATIVE_VARIANTS) report.add(await nativeTestStep(variant));
+  report.add(await fuzzStep(all ? { seconds: 60, keep: true } : { seconds: 3 }));
+  for (const name of all ? SANITIZER_NAMES : ['address']) report.add(await sanitizerStep(name, { all }));
+  report.add(await tidy);
   report.add(await tapStep(testFiles({ all }), { coverage: true, echo: false }));
   if (all) for (const step of await longSteps()) report.add(await step());
+}
+
+/** The TypeScript tests on another Node. */
+async function otherNodeStep(version) {
+  const found = await fetchNode(version);
+  if ('missing' in found) return skippedStep(`TypeScript tests on Node ${version}`, found.missing);
+  const node = { version, program: found.program };
+  return tapStep(testFiles({ all: false }), { coverage: false, echo: false, node });
 }
 
 /** Scenarios that end by themselves. */
 const LABS = ['helper', 'main-job', 'bad-input'];
 
-/** What only --all runs besides the long test files: every lab, and every bench quickly. */
+/** What only --all runs besides the long test files: other versions of Node, every lab, and every bench quickly. */
 async function longSteps() {
   const { benchNames } = await import('./bench.mjs');
+  const nodes = OTHER_NODES.map((version) => () => otherNodeStep(version));
   const labs = LABS.map((name) => () => labStep(name));
-  return [...labs, ...benchNames().map((name) => () => benchStep(name))];
+  return [...nodes, ...labs, ...benchNames().map((name) => () => benchStep(name))];
 }
 
 /** A lab: its steps are counted one by one, from the line for machines. */

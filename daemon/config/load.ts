@@ -63,8 +63,10 @@ function invalid(file: string, found: readonly Problem[]): SluiceError {
   return new SluiceError('CONFIG_INVALID', lines.join('\n'), { file, problems: ordered.slice(0, MAX_PROBLEMS) });
 }
 
+/** One line whatever a key or a value of the file holds: it goes to terminals and logs. */
 function problemLine(file: string, { line, column, key, message }: Problem): string {
-  return `${file}:${line}:${column}: ${key === '' ? '' : `${key}: `}${message}`;
+  const text = `${file}:${line}:${column}: ${key === '' ? '' : `${key}: `}${message}`;
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, '\ufffd');
 }
 
 async function readText(file: string): Promise<string> {

@@ -38,8 +38,9 @@ std::int64_t seconds_of(std::string_view text) noexcept {
   if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc::result_out_of_range) return kMostSeconds;
-  if (error != std::errc{} || end != text.data() + text.size()) return 0;
+  if (end != text.data() + text.size()) return 0;
+  if (error == std::errc::result_out_of_range) return text.front() == '-' ? 0 : kMostSeconds;
+  if (error != std::errc{}) return 0;
   return std::clamp<std::int64_t>(value, 0, kMostSeconds);
 }
 

@@ -79,7 +79,8 @@ int RequestParser::on_url(llhttp_t* parser, const char* at, std::size_t length) 
 
 int RequestParser::on_field(llhttp_t* parser, const char* at, std::size_t length) noexcept {
   RequestParser& p = self(parser);
-  if (p.field_.size() + length <= kMaxFieldName) p.field_.append(at, length);
+  // One more than any name that is looked for: what is cut off does not make another name of it.
+  p.field_.append(at, std::min(length, kMaxFieldName + 1 - p.field_.size()));
   return 0;
 }
 

@@ -157,3 +157,12 @@ TEST_CASE("request parser: random bytes are survived") {
     CHECK(parser.request().path.size() <= RequestParser::kMaxTarget);
   }
 }
+
+TEST_CASE("request parser: the end of a long field name is no name of its own, wherever the bytes are cut") {
+  const std::string text = "GET / HTTP/1.1\r\n" + std::string(70, 'x') + "Host: a\r\n\r\n";
+  for (std::size_t piece = 1; piece <= text.size(); piece++) {
+    RequestParser parser;
+    CHECK(feed(parser, text, piece) == State::error);
+    CHECK(parser.error_status() == 400);
+  }
+}

@@ -42,9 +42,11 @@ function removeOrphans(sources) {
   }
 }
 
+const addonSources = () => filesBelow(['native'], /\.(cc|c|h)$/).filter((file) => !/^native\/(test|fuzz)\//.test(file));
+
 /** Compiles the addon with node-gyp (incremental make). */
 export async function ensureAddon() {
-  const sources = filesBelow(['native'], /\.(cc|c|h)$/).filter((file) => !/^native\/(test|fuzz)\//.test(file));
+  const sources = addonSources();
   const current = fingerprint([...sources, 'binding.gyp', 'package-lock.json'], process.version);
   if (isStamped('addon', current) && existsSync(join(ROOT, ADDON))) return;
   progress('compiling the addon (a minute or two the first time)');
@@ -55,6 +57,34 @@ export async function ensureAddon() {
     await nodeGyp('build', `--jobs=${availableParallelism()}`);
   });
   stamp('addon', current);
+}
+
+/**
+ * Compiles the addon once more with further flags, by the Makefile that node-gyp wrote.
+ * @param {string} name of its folder below build/
+ * @param {readonly string[]} flags for compiler and linker
+ * @returns {Promise<string>} the file, relative to the root
+ */
+export async function buildAddonWith(name, flags) {
+  const sources = addonSources();
+  const file = join('build', name, 'sluice.node');
+  const current = fingerprint([...sources, 'binding.gyp', 'package-lock.json'], process.version + flags.join(' '));
+  if (isStamped(`addon-${name}`, current) && existsSync(join(ROOT, file))) return file;
+  await configure(sources.filter((source) => !source.endsWith('.h')));
+  // Whole every time: it is made seldom, and the compiler's cache knows what has not changed.
+  rmSync(join(ROOT, 'build', name), { recursive: true, force: true });
+  const variables = ['CFLAGS', 'CXXFLAGS', 'LDFLAGS'].map((variable) => `${variable}=${flags.join(' ')}`);
+  const jobs = `-j${availableParallelism()}`;
+  await runStep(
+    `make (${name})`,
+    'make',
+    ['-C', 'build', jobs, 'BUILDTYPE=Release', `builddir=${name}`, ...variables],
+    {
+      quiet: true,
+    },
+  );
+  stamp(`addon-${name}`, current);
+  return file;
 }
 
 /** Make goes by time, and a copied or restored source may be new in content and old in time. */
@@ -98,6 +128,12 @@ async function nodeGyp(command, ...more) {
   const options = headers === null ? more : [...more, `--nodedir=${headers}`];
   const args = ['exec', '--no', '--', 'node-gyp', command, '--loglevel=warn', ...options];
   await runStep(`node-gyp ${command}`, 'npm', args, { quiet: true });
+}
+
+/** Folders with the headers of this node. */
+export function nodeHeaders() {
+  const headers = headersFolder();
+  return headers === null ? [] : [join(headers, 'include', 'node')];
 }
 
 /** Where this node's own headers are, so that nothing is downloaded; null when they are not installed. */

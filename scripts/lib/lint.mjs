@@ -43,7 +43,7 @@ function addonIncludes() {
 }
 
 /**
- * clang-tidy over every source, in parallel; what passed is not looked at again until it or an include changes.
+ * clang-tidy over every source, in parallel and at the lowest priority; what passed is not looked at again until it or an include changes.
  * @param {{all?: boolean}} [options] `all` also runs the path-sensitive analyzer, which takes four times as long
  */
 export async function clangTidyStep({ all = false } = {}) {
@@ -63,7 +63,7 @@ export async function clangTidyStep({ all = false } = {}) {
   const results = await mapLimit(sources, availableParallelism(), async (file) => {
     const hash = sourceHash(file, salt);
     if (cache.has(hash)) return { code: 0, output: '' };
-    const result = await run(name, ['--quiet', ...checks, file, '--', ...flags]);
+    const result = await run('nice', ['-n', '19', name, '--quiet', ...checks, file, '--', ...flags]);
     if (result.code === 0) cache.add(hash);
     return result;
   });

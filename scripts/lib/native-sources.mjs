@@ -38,12 +38,30 @@ export function includeFolders() {
 function withIncludes(file, seen = new Set()) {
   if (seen.has(file)) return seen;
   seen.add(file);
-  for (const [, name] of readFileSync(join(ROOT, file), 'utf8').matchAll(/^\s*#\s*include\s+"([^"]+)"/gm)) {
+  for (const [, name] of readFileSync(join(ROOT, file), 'utf8').matchAll(/^\s*#\s*include\s+["<]([^">]+)[">]/gm)) {
     const found = [dirname(file), ...includeFolders()].map((f) => join(f, name)).find((f) => existsSync(join(ROOT, f)));
     if (found !== undefined) withIncludes(found, seen);
   }
   return seen;
 }
+
+/**
+ * What a program that begins with `main` must be linked of: the sources beside every header of ours that is included, at any
+ * depth, and the carried-along sources of the headers of theirs.
+ */
+export function linkedSources(main) {
+  const sources = new Set([main]);
+  for (const source of sources) {
+    for (const file of withIncludes(source)) {
+      if (file.startsWith('native/third_party/')) for (const c of sourcesIn(dirname(file))) sources.add(c);
+      const beside = file.replace(/\.h$/, '.cc');
+      if (existsSync(join(ROOT, beside))) sources.add(beside);
+    }
+  }
+  return [...sources].sort();
+}
+
+const sourcesIn = (folder) => nativeFiles(/\.c$/, join(ROOT, folder));
 
 /** Hash of a source, of all it includes, and of `salt` (the command and the versions of its tools). */
 export function sourceHash(file, salt) {

@@ -1,6 +1,6 @@
 // The TypeScript tests: tap over what was compiled, counted, with a line of coverage.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { ROOT, run } from './run.mjs';
 import { filesBelow } from './stamp.mjs';
 import { ensureTap } from './tap-build.mjs';
@@ -34,17 +34,18 @@ function coverageLine() {
 /**
  * Runs compiled tests by tap.
  * @param {readonly string[]} files
- * @param {{coverage: boolean, echo: boolean}} options
+ * @param {{coverage: boolean, echo: boolean, node?: {version: string, program: string}}} options `node`: another than this one
  * @returns {Promise<import('./run.mjs').StepResult>}
  */
-export async function tapStep(files, { coverage, echo }) {
+export async function tapStep(files, { coverage, echo, node = null }) {
   await ensureTap();
   mkdirSync(join(ROOT, '.sluice'), { recursive: true });
   const raw = join(ROOT, '.sluice', 'tests.tap');
   rmSync(raw, { force: true });
   const report = coverage ? ['--coverage-report=json-summary', '--coverage-report=text'] : ['--disable-coverage'];
-  const args = ['run', ...report, '--reporter=tap', `--output-file=${raw}`, ...files];
-  const ran = await run(join(ROOT, 'node_modules', '.bin', 'tap'), args, { echo });
+  const tap = join(ROOT, 'node_modules', '.bin', 'tap');
+  const args = [tap, 'run', ...report, '--reporter=tap', `--output-file=${raw}`, ...files];
+  const ran = await run(node?.program ?? process.execPath, args, { echo, env: withNode(node) });
   const text = readText(raw);
   const counts = countTap(text);
   // tap itself broke, or said "not ok" for something that is no test.
@@ -55,7 +56,14 @@ export async function tapStep(files, { coverage, echo }) {
   const notes = [...counts.skips.map((s) => `skipped: ${s}`), ...counts.failures.map((f) => `failed: ${f}`)];
   if (counts.failed > 0 && !echo) notes.push(failingParts(text) || ran.output);
   if (coverage) notes.push(coverageLine());
-  return { name: 'TypeScript tests', ...counts, ms: ran.ms, notes };
+  const name = node === null ? 'TypeScript tests' : `TypeScript tests on Node ${node.version}`;
+  return { name, ...counts, ms: ran.ms, notes };
+}
+
+/** Programs that tests start by the name `node` are to be the same. */
+function withNode(node) {
+  const path = process.env.PATH ?? '';
+  return node === null ? process.env : { ...process.env, PATH: `${dirname(node.program)}${delimiter}${path}` };
 }
 
 function readText(path) {

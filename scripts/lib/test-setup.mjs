@@ -5,10 +5,14 @@ import { canInstall, installPackages, missingPackages } from './packages.mjs';
 const MULTIARCH = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
 const GSTREAMER = `/usr/lib/${MULTIARCH}/gstreamer-1.0`;
 
+const FUZZER = `/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.a`;
+
 /** A program or file, and the Debian package that brings it. */
 const TEST_PACKAGES = [
   { needs: 'clang-format', package: 'clang-format' },
   { needs: 'clang-tidy', package: 'clang-tidy' },
+  { needs: 'clang++', package: 'clang' },
+  { needs: FUZZER, package: 'libclang-rt-14-dev' },
   { needs: '/usr/include/doctest/doctest.h', package: 'doctest-dev' },
   { needs: '/usr/include/openssl/ssl.h', package: 'libssl-dev' },
   { needs: 'ffmpeg', package: 'ffmpeg' },

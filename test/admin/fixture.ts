@@ -200,17 +200,18 @@ export interface Harness {
   readonly close: () => Promise<void>;
 }
 
-/** A real admin server on a free port; no Unix socket unless named. */
-export async function startHarness(
-  source: PlannedSource = new PlannedSource(TWO_CHANNELS),
-  config: AdminConfig = { listen: { address: '127.0.0.1', port: 0 }, socket: null },
+/** What an admin room works with, in front of planned channels. */
+export function plannedContext(
+  source: StatusSource,
+  logs: string[],
+  stops: boolean[],
   file: ConfigFile<object> | null = null,
-): Promise<Harness> {
-  const [registry, metrics, stops, logs] = [new Registry(), new Metrics(), [] as boolean[], [] as string[]];
+): AdminContext {
+  const metrics = new Metrics();
   const log = pino({ level: 'info' }, { write: (line) => void logs.push(line) });
   const reloader = new Reloader({ source: file, settings: {}, parts: [], log, clock: systemClock, metrics });
   reloader.open();
-  const context: AdminContext = {
+  return {
     source,
     planeLoop: () => ({
       wakeups: 1000,
@@ -219,7 +220,7 @@ export async function startHarness(
       timerLateNsMax: 180_000,
       commands: 3,
     }),
-    registry,
+    registry: new Registry(),
     metrics,
     clock: systemClock,
     log,
@@ -227,6 +228,17 @@ export async function startHarness(
     reloader,
     onStop: (withdraw) => void stops.push(withdraw),
   };
+}
+
+/** A real admin server on a free port; no Unix socket unless named. */
+export async function startHarness(
+  source: PlannedSource = new PlannedSource(TWO_CHANNELS),
+  config: AdminConfig = { listen: { address: '127.0.0.1', port: 0 }, socket: null },
+  file: ConfigFile<object> | null = null,
+): Promise<Harness> {
+  const [stops, logs] = [[] as boolean[], [] as string[]];
+  const context = plannedContext(source, logs, stops, file);
+  const { registry, metrics } = context;
   const admin = createAdmin(config, context);
   await admin.start();
   return { admin, source, registry, metrics, stops, logs, close: () => admin.stop() };

@@ -154,6 +154,15 @@ test('files that are not there, not text, too large, or a directory', async (t) 
   }
 });
 
+test('a key with control characters cannot write to the terminal', async (t) => {
+  for (const key of ['a\u001b[2J', '"b\\u0085c"', '"d\\u2028e"', '"f\\rg"']) {
+    const [line = '', ...more] = linesOf(`channels: []\n${key}: 1\n`);
+    t.match(line, /^f\.yaml:2:1: .*unknown key/);
+    t.notMatch(line, /[\p{Cc}\u2028\u2029]/u);
+    t.same(more, [], 'one line');
+  }
+});
+
 test('places as data, for programs', async (t) => {
   try {
     parseConfig('channels: 5', 'f.yaml', rules);

@@ -184,8 +184,8 @@ t.test('a body taken up again goes on where it broke off, whether the origin kno
 });
 
 t.test('a fast origin is held back by a small ring, and nothing of its body is lost', async (t) => {
-  // Two seconds of 60 Mbit/s, of which the ring holds a seventh of one; the origin writes as fast as it is read.
-  const ts = new TsMaker(1, 300_000).frames(0, 50, 2);
+  // Two seconds of 20 Mbit/s, of which the ring holds a fifth; the origin writes as fast as it is read.
+  const ts = new TsMaker(1, 100_000).frames(0, 50, 2);
   const { plane, stream, ask } = await bed(t, (_, response) => void response.end(ts));
   const { port } = plane.listen({
     ...{ address: '127.0.0.1', port: 0, maxConnections: 10, headerTimeoutMs: 5000, idleTimeoutMs: 5000 },
