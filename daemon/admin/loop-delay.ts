@@ -1,7 +1,7 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** How often the probes wake, ms. The interval itself is in every sample and is taken off again. */
-const RESOLUTION_MS = 20;
+const RESOLUTION_MS = 100;
 /** Seconds between two restarts of the long probes: what they tell covers this long to twice as long. */
 const HALF_WINDOW_S = 30;
 

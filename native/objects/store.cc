@@ -125,7 +125,9 @@ std::optional<kernel::Error> Store::begin(const std::shared_ptr<Object>& object,
   if (name.current) forget(*name.current);
   name.current = object;
   land(object);
-  object->signal(true);
+  // The head goes out with the first bytes, which are on their way.
+  object->last_wake_ = reactor_.now();
+  object->signal(false);
   return std::nullopt;
 }
 
