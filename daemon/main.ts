@@ -95,8 +95,9 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('plane', () => plane.close());
 
-  const front = new ViewersFront(plane, { log, anyFreePort: options.anyFreePort ?? false });
-  front.open(settings);
+  const front = new ViewersFront(plane, { ...shared, log, anyFreePort: options.anyFreePort ?? false });
+  started.add("viewers' front", () => front.close());
+  await front.open(settings);
   const service = new ChannelService(plane, settings.channels, {
     ...shared,
     log: log.child({ part: 'streams' }),

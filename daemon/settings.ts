@@ -59,9 +59,13 @@ function findNothing(data: unknown): Finding[] {
 function findCollisions(data: unknown): Finding[] {
   const admin = valueAt(data, 'admin', 'listen');
   const http = valueAt(data, 'http', 'listen');
+  const tls = valueAt(data, 'http', 'tls');
   const listeners = [
     ...listenerOf(['admin', 'listen'], admin),
     ...(Array.isArray(http) ? http.flatMap((text: unknown, at) => listenerOf(['http', 'listen', at], text)) : []),
+    ...(Array.isArray(tls)
+      ? tls.flatMap((_, at) => listenerOf(['http', 'tls', at, 'listen'], valueAt(tls, String(at), 'listen')))
+      : []),
   ];
   return listeners.flatMap((one, at) => {
     const other = listeners.slice(0, at).find((earlier) => sharePort(earlier.endpoint, one.endpoint));

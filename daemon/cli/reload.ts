@@ -31,6 +31,6 @@ const OUTCOMES = { applied: 'reloaded', unchanged: 'nothing has changed', planne
 
 function reloadText({ outcome, file, changes, steps }: ReturnType<typeof reloadAnswer.parse>): string {
   const head = `${file}: ${OUTCOMES[outcome]}`;
-  if (changes.length === 0) return head;
+  if (changes.length === 0) return [head, ...steps].join('\n');
   return [head, '', formatTable(changeRows(changes)), '', ...steps].join('\n');
 }

@@ -1,9 +1,18 @@
 import { networkInterfaces } from 'node:os';
 import type { z } from 'zod';
+import type { Clock } from '../base/clock.js';
 import { SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import type { Metrics } from '../base/metrics.js';
 import type { Reloadable, ReloadPlan, Step } from '../base/reloadable.js';
 import { type Endpoint, formatEndpoint, isWildcard, sharePort } from '../config/units.js';
+import {
+  type CertificateFiles,
+  ExpiryWatch,
+  type LoadedCertificate,
+  readCertificates,
+  usingCertificates,
+} from './certificates.js';
 import type { ListenerHandle, ListenerLimits, PlaneApi } from './contract.js';
 import type { httpSchema } from './settings.js';
 
@@ -15,15 +24,25 @@ interface FrontSettings {
   readonly http: HttpConfig;
 }
 
+/** A listener as configured: the port may be 0. */
+interface Wanted extends Endpoint {
+  /** None for plain HTTP. */
+  readonly files: readonly CertificateFiles[];
+}
+
 interface Listener {
-  /** As configured: the port may be 0. */
-  readonly wanted: Endpoint;
+  readonly wanted: Wanted;
   readonly handle: ListenerHandle;
   readonly port: number;
+  certificates: readonly LoadedCertificate[];
 }
+
+type Listen = (wanted: Wanted, limits: ListenerLimits, certificates: readonly LoadedCertificate[]) => Listener;
 
 export interface ViewersFrontOptions {
   readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
   /** Whether a taken port gives way to a free one (the demo) instead of failing. */
   readonly anyFreePort?: boolean;
 }
@@ -32,6 +51,7 @@ export interface ViewersFrontOptions {
 export class ViewersFront implements Reloadable<FrontSettings> {
   readonly covers = [
     'http.listen',
+    'http.tls',
     'http.max_connections',
     'http.header_timeout',
     'http.idle_timeout',
@@ -41,11 +61,13 @@ export class ViewersFront implements Reloadable<FrontSettings> {
   ];
   readonly #plane: PlaneApi;
   readonly #options: ViewersFrontOptions;
+  readonly #expiry: ExpiryWatch;
   #listeners: readonly Listener[] = [];
 
   constructor(plane: PlaneApi, options: ViewersFrontOptions) {
     this.#plane = plane;
     this.#options = options;
+    this.#expiry = new ExpiryWatch(options, () => this.#listeners.flatMap(({ certificates }) => certificates));
   }
 
   /** The URL under which the first listener is reached. */
@@ -55,23 +77,32 @@ export class ViewersFront implements Reloadable<FrontSettings> {
     return `http://${formatEndpoint({ address: reachable(first.wanted.address), port: first.port })}`;
   }
 
-  /** Opens all listeners. @throws SluiceError ADDRESS_IN_USE, ADDRESS_INVALID, SYSTEM_CALL */
-  open({ http }: FrontSettings): void {
+  /** Opens all listeners. @throws SluiceError ADDRESS_IN_USE, ADDRESS_INVALID, TLS_CERTIFICATE, SYSTEM_CALL */
+  async open({ http }: FrontSettings): Promise<void> {
     const listen = this.#options.anyFreePort === true ? this.#listenAnywhere : this.#listen;
-    this.#listeners = http.listen.map((wanted) => listen(wanted, limitsOf(http)));
+    const all = await Promise.all(
+      wantedOf(http).map(async (wanted) => ({ wanted, certificates: await readCertificates(wanted.files) })),
+    );
+    this.#listeners = all.map(({ wanted, certificates }) => listen(wanted, limitsOf(http), certificates));
+    for (const { certificates } of this.#listeners) this.#expiry.look(certificates);
+  }
+
+  /** Watches certificates no more; the listeners stay. */
+  close(): void {
+    this.#expiry.close();
   }
 
   /** Listeners are kept by their address; those added are opened before those removed are closed. */
   plan({ http: old }: FrontSettings, { http: next }: FrontSettings): ReloadPlan {
     const free = [...this.#listeners];
-    const wanted = next.listen.map((endpoint) => ({ endpoint, kept: takeKept(free, endpoint) }));
+    const wanted = wantedOf(next).map((endpoint) => ({ endpoint, kept: takeKept(free, endpoint) }));
     const added = wanted.flatMap(({ endpoint, kept }) => (kept === undefined ? [endpoint] : []));
     const clash = added.find((endpoint) => free.some((removed) => sharePort(endpoint, removed.wanted)));
     if (clash !== undefined) {
       const reason = `${formatEndpoint(clash)} can be opened only after another address with that port is closed`;
-      return { steps: [], restart: [{ key: 'http.listen', reason }] };
+      return { steps: [], restart: [{ key: keyOf(clash), reason }] };
     }
-    const opened = new Map<Endpoint, Listener>();
+    const opened = new Map<Wanted, Listener>();
     const adopt = (): void => {
       this.#listeners = wanted.flatMap(({ endpoint, kept }) => kept ?? opened.get(endpoint) ?? []);
     };
@@ -81,6 +112,7 @@ export class ViewersFront implements Reloadable<FrontSettings> {
     return {
       steps: [
         ...added.map((endpoint) => this.#opening(endpoint, old, next, opened)),
+        ...wanted.flatMap(({ endpoint, kept }) => (kept === undefined ? [] : this.#renewing(endpoint, kept))),
         ...order,
         ...this.#limiting(
           wanted.flatMap(({ kept }) => kept ?? []),
@@ -92,10 +124,14 @@ export class ViewersFront implements Reloadable<FrontSettings> {
     };
   }
 
-  #opening(endpoint: Endpoint, old: HttpConfig, next: HttpConfig, opened: Map<Endpoint, Listener>): Step {
+  #opening(endpoint: Wanted, old: HttpConfig, next: HttpConfig, opened: Map<Wanted, Listener>): Step {
     return {
-      says: `http.listen: opens ${formatEndpoint(endpoint)}`,
-      prepare: () => void opened.set(endpoint, this.#listen(endpoint, limitsOf(next))),
+      says: `${keyOf(endpoint)}: opens ${formatEndpoint(endpoint)}`,
+      prepare: async () => {
+        const certificates = await readCertificates(endpoint.files);
+        opened.set(endpoint, this.#listen(endpoint, limitsOf(next), certificates));
+        this.#expiry.look(certificates);
+      },
       undo: () => {
         const listener = opened.get(endpoint);
         if (listener === undefined) return;
@@ -104,6 +140,34 @@ export class ViewersFront implements Reloadable<FrontSettings> {
         this.#plane.closeListener(listener.handle);
       },
     };
+  }
+
+  /** The files may say something else though the configuration does not: they are renewed every few weeks. */
+  #renewing({ files }: Wanted, listener: Listener): Step[] {
+    if (files.length === 0) return [];
+    const before = listener.certificates;
+    const use = (certificates: readonly LoadedCertificate[]): void => {
+      if (sameText(certificates, listener.certificates)) return;
+      usingCertificates(certificates, () =>
+        this.#plane.setCertificates(
+          listener.handle,
+          certificates.map(({ pem }) => pem),
+        ),
+      );
+      listener.certificates = certificates;
+    };
+    return [
+      {
+        says: `http.tls: reads the certificates of ${formatEndpoint(listener.wanted)} again`,
+        // Whether they can be used, only their use shows.
+        prepare: async () => {
+          const certificates = await readCertificates(files);
+          use(certificates);
+          this.#expiry.look(certificates);
+        },
+        undo: () => use(before),
+      },
+    ];
   }
 
   #limiting(kept: readonly Listener[], old: HttpConfig, next: HttpConfig): Step[] {
@@ -121,30 +185,52 @@ export class ViewersFront implements Reloadable<FrontSettings> {
 
   #closing({ wanted, handle }: Listener): Step {
     return {
-      says: `http.listen: closes ${formatEndpoint(wanted)}, viewers there are disconnected`,
+      says: `${keyOf(wanted)}: closes ${formatEndpoint(wanted)}, viewers there are disconnected`,
       commit: () => this.#plane.closeListener(handle),
     };
   }
 
-  readonly #listen = (wanted: Endpoint, limits: ListenerLimits): Listener => {
-    const { listener: handle, port } = this.#plane.listen({ ...wanted, ...limits });
-    this.#options.log.info({ listen: formatEndpoint({ ...wanted, port }) }, "viewers' front listens");
-    return { wanted, handle, port };
+  readonly #listen: Listen = (wanted, limits, certificates) => {
+    const { address, port: wantedPort } = wanted;
+    const tls = certificates.map(({ pem }) => pem);
+    const { listener: handle, port } = usingCertificates(certificates, () =>
+      this.#plane.listen({ address, port: wantedPort, tls, ...limits }),
+    );
+    const facts = { listen: formatEndpoint({ address, port }), tls: tls.length > 0 };
+    this.#options.log.info(facts, "viewers' front listens");
+    return { wanted, handle, port, certificates };
   };
 
-  readonly #listenAnywhere = (wanted: Endpoint, limits: ListenerLimits): Listener => {
+  readonly #listenAnywhere: Listen = (wanted, limits, certificates) => {
     try {
-      return this.#listen(wanted, limits);
+      return this.#listen(wanted, limits, certificates);
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'ADDRESS_IN_USE') throw error;
-      return this.#listen({ ...wanted, port: 0 }, limits);
+      return this.#listen({ ...wanted, port: 0 }, limits, certificates);
     }
   };
 }
 
-/** Takes the running listener of that address out of those that are still free. */
-function takeKept(free: Listener[], wanted: Endpoint): Listener | undefined {
-  const at = free.findIndex((one) => one.wanted.address === wanted.address && one.wanted.port === wanted.port);
+function wantedOf({ listen, tls }: HttpConfig): Wanted[] {
+  const secured = tls.map(({ listen: endpoint, certificates }) => ({ ...endpoint, files: certificates }));
+  return [...listen.map((endpoint) => ({ ...endpoint, files: [] })), ...secured];
+}
+
+/** The key of the configuration under which it stands. */
+function keyOf({ files }: Wanted): string {
+  return files.length > 0 ? 'http.tls' : 'http.listen';
+}
+
+function sameText(a: readonly LoadedCertificate[], b: readonly LoadedCertificate[]): boolean {
+  return JSON.stringify(a.map(({ pem }) => pem)) === JSON.stringify(b.map(({ pem }) => pem));
+}
+
+/** Takes the running listener of that address, with or without TLS as is, out of those that are still free. */
+function takeKept(free: Listener[], wanted: Wanted): Listener | undefined {
+  const at = free.findIndex(
+    (one) =>
+      one.wanted.address === wanted.address && one.wanted.port === wanted.port && keyOf(one.wanted) === keyOf(wanted),
+  );
   return at < 0 ? undefined : free.splice(at, 1)[0];
 }
 

@@ -12,8 +12,44 @@ export const planeSchema = z.strictObject({
     .describe('Budget for all rings together; a stream that does not fit is refused.'),
 });
 
+const pemFile = z
+  .string({ error: 'expected the path of a file' })
+  .min(1, { error: 'expected the path of a file' })
+  .max(4096);
+
+const certificateSchema = z.strictObject({
+  certificate: pemFile.describe('PEM: the certificate of the server first, then those above it.'),
+  key: pemFile.describe('PEM, without a passphrase.'),
+});
+
+const CERTIFICATES = 'expected either certificates, or one certificate and its key';
+
+const tlsSchema = z
+  .strictObject({
+    listen: listenAddress,
+    certificates: z
+      .array(certificateSchema)
+      .min(1, { error: 'expected at least one certificate' })
+      .optional()
+      .describe('The one for the name that a client asks for is shown, else the first.'),
+    certificate: pemFile.optional().describe('Where there is one only.'),
+    key: pemFile.optional(),
+  })
+  .transform(({ listen, certificates, certificate, key }, context) => {
+    if (certificates !== undefined && certificate === undefined && key === undefined) return { listen, certificates };
+    if (certificates === undefined && certificate !== undefined && key !== undefined) {
+      return { listen, certificates: [{ certificate, key }] };
+    }
+    context.issues.push({ code: 'custom', message: CERTIFICATES, input: listen });
+    return z.NEVER;
+  });
+
 export const httpSchema = z.strictObject({
   listen: z.array(listenAddress).min(1, { error: 'expected at least one address' }).prefault(['0.0.0.0:8080']),
+  tls: z
+    .array(tlsSchema)
+    .default([])
+    .describe('Listeners with TLS 1.2 and 1.3; a reload reads their files again, whether or not this one changed.'),
   max_connections: integer({ min: 1, max: 1_000_000 })
     .prefault(4096)
     .describe('Connections of one listener; further ones are answered with 503.'),

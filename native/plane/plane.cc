@@ -402,6 +402,8 @@ std::vector<http::ViewerRow> Plane::viewers() {
 }
 
 void Plane::keep_house(Nanos now) {
+  // The turn in which the plane is closed ends as any other.
+  if (!store_) return;
   gauge(counters_.as<LoopCounters>(loop_slot_).timer_late_ns_max, 0);
   store_->expire_wanted(now - kLongestFlight, {504, 1, "nobody answered in time"});
   fetchers_->housekeeping(now);

@@ -158,6 +158,14 @@ TEST_CASE("plane: closed while packets flow, or by its destructor") {
   }
 }
 
+TEST_CASE("plane: closed in its first turn") {
+  for (int i = 0; i < 20; i++) {
+    Plane plane({}, [](plane::Event) {});
+    REQUIRE_FALSE(plane.start());
+    plane.close();
+  }
+}
+
 TEST_CASE("plane: a request that runs when its stream goes ends with UPSTREAM_CLOSED") {
   Events events;
   Plane plane({.memory = 64 << 20, .objects = {}, .via = "1.1 test"}, std::ref(events));

@@ -26,6 +26,9 @@ test('sluice.yaml names every default as it is', async (t) => {
   );
   t.same(complete.http, least.http);
   t.same(complete.plane, least.plane);
+  t.same(complete.objects, least.objects);
+  const site = parseSettings('sites: [{ id: vod, origin: http://origin-a.example/vod/ }]', 'site.yaml').sites[0];
+  t.same(complete.sites[0], site);
   t.same(complete.log, least.log);
   t.same(complete.channels[0]?.hls, least.channels[0]?.hls);
   t.same(complete.channels[0]?.renditions[0]?.buffer, least.channels[0]?.renditions[0]?.buffer);
@@ -68,12 +71,25 @@ test('ports that collide are refused', async (t) => {
     ['http: { listen: ["127.0.0.1:80", "127.0.0.2:80"] }', 0],
     ['http: { listen: ["127.0.0.1:0", "127.0.0.1:0"] }', 0],
     ['http: { listen: ["0.0.0.0:9480"] }\nadmin: { listen: 127.0.0.1:9480 }', 1],
+    ['http: { listen: ["0.0.0.0:80"], tls: [{ listen: "0.0.0.0:443", certificate: a, key: b }] }', 0],
+    ['http: { listen: ["0.0.0.0:443"], tls: [{ listen: "127.0.0.1:443", certificate: a, key: b }] }', 1],
   ] as const;
   for (const [text, count] of cases) {
     const found = problemsOf(`${text}\n${CHANNELS}`);
     t.equal(found.length, count, text);
-    for (const line of found) t.match(line, /^f\.yaml:\d+:\d+: http\.listen\[\d\]: the port is already used by /);
+    for (const line of found)
+      t.match(line, /^f\.yaml:\d+:\d+: http\.(?:listen\[\d\]|tls\[\d\]\.listen): the port is already used by /);
   }
+});
+
+test('a listener with TLS has certificates, or one', async (t) => {
+  const tls = (text: string): string[] =>
+    problemsOf(`http: { tls: [{ listen: "0.0.0.0:443", ${text} }] }\n${CHANNELS}`);
+  t.same(tls('certificate: a, key: b'), []);
+  t.same(tls('certificates: [{ certificate: a, key: b }, { certificate: c, key: d }]'), []);
+  for (const text of ['certificate: a', 'key: b', 'certificate: a, certificates: [{ certificate: a, key: b }]'])
+    t.match(tls(text), [/http\.tls\[0\]: .*expected either certificates, or one certificate and its key/], text);
+  t.match(tls('certificates: []'), [/http\.tls\[0\]\.certificates: .*expected at least one certificate/]);
 });
 
 test('duplicates among channels are refused', async (t) => {

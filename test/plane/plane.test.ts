@@ -5,9 +5,11 @@ import t from 'tap';
 import { SluiceError } from '../../daemon/base/errors.js';
 import { loadAddon } from '../../daemon/plane/addon.js';
 import {
+  FETCH_COUNTERS,
   INPUT_COUNTERS,
   LISTENER_COUNTERS,
   LOOP_COUNTERS,
+  OBJECT_COUNTERS,
   SENDER_COUNTERS,
   STREAM_COUNTERS,
   type StreamHandle,
@@ -42,6 +44,8 @@ t.test('the counters have one order on both sides', async (t) => {
     sender: SENDER_COUNTERS,
     listener: LISTENER_COUNTERS,
     loop: LOOP_COUNTERS,
+    object: OBJECT_COUNTERS,
+    fetch: FETCH_COUNTERS,
   };
   t.same(Object.keys(native).toSorted(), Object.keys(lists).toSorted());
   for (const [kind, names] of Object.entries(lists)) t.same(native[kind]?.map(camel), names, kind);
