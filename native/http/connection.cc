@@ -370,9 +370,11 @@ void Connection::finish() noexcept {
   parser_.reset();
   deadline_ = now + server_.options().idle_timeout;
   interest(EPOLLIN);
-  if (taking_input_ || pending_input_.empty()) return;
+  if (taking_input_) return;
   const std::string input = std::exchange(pending_input_, {});
   take_input(bytes_of(input));
+  // What TLS has read already shows on no socket.
+  if (!closed_ && !answering_ && !lingering_ && transport_.pending()) read_requests();
 }
 
 /** The answer was the last; the end is told, and what the peer still sends is read. */
