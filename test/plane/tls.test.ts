@@ -112,6 +112,23 @@ t.test('versions that are too old, and ports that speak something else', async (
   t.match(await failure(client(t, own.cert)(port, KNOWN)), /^UPSTREAM_TLS: /);
 });
 
+t.test('objects are fetched over TLS, too', async (t) => {
+  const { port, seen } = await serve(t, {});
+  const plane = createPlane({ memoryBytes: 2 ** 20, authorities: own.cert });
+  t.teardown(() => plane.close());
+  const get = (serverName: string): Promise<UpstreamResponse> =>
+    plane.fetch({
+      ...{ address: '127.0.0.1', port, tls: { serverName, insecure: false }, host: 'origin.example', target: '/o' },
+      ...{ headers: {}, timeouts: UPSTREAM, fill: null, maxBytes: 100 },
+    });
+  for (let i = 0; i < 3; i++) t.equal(Buffer.from((await get('origin.example')).body).toString(), 'origin.example /o');
+  t.equal(plane.fetchCounters().connects, 1);
+  await get('b.cdn.example');
+  t.equal(seen.at(-1)?.name, 'b.cdn.example', 'another name is another connection');
+  t.equal(plane.fetchCounters().connects, 2);
+  t.match(await failure(get('b.example')), /^UPSTREAM_TLS: .*host name mismatch/);
+});
+
 t.test('authorities that cannot be read', async (t) => {
   t.throws(() => createPlane({ memoryBytes: 2 ** 20, authorities: 'no certificates' }), { code: 'TLS_CERTIFICATE' });
 });

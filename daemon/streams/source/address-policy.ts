@@ -44,7 +44,7 @@ function groupsOf(address: string): readonly number[] {
   const [head = '', tail] = text.split('::', 2);
   const groups = (part: string): number[] => (part === '' ? [] : part.split(':').map((g) => Number.parseInt(g, 16)));
   const [before, after] = [groups(head), tail === undefined ? [] : groups(tail)];
-  return [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after];
+  return [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after];
 }
 
 /** The IPv4 address within an IPv6 one (v4-mapped, NAT64, 6to4), or null. */
