@@ -14,8 +14,7 @@ inline constexpr std::array<unsigned char, 9> kHttp11{8, 'h', 't', 't', 'p', '/'
  * less. */
 inline constexpr const char* kCiphers13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-inline constexpr const char* kCiphers12 =
-    "ECDHE+AESGCM+AES128:ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20";
+inline constexpr const char* kCiphers12 = "ECDHE+AESGCM+AES128:ECDHE+AESGCM:ECDHE+CHACHA20";
 
 /** TLS 1.2 and 1.3, forward secrecy and AEAD only, keys of 112 bits of security at least (NIST SP 800-57). */
 inline bool set_up(SSL_CTX* context) noexcept {
