@@ -88,7 +88,7 @@ class Plane implements PlaneApi {
     const { table, slotWords, ...slots } = this.#raw.counters();
     this.#table = new CounterTable(table, slotWords);
     this.#own = slots;
-    if (authorities !== undefined) this.#trust(authorities);
+    if (authorities !== undefined) this.#trustAtStart(authorities);
   }
 
   addStream(options: StreamOptions): StreamHandle {
@@ -297,6 +297,16 @@ class Plane implements PlaneApi {
         if (!asked) this.#requests.delete(id);
       }
     });
+  }
+
+  #trustAtStart(authorities: string): void {
+    try {
+      this.#trust(authorities);
+    } catch (error) {
+      // Nobody gets hold of this plane: its loop would run on.
+      this.#raw.close();
+      throw error;
+    }
   }
 
   /** Reading all the authorities that Node brings takes a while: not before somebody needs them. */
