@@ -10,8 +10,11 @@ import { DeliveryService } from './delivery/service.js';
 import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
 import { loadSettings, type Settings } from './settings.js';
+import { readAuthorities } from './streams/authorities.js';
 import { ChannelService } from './streams/service.js';
+import { Guide } from './streams/source/guide.js';
 import { Resolver } from './streams/source/resolver.js';
+import { UpstreamRules } from './streams/source/upstream-rules.js';
 import type { ChannelStatus } from './streams/status.js';
 
 /** A running daemon. */
@@ -87,10 +90,15 @@ export async function startDaemon(settings: Settings, options: DaemonOptions): P
 async function startParts(settings: Settings, options: DaemonOptions, started: Started): Promise<Daemon> {
   const { log, version } = options;
   const shared = { registry: new Registry(), metrics: new Metrics(), clock: systemClock };
+  const origins = settings.sites.map((site) => site.origin.href);
+  const rules = new UpstreamRules(settings.upstream, () => [...service.urls(), ...origins]);
+  const guide = new Guide(new Resolver(systemClock), rules, `Sluice/${version}`);
   const plane = createPlane({
     memoryBytes: settings.plane.memory,
     objectBytes: settings.objects.memory,
     largestObjectBytes: settings.objects.largest,
+    authorities: await readAuthorities(settings.upstream),
+    viaName: rules.viaName,
     log: log.child({ part: 'plane' }),
   });
   started.add('plane', () => plane.close());
@@ -103,15 +111,15 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     log: log.child({ part: 'streams' }),
     httpBase: () => front.url,
     version,
+    guide,
   });
   started.add('channels', () => service.stop());
   await service.start();
 
   const delivery = new DeliveryService(plane, settings.sites, {
     ...shared,
-    resolver: new Resolver(systemClock),
+    guide,
     log: log.child({ part: 'sites' }),
-    version,
   });
   started.add('sites', () => delivery.stop());
   delivery.start();

@@ -10,6 +10,7 @@ import { type Endpoint, parseEndpoint, sharePort } from './config/units.js';
 import { objectsSchema, sitesSchema } from './delivery/settings.js';
 import { httpSchema, planeSchema } from './plane/settings.js';
 import { channelsSchema } from './streams/settings.js';
+import { upstreamSchema } from './streams/upstream-settings.js';
 
 export const settingsSchema = z
   .strictObject({
@@ -18,6 +19,7 @@ export const settingsSchema = z
     plane: planeSchema.prefault({}).describe('The native data plane.'),
     http: httpSchema.prefault({}).describe("The viewers' HTTP front."),
     objects: objectsSchema.prefault({}).describe('Memory for what the sites hand out.'),
+    upstream: upstreamSchema.prefault({}).describe('Connections to sources over HTTP.'),
     sites: sitesSchema.describe('HTTP origins whose objects are fetched once and handed out to many.'),
     channels: channelsSchema.default([]).describe('What is taken in and handed out.'),
   })

@@ -4,18 +4,17 @@ import type { Metrics } from '../base/metrics.js';
 import type { Registry } from '../base/registry.js';
 import type { PlaneApi, PlaneEvent, SiteHandle } from '../plane/contract.js';
 import { displayUrl } from '../streams/media-url.js';
-import type { Resolver } from '../streams/source/resolver.js';
+import type { Guide } from '../streams/source/guide.js';
 import { offerObjectMetrics } from './metrics.js';
 import { OriginClient } from './origin-client.js';
 import type { SiteSettings } from './settings.js';
 import { Site } from './site.js';
 
 export interface DeliveryParts {
-  readonly resolver: Resolver;
+  readonly guide: Guide;
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly version: string;
 }
 
 export class DeliveryService {
@@ -52,9 +51,9 @@ export class DeliveryService {
   }
 
   #add(settings: SiteSettings): void {
-    const { resolver, version, log } = this.parts;
+    const { guide, log } = this.parts;
     const handle = this.plane.addSite({ prefix: settings.prefix, query: settings.query });
-    const client = new OriginClient(this.plane, resolver, `sluice/${version}`, settings);
+    const client = new OriginClient(this.plane, guide.for([settings.origin.href]), settings);
     const site = new Site(settings, handle, this.plane, client, (url) => this.#localUrl(url), log);
     this.#sites.set(handle, site);
   }

@@ -76,6 +76,7 @@ export interface RawViewer {
 export interface RawPlane {
   addStream(options: StreamOptions): Added;
   spliceStream(stream: number): boolean;
+  trust(authorities: string): void;
   openUpstream(stream: number, options: UpstreamOptions): Added;
   request(upstream: number, request: UpstreamRequest & { readonly id: number }): boolean;
   addInput(stream: number, options: InputOptions): Added;

@@ -32,6 +32,7 @@ export const planeOptions = z.strictObject({
     .string()
     .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/)
     .default('sluice'),
+  authorities: z.string().optional(),
 });
 
 export const streamOptions = z.strictObject({
@@ -50,8 +51,11 @@ export const streamOptions = z.strictObject({
   ssrc: z.number().int().min(0).max(0xffffffff),
 });
 
+const upstreamTls = z.strictObject({ serverName: z.string().min(1).max(255), insecure: z.boolean() }).nullable();
+
 export const upstreamOptions = z.strictObject({
   connectTimeoutMs: ms(600_000),
+  tlsTimeoutMs: ms(600_000),
   headTimeoutMs: ms(600_000),
   idleTimeoutMs: ms(600_000),
 });
@@ -60,11 +64,13 @@ export const upstreamRequest = z
   .strictObject({
     address,
     port,
+    tls: upstreamTls,
     host: z.string().min(1),
     target: z.string().startsWith('/'),
     headers: z.record(z.string(), z.string()),
     sink: z.enum(['memory', 'stream']),
     maxBytes: z.number().int().min(0),
+    totalTimeoutMs: ms(600_000),
     skipBytes: z.number().int().min(0),
     discontinuity: z.boolean(),
     seal: z.strictObject({ key: block, iv: block, skipBytes: z.number().int().min(0) }).nullable(),
@@ -97,10 +103,16 @@ const freshnessRule = z.strictObject({
 export const fetchOptions = z.strictObject({
   address,
   port,
+  tls: upstreamTls,
   host: z.string().min(1),
   target: z.string().startsWith('/'),
   headers: z.record(z.string(), z.string()),
-  timeouts: z.strictObject({ connectTimeoutMs: flightMs, headTimeoutMs: flightMs, idleTimeoutMs: flightMs }),
+  timeouts: z.strictObject({
+    connectTimeoutMs: flightMs,
+    tlsTimeoutMs: flightMs,
+    headTimeoutMs: flightMs,
+    idleTimeoutMs: flightMs,
+  }),
   fill: freshnessRule.extend({ ticket: handle }).nullable(),
   maxBytes: z.number().int().min(0),
 });

@@ -49,6 +49,8 @@ export interface StreamOptions {
 /** A new upstream connection for a stream. At most one TCP connection is open for it at any time. */
 export interface UpstreamOptions {
   readonly connectTimeoutMs: number;
+  /** From the TCP connection to the end of the TLS handshake. */
+  readonly tlsTimeoutMs: number;
   /** From the request to the end of the response's header section. */
   readonly headTimeoutMs: number;
   /** Between two pieces of a body, while the plane wants to read. */
@@ -65,11 +67,21 @@ export interface SegmentSeal {
   readonly skipBytes: number;
 }
 
+/** How the server of a request over TLS is known. */
+export interface UpstreamTls {
+  /** Host name, or numeric address without brackets, that the certificate must be for; names are asked for by SNI. */
+  readonly serverName: string;
+  /** Takes any certificate: only where the configuration says so by name. */
+  readonly insecure: boolean;
+}
+
 /** One GET on an upstream connection; requests of one upstream run one after the other. */
 export interface UpstreamRequest {
   /** Numeric IPv4 or IPv6 address: names are resolved by policy, in TypeScript. */
   readonly address: string;
   readonly port: number;
+  /** TLS (1.2 or 1.3), or null for plain HTTP. */
+  readonly tls: UpstreamTls | null;
   /** Value of the Host field (RFC 9110 section 7.2). */
   readonly host: string;
   /** Origin-form target with query, no fragment, already percent-encoded. */
@@ -80,6 +92,8 @@ export interface UpstreamRequest {
   readonly sink: 'memory' | 'stream';
   /** Largest decompressed body for `memory`; ignored for `stream`. */
   readonly maxBytes: number;
+  /** From the request to the end of the answer, 0 for no bound. */
+  readonly totalTimeoutMs: number;
   /**
    * For `stream`: body bytes already taken by an earlier attempt. When the answer is 206 it is taken to start there; when
    * it is 200, so many bytes are dropped natively.
@@ -127,6 +141,8 @@ export interface FetchOptions {
   /** Numeric IPv4 or IPv6 address. */
   readonly address: string;
   readonly port: number;
+  /** TLS (1.2 or 1.3), or null for plain HTTP. */
+  readonly tls: UpstreamTls | null;
   readonly host: string;
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -315,7 +331,7 @@ export const UPSTREAM_COUNTERS = [
   'connects',
   'requests',
   'connected', // gauge: 1 while a TCP connection is open
-  'bytesIn', // as on the wire, heads included
+  'bytesIn', // as on the wire, heads included, TLS's own bytes not
 ] as const;
 
 /** Counters of a UDP/RTP input and of a measuring receiver. */
@@ -433,6 +449,8 @@ export interface PlaneOptions {
   readonly largestObjectBytes?: number;
   /** Our name in Via (RFC 9110 section 7.6.3). Default `sluice`. */
   readonly viaName?: string;
+  /** Authorities that upstreams' certificates may come from, PEM, nobody else; those that Node brings when absent. */
+  readonly authorities?: string | undefined;
 }
 
 /** One MPEG-TS flow found in a capture. */
@@ -457,7 +475,7 @@ export interface PlaneApi {
   /** Rejects the running request with UPSTREAM_CLOSED and closes the connection. */
   closeUpstream(upstream: UpstreamHandle): void;
   /**
-   * Resolves when the answer has ended. Rejects with UPSTREAM_CONNECT, UPSTREAM_TIMEOUT, UPSTREAM_CLOSED (also: cut short),
+   * Resolves when the answer has ended. Rejects with UPSTREAM_CONNECT, UPSTREAM_TLS, UPSTREAM_TIMEOUT, UPSTREAM_CLOSED (also: cut short),
    * UPSTREAM_HTTP, UPSTREAM_TOO_LARGE, UPSTREAM_ENCODING or UPSTREAM_DECRYPT; `details.bytes` tells the body bytes taken until then and
    * `details.reused` whether the connection had served an earlier request and gave nothing this time (ask again at once).
    */

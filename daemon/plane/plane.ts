@@ -1,4 +1,5 @@
 /** The TypeScript face of the addon: checks what crosses, keeps handles and slots together, turns ends into promises. */
+import { rootCertificates } from 'node:tls';
 import { ERROR_CODES, type ErrorCode, SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { type Added, loadAddon, type RawEvent, type RawPlane, type RawResult } from './addon.js';
@@ -48,6 +49,7 @@ import {
   type UpstreamOptions,
   type UpstreamRequest,
   type UpstreamResponse,
+  type UpstreamTls,
   type ViewerInfo,
 } from './contract.js';
 import { CounterTable } from './counters.js';
@@ -75,16 +77,18 @@ class Plane implements PlaneApi {
   readonly #log: Logger | undefined;
   #nextRequest = 1;
   #closed = false;
+  #trusting = false;
 
   constructor(options: PlaneOptions & { readonly log?: Logger }) {
     this.#log = options.log;
     const { log: _, ...wanted } = options;
-    const { viaName, ...o } = checked(checks.planeOptions, wanted, 'createPlane');
+    const { viaName, authorities, ...o } = checked(checks.planeOptions, wanted, 'createPlane');
     const raw = { ...o, via: `1.1 ${viaName}` };
     this.#raw = native(() => new (loadAddon().Plane)(raw, (events) => this.#deliver(events)));
     const { table, slotWords, ...slots } = this.#raw.counters();
     this.#table = new CounterTable(table, slotWords);
     this.#own = slots;
+    if (authorities !== undefined) this.#trustAtStart(authorities);
   }
 
   addStream(options: StreamOptions): StreamHandle {
@@ -113,6 +117,7 @@ class Plane implements PlaneApi {
     return this.#asked(
       (id) => {
         const r = checked(checks.upstreamRequest, request, 'request');
+        this.#prepare(r.tls);
         return this.#raw.request(this.#known(upstream), { ...r, id });
       },
       () => new SluiceError('USAGE', 'request: the upstream is still answering the one before', { upstream }),
@@ -130,7 +135,11 @@ class Plane implements PlaneApi {
 
   fetch(options: FetchOptions): Promise<UpstreamResponse> {
     return this.#asked(
-      (id) => this.#raw.fetch({ ...(checked(checks.fetchOptions, options, 'fetch') as FetchOptions), id }),
+      (id) => {
+        const o = checked(checks.fetchOptions, options, 'fetch') as FetchOptions;
+        this.#prepare(o.tls);
+        return this.#raw.fetch({ ...o, id });
+      },
       () => new SluiceError('UPSTREAM_BUSY', 'too many requests wait for a connection to an origin', {}),
     );
   }
@@ -288,6 +297,26 @@ class Plane implements PlaneApi {
         if (!asked) this.#requests.delete(id);
       }
     });
+  }
+
+  #trustAtStart(authorities: string): void {
+    try {
+      this.#trust(authorities);
+    } catch (error) {
+      // Nobody gets hold of this plane: its loop would run on.
+      this.#raw.close();
+      throw error;
+    }
+  }
+
+  /** Reading all the authorities that Node brings takes a while: not before somebody needs them. */
+  #prepare(tls: UpstreamTls | null): void {
+    if (tls !== null && !this.#trusting) this.#trust(rootCertificates.join('\n'));
+  }
+
+  #trust(authorities: string): void {
+    native(() => this.#raw.trust(authorities));
+    this.#trusting = true;
   }
 
   #added(add: () => Added, owner?: number): number {

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { isMulticast } from '../config/units.js';
 
-/** A source fetched by plain HTTP: an HLS playlist or a continuous MPEG-TS. */
+/** A source fetched by HTTP, with TLS or without: an HLS playlist or a continuous MPEG-TS. */
 export interface HttpLocation {
   readonly kind: 'http';
   /** As given, user information included: never shown. */
@@ -27,16 +27,15 @@ export type MediaLocation = HttpLocation | DatagramLocation;
 /** A checked location, or the sentence that says what was expected. */
 export type ParsedLocation = { readonly location: MediaLocation } | { readonly expected: string };
 
-const FORMS = 'expected http://…, rtp://[SOURCE@]ADDRESS:PORT[?iface=…] or udp://[SOURCE@]ADDRESS:PORT[?iface=…]';
+const FORMS =
+  'expected http://…, https://…, rtp://[SOURCE@]ADDRESS:PORT[?iface=…] or udp://[SOURCE@]ADDRESS:PORT[?iface=…]';
 const DATAGRAM =
   /^(rtp|udp):\/\/(?:(?:\[([^\]]*)\]|([^@/?#[\]]*))@)?(?:\[([^\]]+)\]|([^:/?#[\]@]+)):(\d{1,5})\/?(?:\?(.*))?$/i;
 
 /** Reads the URL of a source as an operator writes it. Never throws. */
 export function parseMediaUrl(text: string): ParsedLocation {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
-  if (scheme === 'http') return parseHttp(text);
-  if (scheme === 'https')
-    return { expected: 'expected http://: upstreams are fetched by plain HTTP only, https:// is not supported yet' };
+  if (scheme === 'http' || scheme === 'https') return parseHttp(text);
   if (scheme === 'rtp' || scheme === 'udp') return parseDatagram(text, scheme);
   return { expected: FORMS };
 }
@@ -44,7 +43,7 @@ export function parseMediaUrl(text: string): ParsedLocation {
 function parseHttp(text: string): ParsedLocation {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || url.hostname === '')
-    return { expected: 'expected an http:// URL with a host, such as http://origin.example/live.m3u8' };
+    return { expected: 'expected a URL with a host, such as http://origin.example/live.m3u8' };
   if (url.port === '0') return { expected: 'expected a port of 1 to 65535' };
   return { location: { kind: 'http', url: text, display: displayUrl(text) } };
 }
@@ -102,4 +101,9 @@ export function displayUrl(text: string): string {
 export function rtpUrl(address: string, port: number, source: string | null = null): string {
   const host = (text: string): string => (isIP(text) === 6 ? `[${text}]` : text);
   return `rtp://${source === null ? '' : `${host(source)}@`}${host(address)}:${port}`;
+}
+
+/** Those of the locations that are fetched by HTTP, as given. */
+export function urlsOf(locations: readonly MediaLocation[]): readonly string[] {
+  return locations.flatMap((location) => (location.kind === 'http' ? [location.url] : []));
 }

@@ -352,14 +352,13 @@ export class Rendition {
   }
 
   #createSource(stream: StreamHandle): RenditionSource {
-    const { plane, clock, resolver, userAgent, random } = this.#context;
+    const { plane, clock, guide, random } = this.#context;
     const { format, max_bandwidth: maxBandwidth = null } = this.config;
     return new RenditionSource({
       plane,
       clock,
       log: this.#log,
-      resolver,
-      userAgent,
+      guide,
       random,
       stream,
       locations: locationsOf(this.config),

@@ -5,12 +5,15 @@ import type { Metrics } from '../base/metrics.js';
 import type { Registry, Row } from '../base/registry.js';
 import type { Reloadable, ReloadPlan } from '../base/reloadable.js';
 import type { PlaneApi, PlaneEvent, Route, StreamHandle } from '../plane/contract.js';
+import { urlsOf } from './media-url.js';
 import { offerStreamMetrics } from './metrics.js';
 import { type Channel, channelOf, planChannels } from './reload.js';
 import { Rendition, type RenditionContext } from './rendition.js';
 import { masterPath, RouteTable } from './routes.js';
-import type { ChannelConfig, RenditionConfig } from './settings.js';
+import { type ChannelConfig, locationsOf, type RenditionConfig } from './settings.js';
+import { Guide } from './source/guide.js';
 import { Resolver } from './source/resolver.js';
+import { UpstreamRules } from './source/upstream-rules.js';
 import type { ChannelStatus, RenditionState, ViewerStatus, WhyAnswer } from './status.js';
 import { explainChannel, whySentences } from './why.js';
 
@@ -25,6 +28,8 @@ export interface ChannelServiceOptions {
   readonly version?: string;
   /** As Math.random; the jitter of retries. */
   readonly random?: () => number;
+  /** The way to sources; when absent, one that lets itself be led to the hosts of these channels and the Internet. */
+  readonly guide?: Guide;
 }
 
 const TICK_MS = 1_000;
@@ -124,6 +129,11 @@ export class ChannelService implements Reloadable<ChannelSettings> {
     }));
   }
 
+  /** Every HTTP URL that the channels' sources are configured with. */
+  urls(): readonly string[] {
+    return this.#channels.flatMap(({ config }) => config.renditions.flatMap((one) => urlsOf(locationsOf(one))));
+  }
+
   /** Why the channel is as it is; undefined when there is none of that id. */
   why(id: string): WhyAnswer | undefined {
     const channel = this.#channels.find((one) => one.id === id);
@@ -153,14 +163,14 @@ export class ChannelService implements Reloadable<ChannelSettings> {
   }
 
   #createContext(): RenditionContext {
-    const { clock, log, httpBase, version = '0', random = Math.random } = this.#options;
+    const { clock, log, httpBase, version = '0', random = Math.random, guide } = this.#options;
     const base = typeof httpBase === 'string' ? (): string => httpBase : httpBase;
     return {
       plane: this.#plane,
       clock,
       log,
-      resolver: new Resolver(clock),
-      userAgent: `Sluice/${version}`,
+      guide:
+        guide ?? new Guide(new Resolver(clock), new UpstreamRules(undefined, () => this.urls()), `Sluice/${version}`),
       random,
       httpBase: base,
     };

@@ -66,7 +66,7 @@ const multicastSchema = z
 const renditionSchema = z
   .strictObject({
     id,
-    url: sourceUrl.optional().describe('http:// (HLS or continuous MPEG-TS), rtp:// or udp://'),
+    url: sourceUrl.optional().describe('http:// or https:// (HLS or continuous MPEG-TS), rtp:// or udp://'),
     urls: z
       .array(sourceUrl)
       .min(1, { error: 'expected at least one URL' })
@@ -77,7 +77,7 @@ const renditionSchema = z
       .enum(['auto', 'hls', 'ts'])
       .default('auto')
       .describe(
-        'What an http:// URL gives. auto: by the path (.m3u8, .m3u: hls; .ts, .mpegts, .m2ts: ts), else by asking once.',
+        'What an http:// or https:// URL gives. auto: by the path (.m3u8, .m3u: hls; .ts, .mpegts, .m2ts: ts), else by asking once.',
       ),
     program: integer({ min: 1, max: 65_535 })
       .optional()

@@ -78,17 +78,22 @@ std::vector<std::pair<std::string, std::string>> fields_of(const Options& o) {
 }
 
 /** Where to, and the head. */
-http::ClientRequest client_request_of(Napi::Env env, const Options& o) {
+http::ClientRequest client_request_of(Napi::Env env, const Options& o, const plane::Plane& plane) {
   auto head = http::make_get_head(o.text("host"), o.text("target"), fields_of(o));
   if (!head.ok()) throw_error(env, head.error());
   http::ClientRequest request;
   request.address = address_of(env, o);
   request.head = std::move(head.value());
+  if (o.is_null("tls")) return request;
+  const Options tls(env, o.get("tls"));
+  request.server_name = tls.text("serverName");
+  request.tls = plane.tls(tls.flag("insecure"));
+  if (!request.tls) throw_error(env, {"TLS_CERTIFICATE", "nobody has said whom to trust"});
   return request;
 }
 
 http::ClientTimeouts timeouts_of(const Options& o) {
-  return {o.milliseconds("connectTimeoutMs"), o.milliseconds("headTimeoutMs"),
+  return {o.milliseconds("connectTimeoutMs"), o.milliseconds("tlsTimeoutMs"), o.milliseconds("headTimeoutMs"),
           o.milliseconds("idleTimeoutMs")};
 }
 
@@ -114,6 +119,7 @@ Napi::Function PlaneObject::define(Napi::Env env) {
   return DefineClass(env, "Plane",
                      {InstanceMethod("addStream", &PlaneObject::add_stream),
                       InstanceMethod("spliceStream", &PlaneObject::splice_stream),
+                      InstanceMethod("trust", &PlaneObject::trust),
                       InstanceMethod("openUpstream", &PlaneObject::open_upstream),
                       InstanceMethod("request", &PlaneObject::request),
                       InstanceMethod("addInput", &PlaneObject::add_input),
@@ -191,6 +197,12 @@ Napi::Value PlaneObject::splice_stream(const Info& info) {
   return Napi::Boolean::New(info.Env(), plane_->splice_stream(handle_of(info[0])));
 }
 
+Napi::Value PlaneObject::trust(const Info& info) {
+  auto trusted = plane_->trust(info[0].As<Napi::String>().Utf8Value());
+  if (!trusted.ok()) throw_error(info.Env(), trusted.error());
+  return info.Env().Undefined();
+}
+
 Napi::Value PlaneObject::open_upstream(const Info& info) {
   const Options o(info.Env(), info[1]);
   return to_object(info.Env(), plane_->open_upstream(handle_of(info[0]), timeouts_of(o)));
@@ -201,10 +213,11 @@ Napi::Value PlaneObject::request(const Info& info) {
   const Options o(env, info[1]);
   plane::UpstreamRequest r;
   r.id = static_cast<std::uint64_t>(o.integer("id", 0, kMaxSafe));
-  r.http = client_request_of(env, o);
+  r.http = client_request_of(env, o, *plane_);
   r.http.to_sink = o.text("sink") == "stream";
   r.http.max_bytes = static_cast<std::uint64_t>(o.integer("maxBytes", 0, kMaxSafe));
   r.http.skip_bytes = static_cast<std::uint64_t>(o.integer("skipBytes", 0, kMaxSafe));
+  r.http.total = o.milliseconds("totalTimeoutMs");
   r.discontinuity = o.flag("discontinuity");
   if (!o.is_null("seal")) r.seal = seal_of(env, Options(env, o.get("seal")));
   return Napi::Boolean::New(env, plane_->request(handle_of(info[0]), std::move(r)));
@@ -267,7 +280,7 @@ Napi::Value PlaneObject::fetch(const Info& info) {
   const Options o(env, info[0]);
   plane::FetchRequest r;
   r.id = static_cast<std::uint64_t>(o.integer("id", 0, kMaxSafe));
-  r.http = client_request_of(env, o);
+  r.http = client_request_of(env, o, *plane_);
   r.timeouts = timeouts_of(Options(env, o.get("timeouts")));
   if (o.is_null("fill")) {
     r.http.max_bytes = static_cast<std::uint64_t>(o.integer("maxBytes", 0, kMaxSafe));

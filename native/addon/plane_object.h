@@ -22,6 +22,7 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   using Info = Napi::CallbackInfo;
   Napi::Value add_stream(const Info& info);
   Napi::Value splice_stream(const Info& info);
+  Napi::Value trust(const Info& info);
   Napi::Value open_upstream(const Info& info);
   Napi::Value request(const Info& info);
   Napi::Value add_input(const Info& info);

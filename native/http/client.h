@@ -8,8 +8,8 @@
 #include "http/inflate.h"
 #include "http/response.h"
 #include "kernel/address.h"
-#include "kernel/fd.h"
 #include "kernel/reactor.h"
+#include "secure/transport.h"
 
 namespace sluice::http {
 
@@ -17,7 +17,8 @@ namespace sluice::http {
 
 /**
  * Counters of an upstream connection, in the order of UPSTREAM_COUNTERS in daemon/plane/contract.ts.
- * `connected` is a gauge, 1 while a TCP connection is open; `bytes_in` is as on the wire, heads included.
+ * `connected` is a gauge, 1 while a TCP connection is open; `bytes_in` is as on the wire, heads included,
+ * TLS's own bytes not.
  */
 struct UpstreamCounters {
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name = 0;
@@ -27,6 +28,8 @@ struct UpstreamCounters {
 
 struct ClientTimeouts {
   kernel::Nanos connect = 5 * kernel::kSecond;
+  /** From the TCP connection to the end of the TLS handshake. */
+  kernel::Nanos handshake = 5 * kernel::kSecond;
   /** From the request (or the end of connecting) to the end of the answer's header section. */
   kernel::Nanos head = 10 * kernel::kSecond;
   /** Between two pieces of a body; does not run while paused. */
@@ -37,8 +40,14 @@ struct ClientTimeouts {
 /** One GET. */
 struct ClientRequest {
   kernel::Address address;
+  /** Speaks TLS by this; null for plain HTTP. */
+  std::shared_ptr<secure::ClientContext> tls;
+  /** Whom the server's certificate must be for: a host name, or a numeric address without brackets. */
+  std::string server_name;
   /** From make_get_head(). */
   std::string head;
+  /** From the request to the end of the answer; 0 for no bound. */
+  kernel::Nanos total = 0;
   /** The body feeds a stream: no size limit, `skip_bytes` counts. Otherwise `max_bytes` counts. */
   bool to_sink = false;
   /** Largest decoded body. */
@@ -46,6 +55,10 @@ struct ClientRequest {
   /** Bytes of the decoded body that are already there: dropped from a 200 answer; a 206 answer begins there.
    */
   std::uint64_t skip_bytes = 0;
+  /** With `to_sink`: the body as it came, whatever its content coding; `skip_bytes` is for others. */
+  bool raw = false;
+  /** Largest body of an answer other than 2xx that is given to on_body, a longer one fails; 0: discarded. */
+  std::uint64_t max_error_bytes = 0;
 };
 
 /** How a request ended. */
@@ -71,8 +84,8 @@ class ClientHandler {
  public:
   /** The head of the final answer, whatever its status. Valid during the call. */
   virtual void on_head(const ResponseHead& head) noexcept = 0;
-  /** A piece of the decoded body of a 2xx answer, at most 64 KiB. After Client::pause() at most the rest of
-   * this piece has come. */
+  /** A piece of the decoded body of a 2xx answer (see also ClientRequest), at most 64 KiB. After
+   * Client::pause() at most the rest of this piece has come. */
   virtual void on_body(codec::Bytes bytes) noexcept = 0;
   /** The request is done. Never called from within Client::request(). */
   virtual void on_end(const ClientOutcome& outcome) noexcept = 0;
@@ -82,11 +95,12 @@ class ClientHandler {
 };
 
 /**
- * GETs one after the other over at most one TCP connection, which is kept while the next request goes to the
- * same address and the server allows it. Bodies are delimited by length, by chunks or by the end of the
- * connection; gzip and deflate are undone. For the reactor's thread only.
+ * GETs one after the other over at most one connection, with TLS or without, which is kept while the next
+ * request goes to the same address, by the same name, and the server allows it. Bodies are delimited by
+ * length, by chunks or by the end of the connection; gzip and deflate are undone. For the reactor's thread
+ * only.
  *
- *   idle -> connecting -> head -> body -> idle (connection kept or closed)
+ *   idle -> connecting (-> handshaking) -> head -> body -> idle (connection kept or closed)
  */
 class Client final : private kernel::Watcher, private kernel::Timer {
  public:
@@ -114,7 +128,7 @@ class Client final : private kernel::Watcher, private kernel::Timer {
   [[nodiscard]] bool paused() const noexcept { return paused_; }
 
  private:
-  enum class State : std::uint8_t { idle, connecting, head, body };
+  enum class State : std::uint8_t { idle, connecting, handshaking, head, body };
   /** Runs what must not run within a call from the owner. */
   class Kick final : public kernel::Timer {
    public:
@@ -130,10 +144,14 @@ class Client final : private kernel::Watcher, private kernel::Timer {
   void on_timer(kernel::Nanos now) noexcept override;
   void on_kick() noexcept;
   void connect_now();
+  [[nodiscard]] bool is_kept_for(const ClientRequest& request) const noexcept;
   void on_connected() noexcept;
+  void handshake() noexcept;
+  void ask() noexcept;
   void send_head() noexcept;
   void read_some() noexcept;
-  void on_eof() noexcept;
+  void take_input(std::size_t size) noexcept;
+  void on_eof(bool in_order) noexcept;
   void advance() noexcept;
   void take(const ResponseParser::Step& step) noexcept;
   void take_head() noexcept;
@@ -149,6 +167,10 @@ class Client final : private kernel::Watcher, private kernel::Timer {
   void interest(std::uint32_t events) noexcept;
   void update_interest() noexcept;
   void set_deadline(kernel::Nanos after) noexcept;
+  void arm_timer() noexcept;
+  void disarm_timer() noexcept;
+  [[nodiscard]] bool sending() const noexcept;
+  [[nodiscard]] std::string lateness() const;
   [[nodiscard]] bool reading() const noexcept { return state_ == State::head || state_ == State::body; }
   [[nodiscard]] std::string peer() const { return request_.address.text(); }
 
@@ -158,10 +180,14 @@ class Client final : private kernel::Watcher, private kernel::Timer {
   UpstreamCounters& counters_;
   Kick kick_{*this};
 
-  kernel::Fd socket_;
+  secure::Transport transport_;
   kernel::Address connected_to_;
+  std::shared_ptr<secure::ClientContext> connected_by_;
+  std::string connected_as_;
   std::uint32_t watched_ = 0;
   kernel::Nanos deadline_ = 0;
+  /** Of the whole request; 0 for none. */
+  kernel::Nanos last_moment_ = 0;
   State state_ = State::idle;
   bool paused_ = false;
 
@@ -177,6 +203,8 @@ class Client final : private kernel::Watcher, private kernel::Timer {
   bool inflater_full_ = false;
   bool inflater_ended_ = false;
   bool encoded_begun_ = false;
+  /** The status is none of 2xx. */
+  bool refusal_ = false;
   bool discarding_ = false;
   bool ended_ = false;
   std::uint64_t discarded_ = 0;

@@ -58,7 +58,8 @@ class Fetchers::Fetcher final : private http::ClientHandler, private kernel::Tim
   }
   /** Whether this connection could carry it. */
   [[nodiscard]] bool suits(const FetchRequest& other) const noexcept {
-    return same(request_.http.address, other.http.address) && timeouts_ == other.timeouts;
+    return same(request_.http.address, other.http.address) && request_.http.tls == other.http.tls &&
+           request_.http.server_name == other.http.server_name && timeouts_ == other.timeouts;
   }
   [[nodiscard]] kernel::Nanos used() const noexcept { return used_; }
   [[nodiscard]] const http::UpstreamCounters& counters() const noexcept { return counters_; }

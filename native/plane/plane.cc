@@ -246,6 +246,16 @@ Result<Added> Plane::open_upstream(Handle stream, const http::ClientTimeouts& ti
       });
 }
 
+kernel::Result<bool> Plane::trust(const std::string& authorities) {
+  auto trusting = secure::ClientContext::create({authorities, false});
+  if (!trusting.ok()) return trusting.error();
+  auto insecure = secure::ClientContext::create({"", true});
+  if (!insecure.ok()) return insecure.error();
+  trusting_ = std::move(trusting.value());
+  insecure_ = std::move(insecure.value());
+  return true;
+}
+
 bool Plane::request(Handle upstream, UpstreamRequest request) {
   return open_ && on_loop([&] {
            auto* const entry = find<UpstreamEntry>(upstream);

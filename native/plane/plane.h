@@ -88,7 +88,16 @@ class Plane {
 
   kernel::Result<Added> add_stream(const StreamOptions& options);
   bool splice_stream(Handle stream);
+  /**
+   * Whom requests over TLS trust from now on: the authorities of a PEM text.
+   * @returns TLS_CERTIFICATE when they cannot be read
+   */
+  kernel::Result<bool> trust(const std::string& authorities);
   kernel::Result<Added> open_upstream(Handle stream, const http::ClientTimeouts& timeouts);
+  /** What requests over TLS are made with, `insecure` ones taking any certificate; null before trust(). */
+  [[nodiscard]] const std::shared_ptr<secure::ClientContext>& tls(bool insecure) const noexcept {
+    return insecure ? insecure_ : trusting_;
+  }
   /** False when the handle is unknown or a request is running. */
   bool request(Handle upstream, UpstreamRequest request);
   kernel::Result<Added> add_input(Handle stream, const UdpInputOptions& options);
@@ -160,6 +169,8 @@ class Plane {
   Routes routes_;
   std::unordered_map<Handle, std::unique_ptr<Entry>> entries_;
   Handle next_handle_ = 1;
+  std::shared_ptr<secure::ClientContext> trusting_;
+  std::shared_ptr<secure::ClientContext> insecure_;
   bool open_ = false;
 };
 

@@ -81,7 +81,6 @@ bool ServerContext::configure(SSL_CTX* context) {
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
   SSL_CTX_set_tlsext_servername_callback(context, choose);
   SSL_CTX_set_tlsext_servername_arg(context, this);
-  SSL_CTX_set_dh_auto(context, 1);
   static constexpr unsigned char kScope[] = "sluice";
   return SSL_CTX_set_session_id_context(context, kScope, sizeof kScope - 1) == 1;
 }

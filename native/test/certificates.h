@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
@@ -58,6 +59,10 @@ class Identity {
     PEM_write_bio_PrivateKey(bio.get(), key_.get(), passphrase == nullptr ? nullptr : EVP_aes_128_cbc(),
                              nullptr, 0, nullptr, const_cast<char*>(passphrase));
     return text(bio.get());
+  }
+  bool install(SSL_CTX* context) const {
+    return SSL_CTX_use_certificate(context, certificate_.get()) == 1 &&
+           SSL_CTX_use_PrivateKey(context, key_.get()) == 1;
   }
   [[nodiscard]] secure::ServerCertificate server() const { return {certificate(), key()}; }
 

@@ -3,78 +3,20 @@
 #include <doctest/doctest.h>
 #include <zlib.h>
 
-#include <optional>
 #include <random>
 
-#include "http/request.h"
+#include "test/client_fixture.h"
 #include "test/http_server.h"
 
 using namespace sluice;
 using http::Client;
 using http::ClientOutcome;
+using test::code;
+using test::Fixture;
 using test::Peer;
 using test::Server;
 
 namespace {
-
-/** A client with a handler that remembers, and a reactor that is turned until something has happened. */
-struct Fixture final : http::ClientHandler {
-  kernel::Reactor reactor;
-  http::UpstreamCounters counters;
-  http::ClientTimeouts timeouts;
-  std::unique_ptr<Client> client;
-  unsigned status = 0;
-  std::vector<http::Field> fields;
-  std::string body;
-  std::optional<ClientOutcome> outcome;
-  std::function<void()> at_body;
-
-  explicit Fixture(http::ClientTimeouts t = {}) : timeouts(t) {
-    client = std::make_unique<Client>(reactor, timeouts, *this, counters);
-  }
-  void on_head(const http::ResponseHead& head) noexcept override {
-    status = head.status;
-    fields = head.fields;
-  }
-  void on_body(codec::Bytes bytes) noexcept override {
-    body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    if (at_body) at_body();
-  }
-  void on_end(const ClientOutcome& o) noexcept override { outcome = o; }
-
-  static http::ClientRequest get(const kernel::Address& to, std::uint64_t max = 1 << 20) {
-    http::ClientRequest r;
-    r.address = to;
-    r.head = http::make_get_head("origin.example", "/x?y=1", {{"accept-encoding", "gzip"}}).value();
-    r.max_bytes = max;
-    return r;
-  }
-  void turn_until(const std::function<bool()>& done) {
-    const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
-    while (!done() && kernel::monotonic_now() < end) reactor.turn();
-    REQUIRE(done());
-  }
-  ClientOutcome run(http::ClientRequest request) {
-    status = 0;
-    fields.clear();
-    body.clear();
-    outcome.reset();
-    REQUIRE(client->request(std::move(request)));
-    CHECK_FALSE(outcome.has_value());
-    turn_until([&] { return outcome.has_value(); });
-    return *outcome;
-  }
-  std::string field(const std::string& name) const {
-    for (const auto& f : fields) {
-      if (f.name == name) return f.value;
-    }
-    return "(none)";
-  }
-};
-
-std::string code(const ClientOutcome& o) {
-  return o.code == nullptr ? "" : o.code;
-}
 
 /** Answers every request of every connection with the same bytes; closes after each when told so. */
 std::function<void(Peer&, int)> always(std::string answer, bool close = false, std::size_t pieces = 0) {
@@ -533,4 +475,62 @@ TEST_CASE("request heads") {
   CHECK_FALSE(http::make_get_head("h", "/", {{"a b", "c"}}).ok());
   CHECK_FALSE(http::make_get_head("h", "/", {{"Connection", "close"}}).ok());
   CHECK_FALSE(http::make_get_head("h", "/" + std::string(20000, 'a'), {}).ok());
+}
+
+TEST_CASE("an answer that drips in is ended by the bound of the whole request, paused or not") {
+  Server server([](Peer& peer, int) {
+    peer.read_head();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    while (peer.send("x")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  });
+  for (const bool pause : {false, true}) {
+    Fixture f;
+    if (pause) f.at_body = [&] { f.client->pause(); };
+    http::ClientRequest request = Fixture::get(server.address());
+    request.total = 100 * kernel::kMillisecond;
+    const ClientOutcome o = f.run(std::move(request));
+    CHECK(code(o) == "UPSTREAM_TIMEOUT");
+    CHECK(o.message.find("no complete answer from ") == 0);
+    CHECK(f.body.size() > 0);
+  }
+}
+
+TEST_CASE("a raw body comes as it was sent, without a limit; a range begins where it begins") {
+  const std::string packed = compress(text_of(100'000), 31);
+  Server server(always(with_length("content-encoding: gzip\r\n", packed)));
+  Fixture f;
+  http::ClientRequest request = Fixture::get(server.address(), 1);
+  request.to_sink = true;
+  request.raw = true;
+  ClientOutcome o = f.run(request);
+  CHECK(code(o) == "");
+  CHECK(f.body == packed);
+  CHECK(o.bytes == packed.size());
+  CHECK(f.field("content-encoding") == "gzip");
+  Server ranges(
+      always("HTTP/1.1 206 Partial Content\r\nContent-Encoding: br\r\nContent-Range: bytes 50-54/100\r\n"
+             "Content-Length: 5\r\n\r\nhello"));
+  request.address = ranges.address();
+  o = f.run(request);
+  CHECK(code(o) == "");
+  CHECK(f.body == "hello");
+  CHECK(o.bytes == 5);
+}
+
+TEST_CASE("the body of a refusal is given to who asks for it, up to a bound") {
+  Server server(always("HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot there"));
+  Fixture f;
+  http::ClientRequest request = Fixture::get(server.address());
+  CHECK(code(f.run(request)) == "");
+  CHECK(f.body == "");
+  for (const bool to_sink : {false, true}) {
+    request.to_sink = to_sink;
+    request.skip_bytes = 3;
+    request.max_error_bytes = 9;
+    CHECK(code(f.run(request)) == "");
+    CHECK(f.status == 404);
+    CHECK(f.body == "not there");
+    request.max_error_bytes = 8;
+    CHECK(code(f.run(request)) == "UPSTREAM_TOO_LARGE");
+  }
 }

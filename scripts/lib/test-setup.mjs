@@ -15,6 +15,8 @@ const TEST_PACKAGES = [
   { needs: FUZZER, package: 'libclang-rt-14-dev' },
   { needs: '/usr/include/doctest/doctest.h', package: 'doctest-dev' },
   { needs: '/usr/include/openssl/ssl.h', package: 'libssl-dev' },
+  { needs: 'openssl', package: 'openssl' },
+  { needs: 'nginx', package: 'nginx-light' },
   { needs: 'ffmpeg', package: 'ffmpeg' },
   { needs: 'tshark', package: 'tshark' },
   { needs: 'tcpdump', package: 'tcpdump' },

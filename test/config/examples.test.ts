@@ -107,8 +107,12 @@ test('duplicates among channels are refused', async (t) => {
   t.match(found.join('\n'), /channels\[1\]\.renditions\[0\]\.multicast\.port: .*used by a\/r/);
 });
 
-test('what is not supported yet is said clearly', async (t) => {
-  t.match(problemsOf('channels: [{ id: a, renditions: [{ id: b, url: "https://x.example/y.m3u8" }] }]'), [
-    /renditions\[0\]\.url: .*https:\/\/ is not supported yet/,
-  ]);
+test('what upstreams are given', async (t) => {
+  const channels = 'channels: [{ id: a, renditions: [{ id: b, url: "https://x.example/y.m3u8" }] }]';
+  const upstream = (text: string): readonly string[] => problemsOf(`upstream: ${text}\n${channels}`);
+  t.strictSame(upstream('{ allow: [10.0.0.0/8, "fd00::/8", origin.internal, 127.0.0.1], redirects: 0 }'), []);
+  t.match(upstream('{ allow: [10.0.0.0/33] }'), [/upstream\.allow\[0\]: .*expected a host name/]);
+  t.match(upstream('{ allow: ["http://a/"] }'), [/upstream\.allow\[0\]/]);
+  t.match(upstream('{ redirects: 21 }'), [/upstream\.redirects/]);
+  t.match(upstream('{ tls: { ca_only: true } }'), [/upstream\.tls\.ca_only: .*expected ca_file/]);
 });

@@ -38,7 +38,7 @@ async function makeBusy(plane: PlaneApi): Promise<StreamHandle> {
   const origin = await silentOrigin();
   const waiting = plane.request(upstream, {
     ...{ address: '127.0.0.1', port: origin, host: 'origin', target: '/', headers: {} },
-    ...{ sink: 'memory', maxBytes: 1000, skipBytes: 0, discontinuity: false, seal: null },
+    ...{ tls: null, totalTimeoutMs: 0, sink: 'memory', maxBytes: 1000, skipBytes: 0, discontinuity: false, seal: null },
   });
   waiting.catch(() => undefined);
   keepSending(port);

@@ -31,7 +31,12 @@ export const SENDER: SenderOptions = {
   batching: 'auto',
 };
 
-export const UPSTREAM: UpstreamOptions = { connectTimeoutMs: 2000, headTimeoutMs: 30_000, idleTimeoutMs: 30_000 };
+export const UPSTREAM: UpstreamOptions = {
+  connectTimeoutMs: 2000,
+  tlsTimeoutMs: 2000,
+  headTimeoutMs: 30_000,
+  idleTimeoutMs: 30_000,
+};
 
 /** A listener on a port that the system picks. */
 export function listener(): ListenOptions {

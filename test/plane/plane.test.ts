@@ -148,7 +148,7 @@ t.test('closing rejects what is under way and refuses what comes after', async (
   const request = plane.request(upstream, {
     // A documentation address: nobody answers.
     ...{ address: '192.0.2.1', port: 80, host: 'x', target: '/', headers: {} },
-    ...{ sink: 'memory', maxBytes: 1000, skipBytes: 0, discontinuity: false, seal: null },
+    ...{ tls: null, totalTimeoutMs: 0, sink: 'memory', maxBytes: 1000, skipBytes: 0, discontinuity: false, seal: null },
   });
   const ended = t.rejects(request, { name: 'SluiceError' });
   await plane.close();

@@ -38,7 +38,15 @@ async function bed(t: Test, answer: RequestListener, timeouts: Partial<typeof UP
   const ask: Bed['ask'] = (target, more = {}) =>
     plane.request(upstream, {
       ...{ address: '127.0.0.1', port, host: 'origin.example', target, headers: {} },
-      ...{ sink: 'memory', maxBytes: MIB, skipBytes: 0, discontinuity: false, seal: null },
+      ...{
+        tls: null,
+        totalTimeoutMs: 0,
+        sink: 'memory',
+        maxBytes: MIB,
+        skipBytes: 0,
+        discontinuity: false,
+        seal: null,
+      },
       ...more,
     });
   return { plane, stream, upstream, origin, connections: () => connections, ask };

@@ -9,7 +9,11 @@ import type { PlaneApi } from '../../daemon/plane/contract.js';
 import { createPlane } from '../../daemon/plane/plane.js';
 import { ChannelService } from '../../daemon/streams/service.js';
 import { channelsSchema } from '../../daemon/streams/settings.js';
+import { Guide } from '../../daemon/streams/source/guide.js';
+import { Resolver } from '../../daemon/streams/source/resolver.js';
+import { UpstreamRules } from '../../daemon/streams/source/upstream-rules.js';
 import type { RenditionStatus } from '../../daemon/streams/status.js';
+import { upstreamSchema } from '../../daemon/streams/upstream-settings.js';
 
 export class Edge {
   readonly metrics = new Metrics();
@@ -20,10 +24,16 @@ export class Edge {
   readonly service: ChannelService;
   readonly base: string;
 
-  /** @param channels as in the configuration file */
-  constructor(channels: unknown, memoryBytes = 256 * 2 ** 20) {
+  /** @param channels as in the configuration file; @param more `upstream` as there, and whom to trust (PEM) */
+  constructor(
+    channels: unknown,
+    memoryBytes = 256 * 2 ** 20,
+    more: { readonly upstream?: unknown; readonly authorities?: string } = {},
+  ) {
     const log = this.#logger();
-    this.plane = createPlane({ memoryBytes, log });
+    this.plane = createPlane({ memoryBytes, log, authorities: more.authorities });
+    const checked = channelsSchema.parse(channels);
+    const rules = new UpstreamRules(upstreamSchema.parse(more.upstream ?? {}));
     const { port } = this.plane.listen({
       address: '127.0.0.1',
       port: 0,
@@ -35,8 +45,9 @@ export class Edge {
       viewerLagMs: 10_000,
     });
     this.base = `http://127.0.0.1:${port}`;
-    this.service = new ChannelService(this.plane, channelsSchema.parse(channels), {
+    this.service = new ChannelService(this.plane, checked, {
       log,
+      guide: new Guide(new Resolver(systemClock), rules, 'Sluice/1.2.3'),
       metrics: this.metrics,
       registry: this.registry,
       clock: systemClock,

@@ -1,27 +1,7 @@
 import t from 'tap';
 import { ManualClock } from '../../daemon/base/clock.js';
-import { redirectTarget } from '../../daemon/streams/source/fetcher.js';
 import { formatOfPath } from '../../daemon/streams/source/http-driver.js';
 import { Resolver } from '../../daemon/streams/source/resolver.js';
-
-t.test('redirects', async (t) => {
-  const from = 'http://u:p@origin.example:8080/live/a/index.m3u8?x=1';
-  const to = (status: number, location?: string): string | null =>
-    redirectTarget(from, { status, headers: location === undefined ? {} : { location } });
-  const cases: [number, string, string][] = [
-    [301, 'http://edge.example/b.m3u8', 'http://edge.example/b.m3u8'],
-    [302, '/b.m3u8', 'http://u:p@origin.example:8080/b.m3u8'],
-    [303, '../b.m3u8#frag', 'http://u:p@origin.example:8080/live/b.m3u8'],
-    [307, '//edge.example/b', 'http://edge.example/b'],
-    [308, '?y=2', 'http://u:p@origin.example:8080/live/a/index.m3u8?y=2'],
-  ];
-  for (const [status, location, target] of cases) t.equal(to(status, location), target, `${status} ${location}`);
-  for (const status of [200, 206, 300, 304, 404, 500]) t.equal(to(status, '/x'), null, String(status));
-  t.throws(() => to(302), { code: 'UPSTREAM_HTTP', message: /Location/ });
-  t.throws(() => to(302, 'http://['), { code: 'UPSTREAM_HTTP' });
-  t.throws(() => to(302, 'https://origin.example/'), { code: 'SOURCE_UNSUPPORTED', message: /plain HTTP only/ });
-  t.throws(() => to(302, 'file:///etc/passwd'), { code: 'SOURCE_UNSUPPORTED' });
-});
 
 t.test('what the path tells about the format', async (t) => {
   const cases: [string, string | null][] = [

@@ -121,7 +121,7 @@ export class HlsDriver implements Driver {
         kind: 'playlist',
         sink: 'memory',
         maxBytes: MAX_PLAYLIST_BYTES,
-        headers: { 'accept-encoding': 'gzip' },
+        headers: {},
         skipBytes: 0,
         discontinuity: false,
         signal,

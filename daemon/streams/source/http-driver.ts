@@ -18,7 +18,7 @@ export function formatOfPath(url: string): HttpFormat | null {
 }
 
 /**
- * Plays an `http://` location. Whether it is a playlist or a continuous stream is configured (`format`), or told by the
+ * Plays an `http://` or `https://` location. Whether it is a playlist or a continuous stream is configured (`format`), or told by the
  * path; where neither says, the body is asked for once, with a bound: what begins with #EXTM3U is a playlist, anything
  * that goes on past the bound, or that is no text, is a stream.
  */
@@ -80,7 +80,7 @@ export class HttpDriver implements Driver {
         kind: 'playlist',
         sink: 'memory',
         maxBytes: PROBE_BYTES,
-        headers: { 'accept-encoding': 'gzip' },
+        headers: {},
         skipBytes: 0,
         discontinuity: false,
         signal,

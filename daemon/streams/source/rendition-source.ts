@@ -2,25 +2,23 @@ import type { Clock } from '../../base/clock.js';
 import { describeError, SluiceError } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { PlaneApi, StreamHandle, UpstreamHandle } from '../../plane/contract.js';
-import type { MediaLocation } from '../media-url.js';
+import { type MediaLocation, urlsOf } from '../media-url.js';
 import type { RenditionState, RequestCounts, SourceStatus } from '../status.js';
 import type { Attempt, Driver, SourceContext } from './attempt.js';
 import { DatagramDriver } from './datagram-driver.js';
 import { Fetcher } from './fetcher.js';
+import type { Guide } from './guide.js';
 import { HttpDriver, type HttpFormat } from './http-driver.js';
 import { LogLimiter } from './log-limiter.js';
-import type { Resolver } from './resolver.js';
 import { isPermanent, RetryPolicy } from './retry-policy.js';
 import { UpstreamSlot } from './upstream-slot.js';
 
 /** What all sources of a daemon share. */
 export interface SourceTools {
   readonly plane: PlaneApi;
+  readonly guide: Guide;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly resolver: Resolver;
-  /** `Sluice/VERSION` */
-  readonly userAgent: string;
   /** As Math.random; what the jitter of retries is made of. */
   readonly random: () => number;
 }
@@ -119,8 +117,8 @@ export class RenditionSource {
   }
 
   #context(): SourceContext {
-    const { plane, clock, stream, resolver, userAgent } = this.#options;
-    const fetcher = new Fetcher(plane, this.#slot, resolver, userAgent, this.#counts);
+    const { plane, clock, stream, guide, locations } = this.#options;
+    const fetcher = new Fetcher(plane, this.#slot, guide.for(urlsOf(locations)), this.#counts);
     return { plane, clock, stream, slot: this.#slot, fetcher, counters: () => plane.streamCounters(stream) };
   }
 

@@ -7,7 +7,12 @@ import type {
 } from '../../plane/contract.js';
 
 /** Short enough that an outage is noticed within a segment or two, long enough for one lost SYN (RFC 6298: 1 s). */
-const OPTIONS: UpstreamOptions = { connectTimeoutMs: 2_500, headTimeoutMs: 5_000, idleTimeoutMs: 4_000 };
+const OPTIONS: UpstreamOptions = {
+  connectTimeoutMs: 2_500,
+  tlsTimeoutMs: 2_500,
+  headTimeoutMs: 5_000,
+  idleTimeoutMs: 4_000,
+};
 
 /** The one upstream connection that a rendition may have, opened when needed; its counters go on when it is opened anew. */
 export class UpstreamSlot {
