@@ -287,6 +287,7 @@ Napi::Value PlaneObject::fetch(const Info& info) {
   } else {
     const Options fill(env, o.get("fill"));
     r.http.to_sink = true;
+    r.http.raw = true;
     r.ticket = static_cast<std::uint64_t>(fill.integer("ticket", 1, kMaxSafe));
     r.freshness = freshness_rule_of(fill);
   }

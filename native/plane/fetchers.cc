@@ -17,13 +17,14 @@ bool same(const kernel::Address& a, const kernel::Address& b) noexcept {
   return a.size() == b.size() && std::memcmp(a.get(), b.get(), a.size()) == 0;
 }
 
-/** Size of the body as it will come, where it is known. */
-std::optional<std::uint64_t> length_of(const http::ResponseHead& head) noexcept {
-  // Decoded on the way: what Content-Length counts is not what comes.
-  if (head.find("content-encoding") != nullptr) return std::nullopt;
-  const std::string* const length = head.find("content-length");
-  if (length == nullptr) return std::nullopt;
-  return std::strtoull(length->c_str(), nullptr, 10);
+/** What stands in front of a body that goes on as it came. */
+objects::Head raw_head(const http::ResponseHead& from, const std::string& via) {
+  objects::Head head = object_head(from, via);
+  if (const auto* coding = from.find("content-encoding"))
+    head.fields += "content-encoding: " + *coding + "\r\n";
+  if (const auto* length = from.find("content-length"))
+    head.length = std::strtoull(length->c_str(), nullptr, 10);
+  return head;
 }
 
 }  // namespace
@@ -74,9 +75,7 @@ class Fetchers::Fetcher final : private http::ClientHandler, private kernel::Tim
       if (!pool_.store_.revalidate(object_, freshness))
         refuse("UPSTREAM_HTTP", "304 came, but nothing was there to be valid");
     } else if (head.status == 200) {
-      objects::Head made = object_head(head, pool_.via_);
-      made.length = length_of(head);
-      if (const auto error = pool_.store_.begin(object_, std::move(made), freshness))
+      if (const auto error = pool_.store_.begin(object_, raw_head(head, pool_.via_), freshness))
         refuse(error->code, error->message);
     }
   }
