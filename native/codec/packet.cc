@@ -106,6 +106,14 @@ std::optional<LinkView> parse_link(Bytes packet, std::uint32_t link_type) noexce
   return whole ? std::optional(link) : std::nullopt;
 }
 
+LinkView parse_network(std::uint16_t ethertype, Bytes network) noexcept {
+  LinkView link;
+  link.ethertype = ethertype;
+  link.network = network;
+  static_cast<void>(skip_tags(link));
+  return link;
+}
+
 void write_cooked2(const CookedFacts& facts, std::uint8_t* out) noexcept {
   store16(out, facts.ethertype);
   store16(out + 2, 0);

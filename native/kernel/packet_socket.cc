@@ -95,19 +95,22 @@ Result<std::unique_ptr<PacketRx>> PacketRx::open(const PacketRxOptions& o) {
     device = found.value();
     layer = layer_of(device.hardware);
   }
-  if (layer != LinkLayer::ethernet)
+  // Where there is a link header it is taken off here: the kernel's own way (SOCK_DGRAM) shows frames with
+  // two VLAN tags in a form that cannot be told from others.
+  const bool all = device.index == 0;
+  if (layer != LinkLayer::ethernet && !all)
     socket.reset(::socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return refused(what);
   set_capture_options(socket.get(), o, device.index);
   if (!bind_to(socket.get(), device.index, ETH_P_ALL)) return refused(what);
-  const int loopback = static_cast<int>(if_nametoindex("lo"));
-  return std::unique_ptr<PacketRx>(new PacketRx(std::move(socket), layer, loopback, o.snaplen));
+  return std::unique_ptr<PacketRx>(new PacketRx(std::move(socket), layer, all, o.snaplen));
 }
 
-PacketRx::PacketRx(Fd socket, LinkLayer layer, int loopback, std::uint32_t snaplen)
+PacketRx::PacketRx(Fd socket, LinkLayer layer, bool all, std::uint32_t snaplen)
     : socket_(std::move(socket)),
       layer_(layer),
-      loopback_(loopback),
+      all_(all),
+      loopback_(static_cast<int>(if_nametoindex("lo"))),
       snaplen_(snaplen),
       buffers_(new std::uint8_t[kBatch * std::size_t{snaplen}]) {}
 
@@ -131,7 +134,23 @@ std::span<const Frame> PacketRx::receive() noexcept {
   return {frames_.data(), count};
 }
 
-/** False for what is the other sight of a frame that is seen already. */
+namespace {
+
+/** Takes the link header off a frame of any device; false where its kind is not known. */
+bool strip(Frame& frame) noexcept {
+  constexpr std::size_t kEthernet = 14;
+  const LinkLayer layer = layer_of(frame.from.sll_hatype);
+  if (layer == LinkLayer::raw) return true;
+  if (layer != LinkLayer::ethernet || frame.data.size() < kEthernet) return false;
+  std::memcpy(&frame.from.sll_protocol, frame.data.data() + kEthernet - 2, 2);
+  frame.data = frame.data.subspan(kEthernet);
+  frame.original_length -= kEthernet;
+  return true;
+}
+
+}  // namespace
+
+/** False for what is the other sight of a frame that is seen already, and for unknown devices. */
 bool PacketRx::read_frame(std::size_t i, Frame& out) noexcept {
   const sockaddr_ll& from = senders_[i];
   if (from.sll_ifindex == loopback_ && from.sll_pkttype == PACKET_OUTGOING) return false;
@@ -139,7 +158,11 @@ bool PacketRx::read_frame(std::size_t i, Frame& out) noexcept {
   out.from = from;
   out.original_length = messages_[i].msg_len;
   out.data = {buffers_.get() + i * snaplen_, std::min<std::size_t>(out.original_length, snaplen_)};
-  msghdr& message = messages_[i].msg_hdr;
+  read_control(messages_[i].msg_hdr, out);
+  return !all_ || strip(out);
+}
+
+void PacketRx::read_control(msghdr& message, Frame& out) noexcept {
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
     if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS &&
         c->cmsg_len >= CMSG_LEN(sizeof(timespec))) {
@@ -156,7 +179,6 @@ bool PacketRx::read_frame(std::size_t i, Frame& out) noexcept {
     }
   }
   if (out.wall == 0) out.wall = wall_now();
-  return true;
 }
 
 std::uint64_t PacketRx::drops() noexcept {

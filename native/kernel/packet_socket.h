@@ -21,7 +21,8 @@ enum class LinkLayer : std::uint8_t {
   ethernet,
   /** Nothing: TUN and other tunnels. */
   raw,
-  /** Each frame's own device tells: all devices at once, or one of another kind. */
+  /** Each frame's own device tells: all devices at once (those with Ethernet or no link header), or one of
+   * another kind. */
   cooked,
 };
 
@@ -75,11 +76,13 @@ class PacketRx {
     alignas(8) std::array<char, 128> bytes;
   };
 
-  PacketRx(Fd socket, LinkLayer layer, int loopback, std::uint32_t snaplen);
+  PacketRx(Fd socket, LinkLayer layer, bool all, std::uint32_t snaplen);
   [[nodiscard]] bool read_frame(std::size_t i, Frame& out) noexcept;
+  void read_control(msghdr& message, Frame& out) noexcept;
 
   Fd socket_;
   LinkLayer layer_;
+  const bool all_;
   /** Index of the loopback device: it shows every frame twice. */
   int loopback_;
   std::size_t snaplen_;
@@ -112,7 +115,7 @@ class PacketTx {
   [[nodiscard]] const std::array<std::uint8_t, 6>& hardware_address() const noexcept { return address_; }
   /**
    * One frame from its pieces, with its link header where the device has one.
-   * @param ethertype tells the protocol where there is no link header
+   * @param ethertype the protocol; of a tagged frame that of the outermost tag
    */
   PacketTxOutcome send(std::span<iovec> pieces, std::uint16_t ethertype) noexcept;
 

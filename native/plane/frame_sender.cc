@@ -46,10 +46,12 @@ Sent FrameSender::send(const codec::CapturePacket& packet) noexcept {
     return link->is_ip() ? hand_over({}, link->network, link->ethertype) : Sent::unsuitable;
   std::array<std::uint8_t, kEthernet + 4 * kTag> head{};
   if (packet.link_type == codec::kLinkEthernet) {
-    if (!target_.rewrite) return hand_over({}, packet.data, link->ethertype);
+    // The outermost one: to the kernel a tagged frame is of the tag's type.
+    const std::uint16_t ethertype = codec::load16(packet.data.data() + 2 * kAddress);
+    if (!target_.rewrite) return hand_over({}, packet.data, ethertype);
     std::copy_n(packet.data.begin(), 2 * kAddress, head.begin());
     address(*link, head.data(), true);
-    return hand_over(Bytes(head).first(2 * kAddress), packet.data.subspan(2 * kAddress), link->ethertype);
+    return hand_over(Bytes(head).first(2 * kAddress), packet.data.subspan(2 * kAddress), ethertype);
   }
   if (link->ethertype == 0 || link->is_llc()) return Sent::unsuitable;
   address(*link, head.data(), false);
@@ -59,7 +61,8 @@ Sent FrameSender::send(const codec::CapturePacket& packet) noexcept {
     codec::store16(head.data() + size + 2, link->tags[i]);
   }
   codec::store16(head.data() + size, link->ethertype);
-  return hand_over(Bytes(head).first(size + 2), link->network, link->ethertype);
+  const std::uint16_t ethertype = link->tag_count > 0 ? kVlan : link->ethertype;
+  return hand_over(Bytes(head).first(size + 2), link->network, ethertype);
 }
 
 Sent FrameSender::hand_over(Bytes head, Bytes rest, std::uint16_t ethertype) noexcept {

@@ -73,8 +73,7 @@ void restore_cooked(const kernel::Frame& frame, Restored& out) noexcept {
   codec::write_cooked2(facts, out.head.data());
   out.head_size = codec::kCooked2Header;
   out.rest = frame.data;
-  out.link.ethertype = ethertype;
-  out.link.network = frame.data;
+  out.link = codec::parse_network(ethertype, frame.data);
   if (frame.tpid == 0) return;
   codec::store16(out.head.data() + codec::kCooked2Header, frame.tci);
   codec::store16(out.head.data() + codec::kCooked2Header + 2, ethertype);

@@ -34,8 +34,8 @@ export function has(program: string): boolean {
 }
 
 /** Runs a program that must succeed. */
-export function must(program: string, args: readonly string[]): string {
-  const run = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 64 << 20 });
+export function must(program: string, args: readonly string[], cwd?: string): string {
+  const run = spawnSync(program, args, { cwd, encoding: 'utf8', maxBuffer: 64 << 20 });
   if (run.status !== 0) throw new Error(`${program} ${args.join(' ')}: ${run.stderr}`);
   return run.stdout;
 }
@@ -69,7 +69,8 @@ export function dissect(file: string): Dissected[] {
         vlans: [...service.split(','), ...vlan.split(',')].filter(Boolean).map(Number),
         source: first(source4, source6),
         destination: first(destination4, destination6),
-        ports: from === '' ? '' : `${from.split(',', 1)[0]}-${to.split(',', 1)[0]}`,
+        // tshark shows the ports of a cut datagram, too; we take such for nothing.
+        ports: from === '' || captured !== original ? '' : `${from.split(',', 1)[0]}-${to.split(',', 1)[0]}`,
       };
     });
 }
