@@ -51,7 +51,7 @@ function packetsOf(file: string): Packet[] {
 
 const bytesOf = (packets: readonly Packet[]): string[] =>
   packets.map(({ bytes }) => Buffer.from(bytes).toString('hex'));
-const withoutTime = (file: string) => dissect(file).map(({ timeNs: _, ...packet }) => packet);
+const withoutTime = (file: string) => dissect(file).map((packet) => ({ ...packet, timeNs: null }));
 
 /** Payload of UDP as tshark dissects it. */
 function payloads(file: string, filter: string): string[] {
