@@ -30,7 +30,17 @@ Error over_budget(const std::string& name, std::size_t wanted, std::size_t budge
 
 /** Something with a handle. Destroyed on the loop thread, or when it has ended. */
 struct Plane::Entry {
-  enum class Kind : std::uint8_t { stream, upstream, input, sender, receiver, listener, site, capture, replay };
+  enum class Kind : std::uint8_t {
+    stream,
+    upstream,
+    input,
+    sender,
+    receiver,
+    listener,
+    site,
+    capture,
+    replay
+  };
   explicit Entry(Kind k) noexcept : kind(k) {}
   virtual ~Entry() = default;
   const Kind kind;

@@ -79,7 +79,7 @@ function converted(t: Test, format: string, options: readonly string[] = []): st
   return file;
 }
 
-test('our own captures, packet by packet', { skip, timeout: 60_000 }, (t) => {
+test('our own captures, packet by packet', { skip, timeout: 180_000 }, (t) => {
   t.ok(own().length >= 2);
   for (const file of own()) same(t, file);
   t.end();
@@ -87,7 +87,7 @@ test('our own captures, packet by packet', { skip, timeout: 60_000 }, (t) => {
 
 test('captures of real routers, and each of them as pcapng', {
   skip: skip === false && shared().length === 0 ? 'no ../shared/pcap' : skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, (t) => {
   const folder = temporaryFolder(t);
   for (const file of shared()) {
@@ -101,7 +101,7 @@ test('captures of real routers, and each of them as pcapng', {
   t.end();
 });
 
-test('every format that editcap writes', { skip, timeout: 60_000 }, (t) => {
+test('every format that editcap writes', { skip, timeout: 180_000 }, (t) => {
   for (const format of ['pcap', 'nsecpcap', 'pcapng']) {
     same(t, converted(t, format));
     same(t, converted(t, format, ['-s', '60']));
@@ -109,7 +109,7 @@ test('every format that editcap writes', { skip, timeout: 60_000 }, (t) => {
   t.end();
 });
 
-test('every link type, in every format: only the link header differs', { skip, timeout: 60_000 }, (t) => {
+test('every link type, in every format: only the link header differs', { skip, timeout: 180_000 }, (t) => {
   // What editcap takes off the front of each frame, and the header that is then put there.
   const link = (name: string, header: readonly number[]): readonly [string, readonly number[]] => [name, header];
   const cooked = [0, 2, 3, 4, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0];
@@ -164,7 +164,7 @@ function hexdump(packet: readonly number[]): string {
   return `1763635000.123456789\n000000 ${bytes.join(' ')}\n`;
 }
 
-test('several interfaces and sections, as mergecap and a concatenation make them', { skip, timeout: 60_000 }, (t) => {
+test('several interfaces and sections, as mergecap and a concatenation make them', { skip, timeout: 180_000 }, (t) => {
   const folder = temporaryFolder(t);
   const [a, b] = [converted(t, 'pcapng'), converted(t, 'nsecpcap')];
   const merged = join(folder, 'merged.pcapng');
@@ -176,7 +176,7 @@ test('several interfaces and sections, as mergecap and a concatenation make them
   t.end();
 });
 
-test('pcap-parser reads classic files as we do', { skip, timeout: 60_000 }, async (t) => {
+test('pcap-parser reads classic files as we do', { skip, timeout: 180_000 }, async (t) => {
   for (const file of [HIGH, LOW, ...shared()]) {
     // It knows microseconds only.
     const micro = join(temporaryFolder(t), 'micro.pcap');
@@ -202,7 +202,7 @@ function oracle(file: string): Promise<Plain[]> {
   });
 }
 
-test('truncated at every byte: the packets before the cut, and its place', { skip, timeout: 120_000 }, (t) => {
+test('truncated at every byte: the packets before the cut, and its place', { skip, timeout: 240_000 }, (t) => {
   const files = [...shared().filter((file) => statSync(file).size < 8000), converted(t, 'pcap', ['-s', '60'])];
   const folder = temporaryFolder(t);
   for (const file of files) {
@@ -231,7 +231,7 @@ test('truncated at every byte: the packets before the cut, and its place', { ski
   t.end();
 });
 
-test('a damaged file: listed up to the damage, told with its offset, exit code 1', { timeout: 60_000 }, async (t) => {
+test('a damaged file: listed up to the damage, told with its offset, exit code 1', { timeout: 180_000 }, async (t) => {
   const file = join(temporaryFolder(t), 'cut.pcap');
   writeFileSync(file, readFileSync(LOW).subarray(0, 20_000));
   const { code, stdout, stderr } = await sluice(t, 'replay', '--list', file);

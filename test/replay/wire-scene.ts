@@ -15,7 +15,7 @@ const folder = process.argv[2] ?? '.';
 const SLUICE = join(ROOT, 'dist', 'daemon', 'cli', 'sluice.js');
 const FRAMES = 60;
 const STEP_NS = 10e6;
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 interface Ended {
   readonly code: number | null;

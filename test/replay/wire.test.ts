@@ -64,12 +64,12 @@ function fields(file: string, filter: string, field: string): Set<string> {
   return new Set(text.split('\n').filter(Boolean));
 }
 
-test('replay and capture on a wire, beside tcpdump and tshark', { skip, timeout: 180_000 }, async (t) => {
+test('replay and capture on a wire, beside tcpdump and tshark', { skip, timeout: 300_000 }, async (t) => {
   const folder = temporaryFolder(t);
   const at = (name: string): string => join(folder, name);
   const run = spawnSync('unshare', [flags ?? '', 'sh', '-c', SET_UP, 'sh', process.execPath, SCENE, folder], {
     encoding: 'utf8',
-    timeout: 150_000,
+    timeout: 270_000,
   });
   t.equal(run.status, 0, run.stderr);
   const said = told.parse(JSON.parse(run.stdout));
