@@ -30,7 +30,8 @@ struct LinkView {
   [[nodiscard]] bool is_llc() const noexcept { return ethertype > 0 && ethertype < 0x600; }
 };
 
-/** What follows a link header that said `ethertype`: its VLAN tags are taken off, as far as they are whole. */
+/** What follows a link header that said `ethertype`: its VLAN tags are taken off, as far as they are whole.
+ */
 [[nodiscard]] LinkView parse_network(std::uint16_t ethertype, Bytes network) noexcept;
 
 /** What the header of Linux cooked mode v2 is made from (LINKTYPE_LINUX_SLL2). */
