@@ -118,7 +118,10 @@ export function summarise(
 }
 
 /** The summary for a person, some lines. */
-export function summaryText(s: Summary, output: string | undefined): string {
+export function summaryText(
+  s: Summary,
+  { output, record }: { readonly output?: string | undefined; readonly record?: string | undefined },
+): string {
   const c = s.counters;
   const rtp = c.ssrc !== 0 || c.lastSequence !== 0;
   const lines = [
@@ -142,6 +145,7 @@ export function summaryText(s: Summary, output: string | undefined): string {
     lines.push(`  ${c.kernelDrops} datagrams dropped here for want of receive buffer (net.core.rmem_max)`);
   if (output !== undefined)
     lines.push(`  written: ${c.outputBytes} bytes to ${output === '-' ? 'standard output' : output}`);
+  if (record !== undefined) lines.push(`  recorded: ${c.recorded} datagrams to ${record}`);
   if (c.outputErrors > 0)
     lines.push(`  ${c.outputErrors} pieces could not be written: the output was full, failed, or its reader went away`);
   return lines.join('\n');

@@ -1,11 +1,13 @@
 import { closeSync, openSync } from 'node:fs';
+import { getSystemErrorName } from 'node:util';
 import type { Command } from 'commander';
 import { systemClock } from '../base/clock.js';
 import { SluiceError } from '../base/errors.js';
 import { duration } from '../config/units.js';
-import type { PlaneApi, ReceiverHandle } from '../plane/contract.js';
+import type { PlaneApi, ReceiverHandle, RecordingOptions } from '../plane/contract.js';
 import { createPlane } from '../plane/plane.js';
 import { type DatagramLocation, parseMediaUrl } from '../streams/media-url.js';
+import { recordingTo } from './arguments.js';
 import {
   HEADING,
   type Interval,
@@ -28,6 +30,7 @@ const MAX_REORDER_MS = 2000;
 
 interface Flags {
   readonly output?: string;
+  readonly record?: string;
   readonly stats?: true;
   readonly json?: true;
   readonly duration?: string;
@@ -45,6 +48,11 @@ export function register(program: Command): void {
     )
     .argument('<url>', 'rtp://[SOURCE@]GROUP:PORT[?iface=NAME], or udp:// for MPEG-TS without RTP')
     .option('-o, --output <file>', 'write the MPEG-TS to a file, or to standard output with -')
+    .option(
+      '--record <file>',
+      'record every datagram as it came (pcapng; pcap where the file is called so), with IP and UDP headers made from what the ' +
+        'socket tells: needs no privilege',
+    )
     .option('--stats', 'report also while writing with -o')
     .option('--json', 'one JSON line per second and one at the end, on standard output (standard error with -o -)')
     .option('--duration <time>', 'end after this time, such as 10s or 10 (seconds); fails when nothing came by then')
@@ -65,6 +73,7 @@ export function register(program: Command): void {
 interface Job {
   readonly location: DatagramLocation;
   readonly output: string | undefined;
+  readonly record: string | undefined;
   readonly report: boolean;
   readonly json: boolean;
   readonly durationMs: number | undefined;
@@ -88,6 +97,7 @@ function readArguments(url: string, flags: Flags): Job {
   return {
     location: parsed.location,
     output: flags.output,
+    record: flags.record,
     report: flags.stats === true || flags.output === undefined,
     json,
     durationMs: flags.duration === undefined ? undefined : readTime('--duration', flags.duration, 1, 86_400_000),
@@ -118,6 +128,7 @@ async function receive(job: Job): Promise<void> {
       interfaceName,
       reorderMs: job.reorderMs,
       outputFd: fd,
+      recording: job.record === undefined ? null : recordingOf(job.record, job.location),
     });
     await new Measurement(plane, receiver, job, ending).run();
     plane.removeReceiver(receiver);
@@ -125,6 +136,11 @@ async function receive(job: Job): Promise<void> {
     await plane.close();
     if (fd !== null && fd > 2) closeSync(fd);
   }
+}
+
+function recordingOf(file: string, { display, interfaceName }: DatagramLocation): RecordingOptions {
+  if (file === '-') throw new SluiceError('USAGE', 'receive: --record: expected a file, got -');
+  return { ...recordingTo(file), interfaceName, comment: `sluice receive ${display}; IP and UDP headers made anew` };
 }
 
 function openOutput(output: string | undefined): number | null {
@@ -229,7 +245,12 @@ class Measurement {
       const { counters, ...figures } = summary;
       this.#json({ type: 'summary', ...figures, ...counters });
     } else {
-      this.#note(summaryText(summary, this.job.output));
+      this.#note(summaryText(summary, this.job));
+    }
+    const { recordError } = last.counters;
+    if (recordError !== 0) {
+      const file = this.job.record ?? '';
+      throw new SluiceError('SYSTEM_CALL', `receive: --record ${file}: ${getSystemErrorName(-recordError)}`, { file });
     }
     if (!this.ending.signal.aborted && last.counters.packets === 0) {
       throw new SluiceError('SOURCE_STALLED', `no packets from ${url} in ${summary.seconds} s`, { url });

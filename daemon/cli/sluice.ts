@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { register as bench } from './bench.js';
+import { register as capture } from './capture.js';
 import { register as check } from './check.js';
 import { register as demo } from './demo.js';
 import { exitCodeOf, explain } from './exit.js';
@@ -24,7 +25,8 @@ function createProgram(): Command {
     .showHelpAfterError('(add --help for what is expected)')
     .exitOverride()
     .addHelpText('after', '\nExit codes: 0 done, 1 failed at run time, 2 wrong use or configuration.');
-  for (const register of [run, check, demo, receive, replay, show, why, reload, stop, bench]) register(program);
+  for (const register of [run, check, demo, receive, capture, replay, show, why, reload, stop, bench])
+    register(program);
   return program;
 }
 

@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SluiceError } from '../base/errors.js';
 import type {
-  CaptureFlow,
+  CaptureFlows,
+  CaptureOptions,
+  CaptureSummary,
   FetchOptions,
   InputOptions,
   ListenerLimits,
@@ -13,6 +15,7 @@ import type {
   MadeObject,
   ObjectRefusal,
   ReceiverOptions,
+  ReplayOptions,
   Route,
   SenderOptions,
   SiteOptions,
@@ -52,6 +55,12 @@ export type RawEvent =
       readonly etag: string;
       readonly lastModified: string;
     }
+  | {
+      readonly type: 'capture-end' | 'replay-end';
+      readonly handle: number;
+      readonly code: string | null;
+      readonly detail: string;
+    }
   | { readonly type: 'upstream-end'; readonly handle: number; readonly result: RawResult };
 
 export interface RawPlaneOptions {
@@ -82,6 +91,8 @@ export interface RawPlane {
   addInput(stream: number, options: InputOptions): Added;
   addSender(stream: number, options: SenderOptions): Added;
   addReceiver(options: ReceiverOptions): Added;
+  addCapture(options: CaptureOptions): Added;
+  addReplay(options: ReplayOptions): Added;
   listen(options: ListenOptions): Added & { readonly port: number };
   setCertificates(listener: number, certificates: readonly TlsCertificate[]): void;
   addSite(options: SiteOptions): Added;
@@ -113,7 +124,8 @@ export interface RawClip {
 export interface Addon {
   readonly Plane: new (options: RawPlaneOptions, onEvents: (events: RawEvent[]) => void) => RawPlane;
   readonly TsClip: new (ts: Uint8Array, options: { readonly segmentMs: number }) => RawClip;
-  readCapture(path: string): CaptureFlow[];
+  readCapture(path: string): CaptureFlows;
+  scanCapture(path: string): CaptureSummary;
   /** The order of the counters, in snake case. */
   readonly counterNames: Readonly<Record<string, readonly string[]>>;
 }

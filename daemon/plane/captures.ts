@@ -1,7 +1,7 @@
 /** Captures and endless clips, as the addon offers them (native/addon/capture.h). */
 import { ERROR_CODES, SluiceError } from '../base/errors.js';
 import { loadAddon } from './addon.js';
-import type { CaptureFlow } from './contract.js';
+import type { CaptureFlows, CaptureSummary } from './contract.js';
 
 /** One segment of a clip: from one random access point to a later one; it begins with PAT and PMT. */
 export interface ClipSegment {
@@ -61,11 +61,19 @@ function native<T>(context: string, call: () => T): T {
 }
 
 /**
- * All MPEG-TS flows of a classic pcap file, at least one.
+ * All MPEG-TS flows of a pcap or pcapng file, at least one; of a damaged file what is before the damage.
  * @throws SluiceError CAPTURE_INVALID (with file, byte offset, what was expected and what came) or CAPTURE_EMPTY
  */
-export function readCapture(path: string): readonly CaptureFlow[] {
+export function readCapture(path: string): CaptureFlows {
   return native('', () => loadAddon().readCapture(path));
+}
+
+/**
+ * What a pcap or pcapng file of any size holds. Reads it to its end, which takes its time.
+ * @throws SluiceError CAPTURE_INVALID (as {@link readCapture}) where there is no packet before the damage; SYSTEM_CALL
+ */
+export function scanCapture(path: string): CaptureSummary {
+  return native('', () => loadAddon().scanCapture(path));
 }
 
 /**

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type ErrorCode, SluiceError } from '../base/errors.js';
 import { ipAddress } from '../config/units.js';
+import { CAPTURE_PROTOCOLS } from './contract.js';
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
@@ -144,7 +145,73 @@ export const inputOptions = z.strictObject({
   reorderMs: ms(2000),
 });
 
-export const receiverOptions = inputOptions.extend({ outputFd: z.number().int().min(0).nullable() });
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const MIN_FILE_BYTES = 4096;
+
+export const recordingOptions = z.strictObject({
+  path: z.string().min(1),
+  format: z.enum(['pcapng', 'pcap']),
+  interfaceName,
+  comment: z.string(),
+  application: z.string(),
+  snaplen: z.number().int().min(1).max(262_144),
+  maxPackets: count,
+  maxBytes: count.refine((n) => n === 0 || n >= MIN_FILE_BYTES, { error: `expected 0, or ${MIN_FILE_BYTES} and more` }),
+  rotate: z.boolean(),
+  keep: z.number().int().min(0).max(1_000_000),
+});
+
+export const receiverOptions = inputOptions.extend({
+  outputFd: z.number().int().min(0).nullable(),
+  recording: recordingOptions.nullable(),
+});
+
+const prefix = z.strictObject({ address, bits: z.number().int().min(0).max(128) });
+
+export const captureOptions = z.strictObject({
+  interfaceName,
+  promiscuous: z.boolean(),
+  filter: z.strictObject({
+    groups: z.array(prefix),
+    hosts: z.array(prefix),
+    ports: z.array(port),
+    protocols: z.array(z.enum(CAPTURE_PROTOCOLS)),
+    vlans: z.array(z.number().int().min(0).max(4095)),
+  }),
+  recording: recordingOptions,
+});
+
+const anyPort = z.number().int().min(0).max(65_535);
+
+export const replayOptions = z
+  .strictObject({
+    path: z.string().min(1),
+    speed: z.number().min(0).max(1e6),
+    loops: count,
+    flow: z.strictObject({ source: address, sourcePort: anyPort, destination: address, port: anyPort }).nullable(),
+    target: z.discriminatedUnion('kind', [
+      z.strictObject({
+        kind: z.literal('frames'),
+        interfaceName: z.string().min(1).max(15),
+        rewrite: z.boolean(),
+        unicast: z
+          .string()
+          .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i)
+          .nullable(),
+      }),
+      z.strictObject({
+        kind: z.literal('datagrams'),
+        address,
+        port,
+        interfaceName,
+        ttl: z.number().int().min(0).max(255),
+      }),
+    ]),
+  })
+  .refine(({ flow, target }) => flow !== null || target.kind === 'frames', {
+    path: ['flow'],
+    error: 'expected a flow, since only datagrams are sent',
+  });
 
 export const senderOptions = z.strictObject({
   address,

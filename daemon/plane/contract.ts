@@ -22,6 +22,10 @@ export type SiteHandle = number & { readonly __kind: 'site' };
 export type Ticket = number & { readonly __kind: 'ticket' };
 /** One measuring receiver (`sluice receive`). */
 export type ReceiverHandle = number & { readonly __kind: 'receiver' };
+/** One device whose frames go into a file (`sluice capture`). */
+export type CaptureHandle = number & { readonly __kind: 'capture' };
+/** One capture that is played to a device or an address (`sluice replay --to`). */
+export type ReplayHandle = number & { readonly __kind: 'replay' };
 
 /** A new stream. */
 export interface StreamOptions {
@@ -258,6 +262,105 @@ export type Route =
 export interface ReceiverOptions extends InputOptions {
   /** Open file descriptor for the output, or null. The caller keeps it open until the receiver is removed. */
   readonly outputFd: number | null;
+  /** Where every datagram is recorded as it came, with headers made from what the socket told; or null. */
+  readonly recording: RecordingOptions | null;
+}
+
+/** A capture file that is written. */
+export interface RecordingOptions {
+  /** `-` is standard output. With `rotate` a number goes before the extension: `a-00001.pcapng`. */
+  readonly path: string;
+  /** pcap has nanoseconds. */
+  readonly format: 'pcapng' | 'pcap';
+  /** For the header of a pcapng file, or null. */
+  readonly interfaceName: string | null;
+  /** For the header of a pcapng file; empty for none, at most 200 bytes. */
+  readonly comment: string;
+  readonly application: string;
+  /** Bytes kept of each packet, 1 to 262,144. */
+  readonly snaplen: number;
+  /** In all, 0 for no limit. */
+  readonly maxPackets: number;
+  /** Of one file: 0 for no limit, or at least 4,096. */
+  readonly maxBytes: number;
+  /** At `maxBytes`: whether a next file is begun, or the recording ends. */
+  readonly rotate: boolean;
+  /** With `rotate`: how many files are left, the oldest are deleted; 0 keeps all. */
+  readonly keep: number;
+}
+
+/** An address, or all that share its first bits. */
+export interface AddressPrefix {
+  readonly address: string;
+  /** 0 to 32 or 128. */
+  readonly bits: number;
+}
+
+export const CAPTURE_PROTOCOLS = ['igmp', 'mld', 'pim', 'icmp', 'tcp', 'udp', 'rtp', 'rtcp'] as const;
+
+/** Which packets are recorded: what is empty lets everything through; of the rest all must fit, of each list any. */
+export interface CaptureFilter {
+  /** Destination. */
+  readonly groups: readonly AddressPrefix[];
+  /** Source or destination. */
+  readonly hosts: readonly AddressPrefix[];
+  /** Source or destination port of UDP and TCP. */
+  readonly ports: readonly number[];
+  readonly protocols: readonly (typeof CAPTURE_PROTOCOLS)[number][];
+  /** VLAN id of any tag, 0 to 4,095. */
+  readonly vlans: readonly number[];
+}
+
+/** Frames of a device into a file. Needs CAP_NET_RAW. */
+export interface CaptureOptions {
+  /** Null for all devices, as Linux cooked packets. */
+  readonly interfaceName: string | null;
+  /** Also frames that are for others. */
+  readonly promiscuous: boolean;
+  readonly filter: CaptureFilter;
+  readonly recording: RecordingOptions;
+}
+
+/** The ends of a UDP flow. */
+export interface FlowEnds {
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly port: number;
+}
+
+/** Where a capture is played to. */
+export type ReplayTarget =
+  /** Frames as captured into a device; needs CAP_NET_RAW. */
+  | {
+      readonly kind: 'frames';
+      readonly interfaceName: string;
+      /** Whether Ethernet addresses are made fit: the source is the device's, the destination of a group the group's. */
+      readonly rewrite: boolean;
+      /** With `rewrite`, the Ethernet address for unicast packets; null leaves it as captured. */
+      readonly unicast: string | null;
+    }
+  /** The payload of a flow's datagrams to an address. */
+  | {
+      readonly kind: 'datagrams';
+      readonly address: string;
+      readonly port: number;
+      /** For multicast, or null for the route's. */
+      readonly interfaceName: string | null;
+      /** TTL or hop limit, 0 to 255. */
+      readonly ttl: number;
+    };
+
+/** A capture that is played as it was captured. */
+export interface ReplayOptions {
+  readonly path: string;
+  /** 2 is twice as fast as captured; 0 as fast as it can be sent. */
+  readonly speed: number;
+  /** 0 for without end. */
+  readonly loops: number;
+  /** The flow that is played; null, which only frames may, plays all packets. */
+  readonly flow: FlowEnds | null;
+  readonly target: ReplayTarget;
 }
 
 /** Why the plane gave up a stream's present source, or could not use it. */
@@ -290,7 +393,21 @@ export type PlaneEvent =
       readonly lastModified: string;
     }
   /** The head of a `stream` answer has come (continuous answers may never end). */
-  | { readonly type: 'upstream-head'; readonly upstream: UpstreamHandle; readonly status: number };
+  | { readonly type: 'upstream-head'; readonly upstream: UpstreamHandle; readonly status: number }
+  /** A capture has reached its limit (`code` null), or its file could not be written. */
+  | {
+      readonly type: 'capture-end';
+      readonly capture: CaptureHandle;
+      readonly code: 'SYSTEM_CALL' | null;
+      readonly detail: string;
+    }
+  /** A replay is done (`code` null), or ended early: the file is damaged, or held nothing to be sent. */
+  | {
+      readonly type: 'replay-end';
+      readonly replay: ReplayHandle;
+      readonly code: 'CAPTURE_INVALID' | 'CAPTURE_EMPTY' | null;
+      readonly detail: string;
+    };
 
 /**
  * Counters of a stream. All are totals since the stream was added unless said otherwise.
@@ -356,6 +473,29 @@ export const INPUT_COUNTERS = [
   'lastSequence', // gauge: highest extended sequence number received
   'outputBytes', // bytes written to the file descriptor
   'outputErrors',
+  'recorded', // datagrams written into the recording
+  'recordError', // gauge: errno of what ended the recording, or 0
+] as const;
+
+/** Counters of a capture. */
+export const CAPTURE_COUNTERS = [
+  'packets', // recorded
+  'bytes', // of those, on the wire
+  'received', // taken from the socket, before the filter
+  'kernelDrops', // PACKET_STATISTICS
+  'fileBytes', // written, in all files
+  'files',
+] as const;
+
+/** Counters of a replay. */
+export const REPLAY_COUNTERS = [
+  'packets', // sent
+  'bytes', // frames, or UDP payload
+  'unsuitable', // not sent: cut by the snap length, or of a kind that the device does not carry
+  'errors', // refused by the kernel
+  'lastError', // gauge: errno of the last of those
+  'loops', // times that the end of the file was reached
+  'lateNsMax', // gauge: worst lateness of a packet
 ] as const;
 
 /** Counters of an RTP sender. */
@@ -421,6 +561,8 @@ export type StreamCounters = Readonly<Record<(typeof STREAM_COUNTERS)[number], n
 export type UpstreamCounters = Readonly<Record<(typeof UPSTREAM_COUNTERS)[number], number>>;
 export type InputCounters = Readonly<Record<(typeof INPUT_COUNTERS)[number], number>>;
 export type SenderCounters = Readonly<Record<(typeof SENDER_COUNTERS)[number], number>>;
+export type CaptureCounters = Readonly<Record<(typeof CAPTURE_COUNTERS)[number], number>>;
+export type ReplayCounters = Readonly<Record<(typeof REPLAY_COUNTERS)[number], number>>;
 export type ListenerCounters = Readonly<Record<(typeof LISTENER_COUNTERS)[number], number>>;
 export type ObjectCounters = Readonly<Record<(typeof OBJECT_COUNTERS)[number], number>>;
 export type FetchCounters = Readonly<Record<(typeof FETCH_COUNTERS)[number], number>>;
@@ -463,6 +605,36 @@ export interface CaptureFlow {
   readonly durationMs: number;
   /** The MPEG-TS, RTP headers taken off. */
   readonly ts: Uint8Array;
+}
+
+/** The MPEG-TS of a capture. */
+export interface CaptureFlows {
+  /** At least one. */
+  readonly flows: readonly CaptureFlow[];
+  /** Where the file is damaged, as a sentence: the flows end there. Null when it is not. */
+  readonly damage: string | null;
+}
+
+/** One UDP flow of a capture. */
+export interface UdpFlow extends FlowEnds {
+  /** What the first datagram looks like. */
+  readonly kind: 'udp' | 'rtp' | 'ts';
+  readonly packets: number;
+  /** UDP payload. */
+  readonly bytes: number;
+  readonly durationMs: number;
+}
+
+/** What a capture holds. */
+export interface CaptureSummary {
+  readonly packets: number;
+  /** On the wire. */
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** In the order of their first datagrams; 10,000 at most are listed. */
+  readonly flows: readonly UdpFlow[];
+  /** Where the file is damaged, as a sentence: what is before was counted. Null when it is not. */
+  readonly damage: string | null;
 }
 
 /** The plane as the rest of the daemon sees it. Every verb throws a SluiceError; options are validated before they cross. */
@@ -508,10 +680,19 @@ export interface PlaneApi {
   deleteRoute(path: string): void;
   addReceiver(options: ReceiverOptions): ReceiverHandle;
   removeReceiver(receiver: ReceiverHandle): void;
+  /** Begins at once. INTERFACE_UNKNOWN, or SYSTEM_CALL where the privilege is missing or the file cannot be made. */
+  addCapture(options: CaptureOptions): CaptureHandle;
+  /** Finishes the file. */
+  removeCapture(capture: CaptureHandle): void;
+  /** Begins at once; `replay-end` tells when it is done. */
+  addReplay(options: ReplayOptions): ReplayHandle;
+  removeReplay(replay: ReplayHandle): void;
   streamCounters(stream: StreamHandle): StreamCounters;
   upstreamCounters(upstream: UpstreamHandle): UpstreamCounters;
   inputCounters(input: InputHandle | ReceiverHandle): InputCounters;
   senderCounters(sender: SenderHandle): SenderCounters;
+  captureCounters(capture: CaptureHandle): CaptureCounters;
+  replayCounters(replay: ReplayHandle): ReplayCounters;
   listenerCounters(listener: ListenerHandle): ListenerCounters;
   loopCounters(): LoopCounters;
   viewers(): Promise<readonly ViewerInfo[]>;

@@ -6,6 +6,10 @@ import { type Added, loadAddon, type RawEvent, type RawPlane, type RawResult } f
 import * as checks from './checks.js';
 import { checked } from './checks.js';
 import {
+  CAPTURE_COUNTERS,
+  type CaptureCounters,
+  type CaptureHandle,
+  type CaptureOptions,
   FETCH_COUNTERS,
   type FetchCounters,
   type FetchOptions,
@@ -27,8 +31,12 @@ import {
   type PlaneApi,
   type PlaneEvent,
   type PlaneOptions,
+  REPLAY_COUNTERS,
   type ReceiverHandle,
   type ReceiverOptions,
+  type ReplayCounters,
+  type ReplayHandle,
+  type ReplayOptions,
   type Route,
   SENDER_COUNTERS,
   type SenderCounters,
@@ -221,6 +229,32 @@ class Plane implements PlaneApi {
     this.#remove(receiver);
   }
 
+  addCapture(options: CaptureOptions): CaptureHandle {
+    const o = checked(checks.captureOptions, options, 'addCapture');
+    return this.#added(() => this.#raw.addCapture(o)) as CaptureHandle;
+  }
+
+  removeCapture(capture: CaptureHandle): void {
+    this.#remove(capture);
+  }
+
+  addReplay(options: ReplayOptions): ReplayHandle {
+    const o = checked(checks.replayOptions, options, 'addReplay', 'ADDRESS_INVALID');
+    return this.#added(() => this.#raw.addReplay(o)) as ReplayHandle;
+  }
+
+  removeReplay(replay: ReplayHandle): void {
+    this.#remove(replay);
+  }
+
+  captureCounters(capture: CaptureHandle): CaptureCounters {
+    return this.#table.read(this.#slotOf(capture), CAPTURE_COUNTERS);
+  }
+
+  replayCounters(replay: ReplayHandle): ReplayCounters {
+    return this.#table.read(this.#slotOf(replay), REPLAY_COUNTERS);
+  }
+
   streamCounters(stream: StreamHandle): StreamCounters {
     return this.#table.read(this.#slotOf(stream), STREAM_COUNTERS);
   }
@@ -385,6 +419,14 @@ function toEvent(event: Exclude<RawEvent, { type: 'upstream-end' }>): PlaneEvent
   if (event.type === 'object-wanted') {
     const { handle, ticket, ...rest } = event;
     return { ...rest, site: handle as SiteHandle, ticket: ticket as Ticket };
+  }
+  if (event.type === 'capture-end') {
+    const code = event.code === null ? null : 'SYSTEM_CALL';
+    return { type: event.type, capture: event.handle as CaptureHandle, code, detail: event.detail };
+  }
+  if (event.type === 'replay-end') {
+    const code = event.code as 'CAPTURE_INVALID' | 'CAPTURE_EMPTY' | null;
+    return { type: event.type, replay: event.handle as ReplayHandle, code, detail: event.detail };
   }
   const stream = event.handle as StreamHandle;
   if (event.type === 'stream-ready') return { type: event.type, stream };

@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path';
 import { SluiceError } from '../base/errors.js';
 import { id } from '../config/units.js';
-import { createClip, readCapture } from '../plane/captures.js';
+import { type Clip, createClip, readCapture } from '../plane/captures.js';
 import type { CaptureFlow } from '../plane/contract.js';
 import { LiveClip } from './live-clip.js';
 
@@ -10,6 +10,8 @@ export interface LoadOptions {
   readonly segmentMs: number;
   /** Segments in a playlist. */
   readonly window: number;
+  /** Told where a file is damaged; what is before the damage is played. */
+  readonly onDamage?: (sentence: string) => void;
 }
 
 /**
@@ -22,15 +24,25 @@ export function loadClips(files: readonly string[], options: LoadOptions): LiveC
   const clips = new Map<string, LiveClip>();
   for (const argument of files) {
     const { name, file } = split(argument);
-    const flows = readCapture(file);
+    const { flows, damage } = readCapture(file);
+    if (damage !== null) options.onDamage?.(damage);
     for (const flow of flows) {
       const own = checkedName(flows.length === 1 ? name : `${name}-${flow.port}`, argument);
       if (clips.has(own)) throw taken(own, argument);
-      const clip = createClip(flow.ts, { name: `${file} (${describe(flow)})`, segmentMs: options.segmentMs });
-      clips.set(own, new LiveClip(own, clip, options.window));
+      clips.set(own, new LiveClip(own, clipOf(flow, file, damage, options.segmentMs), options.window));
     }
   }
   return [...clips.values()];
+}
+
+function clipOf(flow: CaptureFlow, file: string, damage: string | null, segmentMs: number): Clip {
+  try {
+    return createClip(flow.ts, { name: `${file} (${describe(flow)})`, segmentMs });
+  } catch (error) {
+    if (damage === null || !(error instanceof SluiceError)) throw error;
+    // The damage is the cause: what is before it is too little.
+    throw new SluiceError(error.code, `${damage}; of what is before it: ${error.message}`, {}, { cause: error });
+  }
 }
 
 function split(argument: string): { readonly name: string; readonly file: string } {

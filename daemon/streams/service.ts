@@ -190,7 +190,8 @@ export class ChannelService implements Reloadable<ChannelSettings> {
       for (const rendition of this.#renditions()) rendition.head(event.upstream, event.status);
       return;
     }
-    if (event.type === 'object-wanted') return;
+    // Objects are the delivery's, and of captures and replays the daemon has none.
+    if (event.type !== 'source-fault' && event.type !== 'stream-ready') return;
     const rendition = this.#renditions().find((one) => one.stream === event.stream);
     if (event.type === 'source-fault') rendition?.fault(event.code, event.detail);
     else rendition?.becameReady();

@@ -24,6 +24,8 @@ Napi::Object counter_names(Napi::Env env) {
   o.Set("loop", names(env, std::to_array<const char*>({SLUICE_LOOP_COUNTERS(SLUICE_NAME)})));
   o.Set("upstream", names(env, std::to_array<const char*>({SLUICE_UPSTREAM_COUNTERS(SLUICE_NAME)})));
   o.Set("input", names(env, std::to_array<const char*>({SLUICE_INPUT_COUNTERS(SLUICE_NAME)})));
+  o.Set("capture", names(env, std::to_array<const char*>({SLUICE_CAPTURE_COUNTERS(SLUICE_NAME)})));
+  o.Set("replay", names(env, std::to_array<const char*>({SLUICE_REPLAY_COUNTERS(SLUICE_NAME)})));
   o.Set("listener", names(env, std::to_array<const char*>({SLUICE_LISTENER_COUNTERS(SLUICE_NAME)})));
   o.Set("object", names(env, std::to_array<const char*>({SLUICE_OBJECT_COUNTERS(SLUICE_NAME)})));
   o.Set("fetch", names(env, std::to_array<const char*>({SLUICE_FETCH_COUNTERS(SLUICE_NAME)})));

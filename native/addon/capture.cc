@@ -29,10 +29,14 @@ Napi::Uint8Array bytes_value(Napi::Env env, const std::vector<std::uint8_t>& byt
   return out;
 }
 
+Napi::Value text_or_null(Napi::Env env, const std::string& text) {
+  return text.empty() ? env.Null() : Napi::Value(Napi::String::New(env, text));
+}
+
 Napi::Object flow_value(Napi::Env env, const plane::CaptureFlow& flow) {
   Napi::Object out = Napi::Object::New(env);
-  out.Set("source", plane::capture_address(flow, false));
-  out.Set("destination", plane::capture_address(flow, true));
+  out.Set("source", plane::capture_address(flow.ends, false));
+  out.Set("destination", plane::capture_address(flow.ends, true));
   out.Set("port", Napi::Number::New(env, flow.ends.destination_port));
   out.Set("rtp", Napi::Boolean::New(env, flow.rtp));
   out.Set("packets", Napi::Number::New(env, static_cast<double>(flow.packets)));
@@ -48,9 +52,52 @@ Napi::Value read_capture(const Napi::CallbackInfo& info) {
     const std::string path = info[0].As<Napi::String>();
     auto result = plane::read_capture(path);
     if (!result.ok()) throw_error(env, result.error());
-    const auto& flows = result.value();
-    Napi::Array out = Napi::Array::New(env, flows.size());
-    for (std::uint32_t i = 0; i < flows.size(); i++) out.Set(i, flow_value(env, flows[i]));
+    const auto& [flows, damage] = result.value();
+    Napi::Array list = Napi::Array::New(env, flows.size());
+    for (std::uint32_t i = 0; i < flows.size(); i++) list.Set(i, flow_value(env, flows[i]));
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("flows", list);
+    out.Set("damage", text_or_null(env, damage ? path + ": " + damage->text() : std::string()));
+    return out;
+  });
+}
+
+const char* kind_of(const plane::UdpFlow& flow) {
+  if (flow.kind == plane::UdpFlow::Kind::ts) return "ts";
+  return flow.kind == plane::UdpFlow::Kind::rtp ? "rtp" : "udp";
+}
+
+Napi::Object udp_flow_value(Napi::Env env, const plane::UdpFlow& flow) {
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("source", plane::capture_address(flow.ends, false));
+  out.Set("sourcePort", Napi::Number::New(env, flow.ends.source_port));
+  out.Set("destination", plane::capture_address(flow.ends, true));
+  out.Set("port", Napi::Number::New(env, flow.ends.destination_port));
+  out.Set("kind", kind_of(flow));
+  out.Set("packets", Napi::Number::New(env, static_cast<double>(flow.packets)));
+  out.Set("bytes", Napi::Number::New(env, static_cast<double>(flow.bytes)));
+  const auto duration = static_cast<double>(flow.last_ns - flow.first_ns);
+  out.Set("durationMs", Napi::Number::New(env, duration / 1e6));
+  return out;
+}
+
+Napi::Value scan_capture(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsString()) throw Napi::TypeError::New(env, "expected the path of a capture");
+  return guarded(env, [&]() -> Napi::Value {
+    auto result = plane::scan_capture(info[0].As<Napi::String>());
+    if (!result.ok()) throw_error(env, result.error());
+    const plane::CaptureSummary& summary = result.value();
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("packets", Napi::Number::New(env, static_cast<double>(summary.packets)));
+    out.Set("bytes", Napi::Number::New(env, static_cast<double>(summary.bytes)));
+    const auto duration = static_cast<double>(summary.last_ns - summary.first_ns);
+    out.Set("durationMs", Napi::Number::New(env, duration / 1e6));
+    Napi::Array flows = Napi::Array::New(env, summary.flows.size());
+    for (std::uint32_t i = 0; i < summary.flows.size(); i++)
+      flows.Set(i, udp_flow_value(env, summary.flows[i]));
+    out.Set("flows", flows);
+    out.Set("damage", text_or_null(env, summary.damage));
     return out;
   });
 }
@@ -152,6 +199,7 @@ class TsClipWrap : public Napi::ObjectWrap<TsClipWrap> {
 
 void init_capture(Napi::Env env, Napi::Object exports) {
   exports.Set("readCapture", Napi::Function::New<read_capture>(env, "readCapture"));
+  exports.Set("scanCapture", Napi::Function::New<scan_capture>(env, "scanCapture"));
   exports.Set("TsClip", TsClipWrap::define(env));
 }
 

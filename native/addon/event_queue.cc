@@ -33,6 +33,10 @@ const char* name_of(Event::Type type) {
       return "upstream-head";
     case Event::Type::object_wanted:
       return "object-wanted";
+    case Event::Type::capture_end:
+      return "capture-end";
+    case Event::Type::replay_end:
+      return "replay-end";
     default:
       return "upstream-end";
   }
@@ -44,6 +48,10 @@ Napi::Object to_object(Napi::Env env, const Event& e) {
   o.Set("handle", Napi::Number::New(env, static_cast<double>(e.handle)));
   if (e.type == Event::Type::source_fault) {
     o.Set("code", Napi::String::New(env, e.code));
+    o.Set("detail", Napi::String::New(env, e.detail));
+  }
+  if (e.type == Event::Type::capture_end || e.type == Event::Type::replay_end) {
+    o.Set("code", e.code != nullptr ? Napi::Value(Napi::String::New(env, e.code)) : env.Null());
     o.Set("detail", Napi::String::New(env, e.detail));
   }
   if (e.type == Event::Type::upstream_head) o.Set("status", Napi::Number::New(env, e.result.status));

@@ -1,5 +1,6 @@
 #include "addon/plane_object.h"
 
+#include "addon/capture_options.h"
 #include "addon/convert.h"
 
 namespace sluice::addon {
@@ -125,6 +126,8 @@ Napi::Function PlaneObject::define(Napi::Env env) {
                       InstanceMethod("addInput", &PlaneObject::add_input),
                       InstanceMethod("addSender", &PlaneObject::add_sender),
                       InstanceMethod("addReceiver", &PlaneObject::add_receiver),
+                      InstanceMethod("addCapture", &PlaneObject::add_capture),
+                      InstanceMethod("addReplay", &PlaneObject::add_replay),
                       InstanceMethod("listen", &PlaneObject::listen),
                       InstanceMethod("setCertificates", &PlaneObject::set_certificates),
                       InstanceMethod("setLimits", &PlaneObject::set_limits),
@@ -244,9 +247,18 @@ Napi::Value PlaneObject::add_sender(const Info& info) {
 
 Napi::Value PlaneObject::add_receiver(const Info& info) {
   const Options o(info.Env(), info[0]);
-  plane::ReceiverOptions r{input_options(o), std::nullopt};
+  plane::ReceiverOptions r{input_options(o), std::nullopt, std::nullopt};
   if (!o.is_null("outputFd")) r.output_fd = o.number<int>("outputFd", 0, 1 << 20);
+  if (!o.is_null("recording")) r.recording = recording_options(Options(info.Env(), o.get("recording")));
   return to_object(info.Env(), plane_->add_receiver(r));
+}
+
+Napi::Value PlaneObject::add_capture(const Info& info) {
+  return to_object(info.Env(), plane_->add_capture(capture_options(info.Env(), info[0])));
+}
+
+Napi::Value PlaneObject::add_replay(const Info& info) {
+  return to_object(info.Env(), plane_->add_replay(replay_options(info.Env(), info[0])));
 }
 
 Napi::Value PlaneObject::listen(const Info& info) {

@@ -28,6 +28,8 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   Napi::Value add_input(const Info& info);
   Napi::Value add_sender(const Info& info);
   Napi::Value add_receiver(const Info& info);
+  Napi::Value add_capture(const Info& info);
+  Napi::Value add_replay(const Info& info);
   Napi::Value listen(const Info& info);
   Napi::Value set_certificates(const Info& info);
   Napi::Value add_site(const Info& info);

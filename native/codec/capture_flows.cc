@@ -28,6 +28,10 @@ struct Tally {
   std::size_t datagrams = 0;
   std::size_t fragments = 0;
   std::size_t cut = 0;
+  std::size_t llc = 0;
+  std::size_t unknown_link = 0;
+  /** The last of those. */
+  std::uint32_t link_type = 0;
 };
 
 bool is_ts(Bytes payload) noexcept {
@@ -99,6 +103,24 @@ class FlowGatherer {
   std::vector<Gathering> gatherings_;
 };
 
+void take(FlowGatherer& gatherer, Tally& tally, const CapturePacket& packet) {
+  tally.records++;
+  if (!is_known_link_type(packet.link_type)) {
+    tally.unknown_link++;
+    tally.link_type = packet.link_type;
+    return;
+  }
+  const auto link = parse_link(packet.data, packet.link_type);
+  if (link && link->is_llc()) tally.llc++;
+  UdpDatagram datagram;
+  const UdpFind found = find_udp(packet.data, packet.link_type, datagram);
+  if (found == UdpFind::cut) tally.cut++;
+  if (found == UdpFind::fragment) tally.fragments++;
+  if (found != UdpFind::udp) return;
+  tally.datagrams++;
+  gatherer.add(datagram, packet.time_ns);
+}
+
 CaptureError empty_error(const Tally& tally) {
   std::string message = "expected MPEG-TS over UDP or RTP, got " + std::to_string(tally.records) +
                         " packets with " + std::to_string(tally.datagrams) +
@@ -106,32 +128,26 @@ CaptureError empty_error(const Tally& tally) {
   if (tally.cut > 0)
     message += "; " + std::to_string(tally.cut) + " packets were cut (capture with snap length 0)";
   if (tally.fragments > 0) message += "; " + std::to_string(tally.fragments) + " were IP fragments";
+  if (tally.llc > 0) message += "; " + std::to_string(tally.llc) + " were IEEE 802.3 with LLC";
+  if (tally.unknown_link > 0) {
+    message += "; " + std::to_string(tally.unknown_link) + " were of link type " +
+               std::to_string(tally.link_type) + ", which is not looked into";
+  }
   return {"CAPTURE_EMPTY", std::move(message)};
 }
 
 }  // namespace
 
-std::variant<std::vector<CaptureFlow>, CaptureError> read_capture_flows(Bytes file) {
-  PcapReader reader(file);
+std::variant<CaptureFlows, CaptureError> read_capture_flows(Bytes file) {
+  CaptureReader reader;
   FlowGatherer gatherer;
   Tally tally;
-  while (const auto record = reader.next()) {
-    tally.records++;
-    UdpDatagram datagram;
-    const UdpFind found = find_udp(record->data, reader.link_type(), datagram);
-    if (found == UdpFind::cut) tally.cut++;
-    if (found == UdpFind::fragment) tally.fragments++;
-    if (found != UdpFind::udp) continue;
-    tally.datagrams++;
-    gatherer.add(datagram, record->time_ns);
-  }
-  if (const auto& e = reader.error()) {
-    return CaptureError{"CAPTURE_INVALID", "at byte " + std::to_string(e->offset) + ": expected " +
-                                               e->expected + ", got " + e->got.data()};
-  }
-  std::vector<CaptureFlow> flows = gatherer.finish();
-  if (flows.empty()) return empty_error(tally);
-  return flows;
+  CapturePacket packet;
+  while (reader.next(file, true, packet) == CaptureReader::Step::packet) take(gatherer, tally, packet);
+  CaptureFlows result{gatherer.finish(), reader.damage()};
+  if (!result.flows.empty()) return result;
+  if (result.damage) return CaptureError{"CAPTURE_INVALID", result.damage->text()};
+  return empty_error(tally);
 }
 
 }  // namespace sluice::codec

@@ -6,7 +6,8 @@
 #include <variant>
 #include <vector>
 
-#include "codec/pcap.h"
+#include "codec/capture_reader.h"
+#include "codec/packet.h"
 
 namespace sluice::codec {
 
@@ -30,7 +31,15 @@ struct CaptureError {
   std::string message;
 };
 
-/** All MPEG-TS flows, in the order of their first datagrams; at least one. */
-std::variant<std::vector<CaptureFlow>, CaptureError> read_capture_flows(Bytes file);
+/** What a capture gives. */
+struct CaptureFlows {
+  /** All MPEG-TS flows, in the order of their first datagrams; at least one. */
+  std::vector<CaptureFlow> flows;
+  /** Where the file is damaged: the flows end there. */
+  std::optional<CaptureDamage> damage;
+};
+
+/** The flows of a capture, up to where it is damaged; an error when there is none. */
+std::variant<CaptureFlows, CaptureError> read_capture_flows(Bytes file);
 
 }  // namespace sluice::codec

@@ -95,6 +95,12 @@ void set_receive_options(int fd, int family, const UdpRxOptions& o) noexcept {
   set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
   if (o.coalesce) set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+  if (!o.headers) return;
+  const bool v6 = family == AF_INET6;
+  const int level = level_of(family);
+  set_int(fd, level, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
+  set_int(fd, level, v6 ? IPV6_RECVHOPLIMIT : IP_RECVTTL, 1);
+  set_int(fd, level, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
 }
 
 std::string join_error(const UdpRxOptions& o) {
@@ -127,16 +133,16 @@ Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o) {
     return system_error(what + ": binding");
   if (target.bind.is_multicast() && !join(socket.get(), target))
     return system_error(what + ": " + join_error(o));
-  auto rx = std::unique_ptr<UdpRx>(new UdpRx(std::move(socket)));
+  auto rx = std::unique_ptr<UdpRx>(new UdpRx(std::move(socket), o.headers));
   if (target.source && !target.bind.is_multicast()) rx->only_source_ = target.source->storage();
   return rx;
 }
 
-UdpRx::UdpRx(Fd socket) : socket_(std::move(socket)), buffers_(new std::uint8_t[kBatch * kBufferSize]) {
-  sockaddr_storage bound{};
-  socklen_t size = sizeof bound;
-  getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&bound), &size);
-  if (const auto address = Address::from(bound)) port_ = address->port();
+UdpRx::UdpRx(Fd socket, bool headers)
+    : socket_(std::move(socket)), headers_(headers), buffers_(new std::uint8_t[kBatch * kBufferSize]) {
+  socklen_t size = sizeof bound_;
+  getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&bound_), &size);
+  if (const auto address = Address::from(bound_)) port_ = address->port();
 }
 
 void UdpRx::prepare(std::size_t i) noexcept {
@@ -162,7 +168,8 @@ std::span<const Datagram> UdpRx::receive() noexcept {
   for (std::size_t i = 0; i < static_cast<std::size_t>(n); i++) {
     const Facts facts = read_facts(messages_[i].msg_hdr, now, offset);
     if (!from_source(senders_[i])) continue;
-    count = split({buffers_.get() + i * kBufferSize, messages_[i].msg_len}, facts, count);
+    if (headers_) read_headers(i, facts.arrival - offset);
+    count = split(i, facts, count);
   }
   return {datagrams_.data(), count};
 }
@@ -192,6 +199,38 @@ UdpRx::Facts UdpRx::read_facts(msghdr& message, Nanos now, Nanos realtime_offset
   return facts;
 }
 
+namespace {
+
+/** Takes the destination out of a message's IP_PKTINFO or IPV6_PKTINFO; the port stays. */
+void read_destination(const cmsghdr& c, sockaddr_storage& out) noexcept {
+  if (c.cmsg_level == IPPROTO_IP && c.cmsg_type == IP_PKTINFO && c.cmsg_len >= CMSG_LEN(sizeof(in_pktinfo))) {
+    in_pktinfo info{};
+    std::memcpy(&info, CMSG_DATA(&c), sizeof info);
+    reinterpret_cast<sockaddr_in&>(out).sin_addr = info.ipi_addr;
+  } else if (c.cmsg_level == IPPROTO_IPV6 && c.cmsg_type == IPV6_PKTINFO &&
+             c.cmsg_len >= CMSG_LEN(sizeof(in6_pktinfo))) {
+    in6_pktinfo info{};
+    std::memcpy(&info, CMSG_DATA(&c), sizeof info);
+    reinterpret_cast<sockaddr_in6&>(out).sin6_addr = info.ipi6_addr;
+  }
+}
+
+}  // namespace
+
+void UdpRx::read_headers(std::size_t i, Nanos wall) noexcept {
+  DatagramHeaders& head = heads_[i];
+  head = {senders_[i], bound_, 0, 0, wall};
+  msghdr& message = messages_[i].msg_hdr;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    read_destination(*c, head.destination);
+    const bool v4 = c->cmsg_level == IPPROTO_IP;
+    if ((!v4 && c->cmsg_level != IPPROTO_IPV6) || c->cmsg_len < CMSG_LEN(1)) continue;
+    // The first byte of an int, and on a little-endian machine its value; IP_TOS is a byte.
+    if (c->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT)) head.ttl = *CMSG_DATA(c);
+    if (c->cmsg_type == (v4 ? IP_TOS : IPV6_TCLASS)) head.traffic_class = *CMSG_DATA(c);
+  }
+}
+
 void UdpRx::note_drops(std::uint32_t total) noexcept {
   drops_ += total - last_overflow_;
   last_overflow_ = total;
@@ -209,12 +248,12 @@ bool UdpRx::from_source(const sockaddr_storage& sender) const noexcept {
 }
 
 /** Lists the datagrams of one message; all but the last of a coalesced one have the same size. */
-std::size_t UdpRx::split(std::span<const std::uint8_t> bytes, const Facts& facts,
-                         std::size_t count) noexcept {
+std::size_t UdpRx::split(std::size_t i, const Facts& facts, std::size_t count) noexcept {
+  std::span<const std::uint8_t> bytes(buffers_.get() + i * kBufferSize, messages_[i].msg_len);
   const std::size_t size = facts.segment > 0 ? facts.segment : std::max<std::size_t>(bytes.size(), 1);
   while (count < kMaxDatagrams) {
     const std::size_t n = std::min(size, bytes.size());
-    datagrams_[count++] = {bytes.first(n), facts.arrival};
+    datagrams_[count++] = {bytes.first(n), facts.arrival, headers_ ? &heads_[i] : nullptr};
     bytes = bytes.subspan(n);
     if (bytes.empty()) break;
   }

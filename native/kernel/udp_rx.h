@@ -30,6 +30,20 @@ struct UdpRxOptions {
   int receive_buffer = 8 << 20;
   /** Whether the kernel may hand over several datagrams of a sender as one, with one time stamp (UDP_GRO). */
   bool coalesce = false;
+  /** Whether datagrams come with what their headers said. */
+  bool headers = false;
+};
+
+/** What the headers of a datagram said. */
+struct DatagramHeaders {
+  sockaddr_storage source{};
+  sockaddr_storage destination{};
+  /** TTL or hop limit; 0 where the kernel did not tell. */
+  std::uint8_t ttl = 0;
+  /** DSCP and ECN. */
+  std::uint8_t traffic_class = 0;
+  /** When the kernel took it from the device, nanoseconds since 1970, UTC. */
+  std::int64_t wall = 0;
 };
 
 /** One datagram; valid until the next call of UdpRx::receive(). */
@@ -37,6 +51,8 @@ struct Datagram {
   std::span<const std::uint8_t> data;
   /** When the kernel took it from the device, CLOCK_MONOTONIC. */
   Nanos arrival = 0;
+  /** Null unless UdpRxOptions::headers asks for it. */
+  const DatagramHeaders* headers = nullptr;
 };
 
 /** A UDP socket that receives, with its memory: about 1 MiB of address space, touched as datagrams grow. */
@@ -66,7 +82,7 @@ class UdpRx {
   static constexpr std::size_t kBufferSize = 65536;
   // Segments of a coalesced message: 64 (UDP_GRO_CNT_MAX), 128 from a sender on this host (UDP_MAX_SEGMENTS).
   static constexpr std::size_t kMaxDatagrams = kBatch * 128;
-  static constexpr std::size_t kControlSize = 128;
+  static constexpr std::size_t kControlSize = 256;
   struct Control {
     alignas(8) std::array<char, kControlSize> bytes;
   };
@@ -75,15 +91,19 @@ class UdpRx {
     std::size_t segment = 0;
   };
 
-  explicit UdpRx(Fd socket);
+  UdpRx(Fd socket, bool headers);
   void prepare(std::size_t i) noexcept;
   Facts read_facts(msghdr& message, Nanos now, Nanos realtime_offset) noexcept;
+  void read_headers(std::size_t i, Nanos wall) noexcept;
   void note_drops(std::uint32_t total) noexcept;
   [[nodiscard]] bool from_source(const sockaddr_storage& sender) const noexcept;
-  std::size_t split(std::span<const std::uint8_t> bytes, const Facts& facts, std::size_t count) noexcept;
+  std::size_t split(std::size_t i, const Facts& facts, std::size_t count) noexcept;
 
   Fd socket_;
   std::uint16_t port_ = 0;
+  const bool headers_;
+  /** As bound: the destination of every datagram where it is no wildcard. */
+  sockaddr_storage bound_{};
   /** Set where the kernel does not choose by source. */
   sockaddr_storage only_source_{};
   bool more_ = false;
@@ -94,6 +114,7 @@ class UdpRx {
   std::array<iovec, kBatch> vectors_{};
   std::array<sockaddr_storage, kBatch> senders_{};
   std::array<Control, kBatch> controls_{};
+  std::array<DatagramHeaders, kBatch> heads_{};
   std::array<Datagram, kMaxDatagrams> datagrams_{};
 };
 

@@ -23,6 +23,9 @@ namespace sluice::plane {
   X(segment_overruns) X(rtp_sequence) X(last_input_ms)
 #define SLUICE_SENDER_COUNTERS(X) X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation)
 #define SLUICE_LOOP_COUNTERS(X) X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands)
+#define SLUICE_CAPTURE_COUNTERS(X) X(packets) X(bytes) X(received) X(kernel_drops) X(file_bytes) X(files)
+#define SLUICE_REPLAY_COUNTERS(X) \
+  X(packets) X(bytes) X(unsuitable) X(errors) X(last_error) X(loops) X(late_ns_max)
 // clang-format on
 
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
@@ -34,6 +37,12 @@ struct SenderCounters {
 };
 struct LoopCounters {
   SLUICE_LOOP_COUNTERS(SLUICE_COUNTER_FIELD)
+};
+struct CaptureCounters {
+  SLUICE_CAPTURE_COUNTERS(SLUICE_COUNTER_FIELD)
+};
+struct ReplayCounters {
+  SLUICE_REPLAY_COUNTERS(SLUICE_COUNTER_FIELD)
 };
 #undef SLUICE_COUNTER_FIELD
 

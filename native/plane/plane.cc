@@ -30,7 +30,17 @@ Error over_budget(const std::string& name, std::size_t wanted, std::size_t budge
 
 /** Something with a handle. Destroyed on the loop thread, or when it has ended. */
 struct Plane::Entry {
-  enum class Kind : std::uint8_t { stream, upstream, input, sender, receiver, listener, site };
+  enum class Kind : std::uint8_t {
+    stream,
+    upstream,
+    input,
+    sender,
+    receiver,
+    listener,
+    site,
+    capture,
+    replay
+  };
   explicit Entry(Kind k) noexcept : kind(k) {}
   virtual ~Entry() = default;
   const Kind kind;
@@ -102,6 +112,18 @@ struct Plane::SiteEntry final : Entry {
   ~SiteEntry() override { plane.sites_->erase(handle); }
   Plane& plane;
   const Handle handle;
+};
+
+struct Plane::CaptureEntry final : Entry {
+  static constexpr Kind kKind = Kind::capture;
+  CaptureEntry() noexcept : Entry(kKind) {}
+  std::unique_ptr<PacketCapture> capture;
+};
+
+struct Plane::ReplayEntry final : Entry {
+  static constexpr Kind kKind = Kind::replay;
+  ReplayEntry() noexcept : Entry(kKind) {}
+  std::unique_ptr<CaptureReplay> replay;
 };
 
 Plane::Plane(PlaneOptions options, EventHandler on_event)
@@ -297,6 +319,36 @@ Result<Added> Plane::add_receiver(const ReceiverOptions& options) {
         if (!receiver.ok()) return receiver.error();
         auto entry = std::make_unique<ReceiverEntry>();
         entry->receiver = std::move(receiver.value());
+        return entry;
+      });
+}
+
+EndHandler Plane::end_handler(Event::Type type, Handle handle) {
+  return [this, type, handle](const char* code, std::string detail) {
+    on_event_({type, handle, code, std::move(detail), {}, {}});
+  };
+}
+
+Result<Added> Plane::add_capture(const PacketCaptureOptions& options) {
+  return add<CaptureEntry>(
+      0, [&](Handle handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<CaptureEntry>> {
+        auto capture = PacketCapture::open(loop_.reactor(), options, counters_.as<CaptureCounters>(slot),
+                                           end_handler(Event::Type::capture_end, handle));
+        if (!capture.ok()) return capture.error();
+        auto entry = std::make_unique<CaptureEntry>();
+        entry->capture = std::move(capture.value());
+        return entry;
+      });
+}
+
+Result<Added> Plane::add_replay(const ReplayOptions& options) {
+  return add<ReplayEntry>(
+      0, [&](Handle handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<ReplayEntry>> {
+        auto replay = CaptureReplay::open(loop_.reactor(), options, counters_.as<ReplayCounters>(slot),
+                                          end_handler(Event::Type::replay_end, handle));
+        if (!replay.ok()) return replay.error();
+        auto entry = std::make_unique<ReplayEntry>();
+        entry->replay = std::move(replay.value());
         return entry;
       });
 }

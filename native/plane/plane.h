@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "http/server.h"
+#include "plane/capture_replay.h"
 #include "plane/fetchers.h"
 #include "plane/loop.h"
+#include "plane/packet_capture.h"
 #include "plane/receiver.h"
 #include "plane/routes.h"
 #include "plane/sender.h"
@@ -28,10 +30,12 @@ struct Event {
     upstream_head,
     /** Of a request of an upstream's, or of a fetch. */
     upstream_end,
-    object_wanted
+    object_wanted,
+    capture_end,
+    replay_end
   };
   Type type = Type::stream_ready;
-  /** The stream, the upstream or the site concerned; 0 for a fetch. */
+  /** The stream, upstream, site, capture or replay concerned; 0 for a fetch. */
   Handle handle = 0;
   const char* code = nullptr;
   std::string detail;
@@ -103,6 +107,8 @@ class Plane {
   kernel::Result<Added> add_input(Handle stream, const UdpInputOptions& options);
   kernel::Result<Added> add_sender(Handle stream, const SenderOptions& options);
   kernel::Result<Added> add_receiver(const ReceiverOptions& options);
+  kernel::Result<Added> add_capture(const PacketCaptureOptions& options);
+  kernel::Result<Added> add_replay(const ReplayOptions& options);
   /** The port is in `port`. */
   kernel::Result<Added> listen(const http::ServerOptions& options, Nanos viewer_lag, std::uint16_t& port);
   /** For the connections to come; sessions can still be resumed. TLS_CERTIFICATE, HANDLE_UNKNOWN. */
@@ -141,6 +147,8 @@ class Plane {
   struct ReceiverEntry;
   struct ListenerEntry;
   struct SiteEntry;
+  struct CaptureEntry;
+  struct ReplayEntry;
 
   /** Runs on the loop and gives back what it returns. */
   template <class F>
@@ -153,6 +161,7 @@ class Plane {
   template <class E>
   E* find(Handle handle);
   void erase(Handle handle);
+  [[nodiscard]] EndHandler end_handler(Event::Type type, Handle handle);
   void keep_house(Nanos now);
 
   CounterTable counters_;

@@ -9,7 +9,14 @@ kernel::Result<std::unique_ptr<Receiver>> Receiver::open(kernel::Reactor& reacto
   UdpInputOptions input = options.input;
   // One time stamp for a whole batch would hide how regularly its datagrams came.
   input.socket.coalesce = false;
-  auto opened = UdpInput::open(reactor, input, *receiver, counters);
+  input.socket.headers = options.recording.has_value();
+  if (options.recording) {
+    auto recording = DatagramRecorder::open(*options.recording);
+    if (!recording.ok()) return recording.error();
+    receiver->recorder_.emplace(std::move(recording.value()), counters);
+  }
+  DatagramTap* const tap = receiver->recorder_ ? &*receiver->recorder_ : nullptr;
+  auto opened = UdpInput::open(reactor, input, *receiver, counters, tap);
   if (!opened.ok()) return opened.error();
   receiver->input_ = std::move(opened.value());
   if (options.output_fd) receiver->output_.emplace(reactor, *options.output_fd, counters);

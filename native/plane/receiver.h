@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "plane/datagram_recorder.h"
 #include "plane/ts_monitor.h"
 #include "plane/ts_output.h"
 #include "plane/udp_input.h"
@@ -14,11 +15,14 @@ struct ReceiverOptions {
   UdpInputOptions input;
   /** Where the MPEG-TS goes, or none. The caller keeps it open until the receiver is destroyed. */
   std::optional<int> output_fd;
+  /** Where every datagram is recorded as it came, or none. */
+  std::optional<RecordingOptions> recording;
 };
 
 class Receiver final : private TsSink {
  public:
-  /** Errors as of kernel::UdpRx::open(). `counters` must outlive the receiver. Datagrams are never coalesced.
+  /** Errors as of kernel::UdpRx::open() and Recording::open(). `counters` must outlive the receiver.
+   * Datagrams are never coalesced.
    */
   static kernel::Result<std::unique_ptr<Receiver>> open(kernel::Reactor& reactor,
                                                         const ReceiverOptions& options,
@@ -38,6 +42,7 @@ class Receiver final : private TsSink {
 
   TsMonitor monitor_;
   std::optional<TsOutput> output_;
+  std::optional<DatagramRecorder> recorder_;
   std::unique_ptr<UdpInput> input_;
 };
 

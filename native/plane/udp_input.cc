@@ -26,22 +26,23 @@ bool is_rtcp(codec::Bytes datagram) noexcept {
 
 kernel::Result<std::unique_ptr<UdpInput>> UdpInput::open(kernel::Reactor& reactor,
                                                          const UdpInputOptions& options, TsSink& sink,
-                                                         InputCounters& counters) {
+                                                         InputCounters& counters, DatagramTap* tap) {
   auto socket = kernel::UdpRx::open(options.socket);
   if (!socket.ok()) return socket.error();
   std::unique_ptr<UdpInput> input(
-      new UdpInput(reactor, options.reorder, std::move(socket.value()), sink, counters));
+      new UdpInput(reactor, options.reorder, std::move(socket.value()), sink, counters, tap));
   if (!reactor.watch(input->socket_->fd(), EPOLLIN, *input))
     return kernel::system_error("watching a UDP socket");
   return input;
 }
 
 UdpInput::UdpInput(kernel::Reactor& reactor, Nanos reorder, std::unique_ptr<kernel::UdpRx> socket,
-                   TsSink& sink, InputCounters& counters)
+                   TsSink& sink, InputCounters& counters, DatagramTap* tap)
     : reactor_(reactor),
       socket_(std::move(socket)),
       sink_(sink),
       counters_(counters),
+      tap_(tap),
       reorder_(reorder, *this, counters) {}
 
 UdpInput::~UdpInput() {
@@ -51,8 +52,12 @@ UdpInput::~UdpInput() {
 void UdpInput::on_ready(std::uint32_t) noexcept {
   int batches = kBatchesPerTurn;
   do {
-    for (const kernel::Datagram& d : socket_->receive()) take(d.data, d.arrival);
+    for (const kernel::Datagram& d : socket_->receive()) {
+      if (tap_ != nullptr) tap_->on_datagram(d);
+      take(d.data, d.arrival);
+    }
   } while (socket_->more() && --batches > 0);
+  if (tap_ != nullptr) tap_->on_pause();
   gauge(counters_.kernel_drops, socket_->drops());
   update_timer();
 }

@@ -9,6 +9,17 @@
 
 namespace sluice::plane {
 
+/** Sees every datagram of an input before anything is made of it. */
+class DatagramTap {
+ public:
+  virtual void on_datagram(const kernel::Datagram& datagram) noexcept = 0;
+  /** All that were there have been seen. */
+  virtual void on_pause() noexcept = 0;
+
+ protected:
+  ~DatagramTap() = default;
+};
+
 struct UdpInputOptions {
   kernel::UdpRxOptions socket;
   /** How long a gap in RTP sequence numbers is waited for, 0 to 2 s. */
@@ -23,10 +34,10 @@ struct UdpInputOptions {
  */
 class UdpInput final : private kernel::Watcher, private kernel::Timer, private RtpReorderOutput {
  public:
-  /** Errors as of kernel::UdpRx::open(). `sink` and `counters` must outlive the input. */
+  /** Errors as of kernel::UdpRx::open(). `sink`, `counters` and `tap` must outlive the input. */
   static kernel::Result<std::unique_ptr<UdpInput>> open(kernel::Reactor& reactor,
                                                         const UdpInputOptions& options, TsSink& sink,
-                                                        InputCounters& counters);
+                                                        InputCounters& counters, DatagramTap* tap = nullptr);
   UdpInput(const UdpInput&) = delete;
   UdpInput& operator=(const UdpInput&) = delete;
   /** What is held for reordering is dropped. */
@@ -39,7 +50,7 @@ class UdpInput final : private kernel::Watcher, private kernel::Timer, private R
  private:
   enum class Kind : std::uint8_t { none, plain, rtp };
   UdpInput(kernel::Reactor& reactor, Nanos reorder, std::unique_ptr<kernel::UdpRx> socket, TsSink& sink,
-           InputCounters& counters);
+           InputCounters& counters, DatagramTap* tap);
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(Nanos now) noexcept override;
   void on_payload(codec::Bytes payload, Nanos arrival) noexcept override;
@@ -53,6 +64,7 @@ class UdpInput final : private kernel::Watcher, private kernel::Timer, private R
   std::unique_ptr<kernel::UdpRx> socket_;
   TsSink& sink_;
   InputCounters& counters_;
+  DatagramTap* const tap_;
   Kind kind_ = Kind::none;
   unsigned other_kind_in_row_ = 0;
   Nanos timer_at_ = 0;

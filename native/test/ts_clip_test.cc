@@ -86,10 +86,10 @@ Buffer flow_of(const std::string& name) {
   std::ifstream file(path, std::ios::binary);
   const Buffer bytes{std::istreambuf_iterator<char>(file), {}};
   auto result = read_capture_flows(bytes);
-  auto* flows = std::get_if<std::vector<CaptureFlow>>(&result);
-  REQUIRE(flows != nullptr);
-  REQUIRE(flows->size() == 1);
-  return std::move(flows->front().ts);
+  auto* read = std::get_if<CaptureFlows>(&result);
+  REQUIRE(read != nullptr);
+  REQUIRE(read->flows.size() == 1);
+  return std::move(read->flows.front().ts);
 }
 
 constexpr std::uint16_t kAudioPid = 0x101;

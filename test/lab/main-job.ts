@@ -76,7 +76,7 @@ async function setUp(lab: Lab, report: Report): Promise<Stage> {
   const routes = Object.values(GROUPS).map((group) => ({ from: 'edge0', source: EDGE_ADDRESS, group, to: 'lan0' }));
   await startSmcroute(access, routes);
   const toOrigin = await Capture.start(topology.origin, 'edge0', `tcp dst port ${ORIGIN_PORT}`, 'to-origin');
-  const multicast = await Capture.start(viewers, 'eth0', `udp and dst net ${GROUP_RANGE}`, 'multicast');
+  const multicast = await Capture.record(viewers, 'eth0', ['--protocol', 'udp', '--group', GROUP_RANGE], 'multicast');
   const { child: origin } = await startOrigin(topology.origin);
   const edge = await Edge.start(edgeHost, CHANNELS);
   await edge.ready(30_000);

@@ -25,7 +25,7 @@ t.test('a thousand streams with senders and routes, all at once and one by one',
   const steady = plane.addStream({ ...STREAM, name: 'steady/main', delayMs: 50 });
   const port = await freePort();
   plane.addInput(steady, { ...INPUT, port });
-  const receiver = plane.addReceiver({ ...INPUT, port: await freePort(), outputFd: null });
+  const receiver = plane.addReceiver({ ...INPUT, port: await freePort(), outputFd: null, recording: null });
   const viewers = plane.listen(listener());
   const maker = new TsMaker();
   let frame = 0;

@@ -5,11 +5,13 @@ import t from 'tap';
 import { SluiceError } from '../../daemon/base/errors.js';
 import { loadAddon } from '../../daemon/plane/addon.js';
 import {
+  CAPTURE_COUNTERS,
   FETCH_COUNTERS,
   INPUT_COUNTERS,
   LISTENER_COUNTERS,
   LOOP_COUNTERS,
   OBJECT_COUNTERS,
+  REPLAY_COUNTERS,
   SENDER_COUNTERS,
   STREAM_COUNTERS,
   type StreamHandle,
@@ -39,6 +41,8 @@ t.test('the counters have one order on both sides', async (t) => {
   const native = loadAddon().counterNames;
   const lists = {
     stream: STREAM_COUNTERS,
+    capture: CAPTURE_COUNTERS,
+    replay: REPLAY_COUNTERS,
     upstream: UPSTREAM_COUNTERS,
     input: INPUT_COUNTERS,
     sender: SENDER_COUNTERS,

@@ -14,7 +14,15 @@ const RTP_HEADER = 12;
 
 const plane = createPlane({ memoryBytes: 1 << 20 });
 const receive = (address: string, source: string | null) =>
-  plane.addReceiver({ address, port: PORT, source, interfaceName: 'd0', reorderMs: 50, outputFd: null });
+  plane.addReceiver({
+    address,
+    port: PORT,
+    source,
+    interfaceName: 'd0',
+    reorderMs: 50,
+    outputFd: null,
+    recording: null,
+  });
 const any = receive('ff15::1:1', null);
 const linkLocal = receive('ff12::1:2', null);
 const specific = receive('ff35::8000:1', 'fd00::1');

@@ -54,10 +54,10 @@ test('the loss ratio is of what was sent', async (t) => {
   const summary = summarise('rtp://239.1.1.1:5000', { seconds: 10, counters: seen }, { jitterMs: 4, pcrJitterMs: 5 });
   t.equal(summary.lossRatio, 0.1);
   t.match(
-    summaryText(summary, undefined),
+    summaryText(summary, {}),
     /10 lost \(10\.0 %\), 2 of them came late, 0 reordered, 3 duplicates, jitter at most 4 ms/,
   );
-  t.match(summaryText(summary, 'out.ts'), /written: 0 bytes to out\.ts$/);
+  t.match(summaryText(summary, { output: 'out.ts' }), /written: 0 bytes to out\.ts$/);
 });
 
 test('without RTP nothing is said about loss', async (t) => {
@@ -67,5 +67,5 @@ test('without RTP nothing is said about loss', async (t) => {
     { jitterMs: 0, pcrJitterMs: 0 },
   );
   t.equal(summary.lossRatio, 0);
-  t.notMatch(summaryText(summary, undefined), /lost/);
+  t.notMatch(summaryText(summary, {}), /lost/);
 });

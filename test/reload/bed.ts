@@ -116,7 +116,15 @@ export class Receivers {
 
   /** Joins; returns what reads the counters. */
   join({ address, port }: { readonly address: string; readonly port: number }): () => InputCounters {
-    const options = { address, port, source: null, interfaceName: 'lo', reorderMs: 50, outputFd: null };
+    const options = {
+      address,
+      port,
+      source: null,
+      interfaceName: 'lo',
+      reorderMs: 50,
+      outputFd: null,
+      recording: null,
+    };
     const receiver = this.#plane.addReceiver(options);
     return () => this.#plane.inputCounters(receiver);
   }

@@ -1,7 +1,12 @@
 /** What the tests use of pcap-parser, which ships no types. */
 declare module 'pcap-parser' {
   interface Packet {
-    readonly header: { readonly timestampSeconds: number; readonly capturedLength: number };
+    readonly header: {
+      readonly timestampSeconds: number;
+      readonly timestampMicroseconds: number;
+      readonly capturedLength: number;
+      readonly originalLength: number;
+    };
     readonly data: Buffer;
   }
   interface Parser {

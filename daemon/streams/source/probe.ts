@@ -11,6 +11,8 @@ export function probeGroups(plane: PlaneApi, locations: readonly MediaLocation[]
   for (const location of locations) {
     if (location.kind === 'http' || !isMulticast(location.address)) continue;
     const { address, port, source, interfaceName } = location;
-    plane.removeReceiver(plane.addReceiver({ address, port, source, interfaceName, reorderMs: 0, outputFd: null }));
+    plane.removeReceiver(
+      plane.addReceiver({ address, port, source, interfaceName, reorderMs: 0, outputFd: null, recording: null }),
+    );
   }
 }

@@ -1,7 +1,8 @@
 import type { Host } from '../lib/host.js';
 import { type Child, CommandFailed, exec } from '../lib/process.js';
+import { sluice } from './sluice.js';
 
-/** tcpdump writing to a file in the lab's folder. */
+/** The packets of a device, written to a file in the lab's folder by tcpdump or by our own program; tshark dissects them. */
 export class Capture {
   private constructor(
     readonly file: string,
@@ -21,11 +22,22 @@ export class Capture {
     return new Capture(file, child);
   }
 
+  /**
+   * The same by `sluice capture`.
+   * @param options of its own, which choose packets
+   */
+  static async record(host: Host, device: string, options: readonly string[], name: string): Promise<Capture> {
+    const file = host.lab.file(`${name}.pcapng`);
+    const child = await host.spawn(`capture-${name}`, sluice('capture', '-i', device, file, ...options));
+    await child.waitForLine(/^capturing on/m, 20_000, 'stderr');
+    return new Capture(file, child);
+  }
+
   /** Ends it; fails when the kernel had to drop packets, since then nothing is proven. */
   async stop(): Promise<void> {
     await this.child.stop('SIGINT');
-    const dropped = /(\d+) packets dropped by kernel/.exec(this.child.stderr())?.[1];
-    if (dropped !== '0') throw new Error(`tcpdump missed ${dropped ?? 'an unknown number of'} packets`);
+    const dropped = /(\d+) (?:packets )?dropped by (?:the )?kernel/.exec(this.child.stderr())?.[1];
+    if (dropped !== '0') throw new Error(`${this.child.name} missed ${dropped ?? 'an unknown number of'} packets`);
   }
 
   /** Fields of every packet that matches, as tshark dissects them. */
