@@ -81,7 +81,6 @@ export interface RawPlane {
   addInput(stream: number, options: InputOptions): Added;
   addSender(stream: number, options: SenderOptions): Added;
   addReceiver(options: ReceiverOptions): Added;
-  listen(options: ListenOptions): Added & { readonly port: number };
   setCertificates(listener: number, certificates: readonly TlsCertificate[]): void;
   addSite(options: SiteOptions): Added;
   fetch(options: FetchOptions & { readonly id: number }): boolean;
@@ -89,6 +88,8 @@ export interface RawPlane {
   refuseObject(ticket: number, refusal: ObjectRefusal): boolean;
   purge(site: number, path: string): number;
   setLimits(listener: number, limits: ListenerLimits): boolean;
+  listen(options: ListenOptions): Added & { readonly port: number; readonly fd: number };
+  serve(listener: number): boolean;
   remove(handle: number): boolean;
   setRoute(path: string, route: Route): void;
   deleteRoute(path: string): void;
@@ -113,8 +114,21 @@ export interface Addon {
   readonly Plane: new (options: RawPlaneOptions, onEvents: (events: RawEvent[]) => void) => RawPlane;
   readonly TsClip: new (ts: Uint8Array, options: { readonly segmentMs: number }) => RawClip;
   readCapture(path: string): CaptureFlow[];
+  /** The four of native/addon/service.h. */
+  notifyService(socket: string, state: string, descriptors: readonly number[]): void;
+  inheritListener(fd: number): string | null;
+  dropInherited(fd: number): void;
+  udpOffload(): UdpOffload;
   /** The order of the counters, in snake case. */
   readonly counterNames: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What the kernel can do for batches of datagrams. */
+export interface UdpOffload {
+  /** UDP_SEGMENT */
+  readonly segmentation: boolean;
+  /** UDP_GRO */
+  readonly coalescing: boolean;
 }
 
 const PACKAGE_ROOT_STEPS = 4;
