@@ -141,24 +141,25 @@ export function loadAddon(): Addon {
 }
 
 function load(): Addon {
-  const file = process.env.SLUICE_ADDON ?? find();
+  const require = createRequire(import.meta.url);
   try {
-    return createRequire(import.meta.url)(file) as Addon;
+    return require(process.env.SLUICE_ADDON ?? find(require)) as Addon;
   } catch (error) {
     throw new SluiceError(
       'ADDON_MISSING',
-      `the native addon could not be loaded from ${file}: run \`npm run build\` (${error instanceof Error ? error.message : String(error)})`,
-      { file },
+      `the native addon could not be loaded: run \`npm run build\` in a checkout, install the package again elsewhere (${error instanceof Error ? error.message : String(error)})`,
+      {},
       { cause: error },
     );
   }
 }
 
-/** Beside the package's own package.json, wherever the compiled files stand below it. */
-function find(): string {
+/** What was built here, else what was built beforehand: both stand beside the package's own package.json. */
+function find(require: NodeJS.Require): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   for (let step = 0; step < PACKAGE_ROOT_STEPS && !existsSync(join(folder, 'package.json')); step++) {
     folder = dirname(folder);
   }
-  return join(folder, 'build', 'Release', 'sluice.node');
+  const { path } = require('node-gyp-build') as { readonly path: (folder: string) => string };
+  return path(folder);
 }
