@@ -8,7 +8,7 @@ import { checkHost, type HostFinding, type HostNeeds } from '../../daemon/host/c
 import { KernelView } from '../../daemon/host/kernel-view.js';
 import { addressNumber, interfaceTowards, parseIpv4Routes, parseIpv6Routes } from '../../daemon/host/routes.js';
 import { parseSettings } from '../../daemon/settings.js';
-import { sluice, temporaryFolder } from '../cli/lib/program.js';
+import { Program, sluice, temporaryFolder } from '../cli/lib/program.js';
 
 /** A machine on which everything is as it should be. */
 const GOOD: Readonly<Record<string, string>> = {
@@ -174,4 +174,24 @@ test('check --host: a table, JSON, and the exit code', { timeout: 60_000 }, asyn
   const general = await sluice(t, 'check', '--host', '--json');
   t.match(general, { code: 0, stderr: '' });
   t.match(JSON.parse(general.stdout), { ok: true, file: null });
+});
+
+test('a daemon tells at its start what is not as it should be, in one line each', { timeout: 60_000 }, async (t) => {
+  const file = join(temporaryFolder(t), 'run.yaml');
+  writeFileSync(
+    file,
+    [
+      'admin: { listen: 127.0.0.1:0, socket: null }',
+      'http: { listen: ["127.0.0.1:0"] }',
+      'channels: [{ id: a, renditions: [{ id: b, url: "udp://239.1.1.1:5000?iface=nosuch0", buffer: { memory: 1MiB } }] }]',
+    ].join('\n'),
+  );
+  const daemon = new Program(t, ['run', '-c', file]);
+  await daemon.said(/"msg":"daemon is up"/, 20_000);
+  const told = daemon.stderr.split('\n').filter((line) => line.includes('"part":"host"'));
+  t.equal(told.filter((line) => line.includes('host problem: interface nosuch0 is absent')).length, 1);
+  t.notOk(
+    told.some((line) => line.includes('"wanted":"not needed"')),
+    'what is as it should be is not told',
+  );
 });

@@ -31,7 +31,7 @@ export function copyModules(folder) {
       if (inside === '' || LICENCE.test(name)) return true;
       // A package inside this one comes by itself.
       if (inside === 'node_modules') return false;
-      return !(inside.includes('/') ? /^\./.test(name) : NOT_SHIPPED.test(name)) && !NOT_LOADED.test(name);
+      return !(inside.includes('/') ? name.startsWith('.') : NOT_SHIPPED.test(name)) && !NOT_LOADED.test(name);
     };
     cpSync(source, join(folder, path), { recursive: true, filter: shipped });
   }
