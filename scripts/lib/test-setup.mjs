@@ -31,6 +31,7 @@ const TEST_PACKAGES = [
   { needs: 'mandoc', package: 'mandoc' },
   { needs: 'zsh', package: 'zsh' },
   { needs: 'fish', package: 'fish' },
+  { needs: 'dpkg-shlibdeps', package: 'dpkg-dev' },
   { needs: 'lintian', package: 'lintian' },
   { needs: 'systemd-analyze', package: 'systemd' },
   { needs: 'mmdebstrap', package: 'mmdebstrap' },

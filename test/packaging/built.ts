@@ -14,9 +14,9 @@ export interface Packages {
 export const cannotBuild: string | false =
   spawnSync('dpkg-shlibdeps', ['--version']).status === 0 ? false : 'dpkg-dev is not installed';
 
-/** Builds both, compressed little. */
-export function buildPackages(): Packages {
-  const ran = spawnSync(process.execPath, [join(ROOT, 'scripts', 'package.mjs'), '--fast'], {
+/** Builds both into a folder, compressed little. */
+export function buildPackages(folder: string): Packages {
+  const ran = spawnSync(process.execPath, [join(ROOT, 'scripts', 'package.mjs'), '--fast', '--output', folder], {
     cwd: ROOT,
     encoding: 'utf8',
     timeout: BUILD_MS,

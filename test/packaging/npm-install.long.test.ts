@@ -20,7 +20,7 @@ test('npm install in an empty folder, and a build from source', {
 }, async (t) => {
   const folder = temporaryFolder(t);
   writeFileSync(join(folder, 'package.json'), '{ "private": true }');
-  const { npm } = buildPackages();
+  const { npm } = buildPackages(temporaryFolder(t));
   output('npm', ['install', '--no-audit', '--no-fund', npm], { cwd: folder, timeout: 300_000 });
   const sluice = [join(folder, 'node_modules', '.bin', 'sluice')];
   t.match(await new Program(t, ['--version'], sluice).ended, { code: 0, stdout: `${VERSION}\n` });

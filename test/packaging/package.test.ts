@@ -1,17 +1,18 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'tap';
+import tap, { test } from 'tap';
 import { ROOT, VERSION } from '../../daemon/cli/root.js';
 import { Program, temporaryFolder } from '../cli/lib/program.js';
 import { buildPackages, cannotBuild, output, type Packages, unprivileged } from './built.js';
 
 const skip = cannotBuild;
 const LIMIT = { skip, timeout: 300_000 };
+const OUTPUT = temporaryFolder(tap);
 let packages: Packages | undefined;
 
 function built(): Packages {
-  packages ??= buildPackages();
+  packages ??= buildPackages(OUTPUT);
   return packages;
 }
 

@@ -6,9 +6,6 @@ import { ROOT, run } from '../run.mjs';
 /** package.json of the checkout. */
 export const MANIFEST = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 
-/** Where packages are put. */
-export const OUTPUT = join(ROOT, 'build', 'package');
-
 /** Debian's name of this processor. */
 export const ARCHITECTURE = { x64: 'amd64', arm64: 'arm64' }[process.arch] ?? process.arch;
 

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { runStep } from '../child.mjs';
 import { ROOT } from '../run.mjs';
@@ -15,6 +15,9 @@ export async function prebuildAddon(root) {
   const target = join(root, PREBUILT);
   mkdirSync(dirname(target), { recursive: true });
   const built = join(ROOT, 'build', 'Release', 'sluice.node');
-  await runStep('strip', 'strip', ['--strip-unneeded', '-o', target, built]);
+  // Under another name first: two packagings may run at the same time.
+  const draft = `${target}.${process.pid}`;
+  await runStep('strip', 'strip', ['--strip-unneeded', '-o', draft, built]);
+  renameSync(draft, target);
   return target;
 }
