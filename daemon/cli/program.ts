@@ -20,6 +20,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(add --help for what is expected)')
     .exitOverride()
     .addHelpText('after', '\nExit codes: 0 done, 1 failed at run time, 2 wrong use or configuration.');
-  for (const register of [run, check, demo, receive, replay, show, why, reload, stop, completion, bench]) register(program);
+  for (const register of [run, check, demo, receive, replay, show, why, reload, stop, completion, bench])
+    register(program);
   return program;
 }
