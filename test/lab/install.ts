@@ -10,7 +10,7 @@ import type { Scenario } from './lib/scenario.js';
 import { need } from './lib/tools.js';
 import { Debian, debianArchive } from './parts/debian.js';
 
-const BUILD_MS = 300_000;
+const BUILD_MS = 600_000;
 const CONFIG = 'etc/sluice/sluice.yaml';
 /** CAP_NET_BIND_SERVICE alone, as /proc/PID/status shows it. */
 const ONLY_BIND = '0000000000000400';
@@ -243,7 +243,7 @@ export const installLab: Scenario = {
       'lintian has no error',
       async () => {
         need('lintian');
-        await must(['lintian', '--allow-root', '--fail-on', 'error', file], { timeoutMs: 120_000 });
+        await must(['lintian', '--allow-root', '--fail-on', 'error', file], { timeoutMs: BUILD_MS });
         return 'none';
       },
       { required: false },
