@@ -123,6 +123,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('sites', () => delivery.stop());
   delivery.start();
+  started.add("viewers' front", () => front.close());
   front.serve();
 
   const reloader = new Reloader<Settings>({

@@ -63,7 +63,7 @@ interface Beginning {
   readonly hold?: boolean;
 }
 
-/** The listeners that viewers connect to. The plane's end closes them. */
+/** The listeners that viewers connect to. */
 export class ViewersFront implements Reloadable<FrontSettings> {
   readonly covers = [
     'http.listen',
@@ -113,9 +113,13 @@ export class ViewersFront implements Reloadable<FrontSettings> {
     for (const { handle } of this.#listeners) this.#plane.serve(handle);
   }
 
-  /** Watches certificates no more; the listeners stay. */
+  /**
+   * Ends listening, disconnects viewers and watches certificates no more. To be called before anything ends that answers
+   * viewers: they would else be told that there is nothing. What the service manager keeps of the sockets stays with it.
+   */
   close(): void {
     this.#expiry.close();
+    for (const { handle } of this.#listeners) this.#plane.closeListener(handle);
   }
 
   /** Listeners are kept by their address; those added are opened before those removed are closed. */
