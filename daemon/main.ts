@@ -7,8 +7,10 @@ import { Metrics } from './base/metrics.js';
 import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
+import type { PlaneApi } from './plane/contract.js';
 import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
+import type { ServiceManager } from './plane/service-manager.js';
 import { loadSettings, type Settings } from './settings.js';
 import { readAuthorities } from './streams/authorities.js';
 import { ChannelService } from './streams/service.js';
@@ -37,6 +39,8 @@ export interface DaemonOptions {
   readonly log: Logger;
   /** As in package.json. */
   readonly version: string;
+  /** Keeps the listening sockets over a restart and watches over the process; none in the foreground. */
+  readonly service?: ServiceManager | undefined;
   /** Whether a taken port of the viewers' front gives way to a free one (the demo) instead of failing. */
   readonly anyFreePort?: boolean;
   /** Where the settings came from, to be read again by a reload. */
@@ -103,8 +107,12 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('plane', () => plane.close());
 
-  const front = new ViewersFront(plane, { ...shared, log, anyFreePort: options.anyFreePort ?? false });
-  started.add("viewers' front", () => front.close());
+  const front = new ViewersFront(plane, {
+    ...shared,
+    log,
+    anyFreePort: options.anyFreePort ?? false,
+    service: options.service,
+  });
   await front.open(settings);
   const service = new ChannelService(plane, settings.channels, {
     ...shared,
@@ -123,6 +131,8 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('sites', () => delivery.stop());
   delivery.start();
+  started.add("viewers' front", () => front.close());
+  front.serve();
 
   const reloader = new Reloader<Settings>({
     source: configFile(options.file),
@@ -153,6 +163,8 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   started.add('reload', () => reloader.close());
   reloader.open();
   log.info({ version, admin: admin.url, viewers: front.url, channels: settings.channels.length }, 'daemon is up');
+  options.service?.watch(loopMoves(plane));
+  options.service?.ready(`serving ${settings.channels.length} channels at ${front.url}`);
   return {
     adminUrl: admin.url,
     viewersUrl: front.url,
@@ -165,6 +177,17 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
 
 function configFile(file: string | undefined): { file: string; load: () => Promise<Settings> } | null {
   return file === undefined ? null : { file, load: () => loadSettings(file) };
+}
+
+/** Tells whether the plane's loop has turned since it was last asked: it counts once a second at least. */
+function loopMoves(plane: PlaneApi): () => boolean {
+  let last = -1;
+  return () => {
+    const { wakeups } = plane.loopCounters();
+    const moved = wakeups !== last;
+    last = wakeups;
+    return moved;
+  };
 }
 
 /** What a process does about errors that nobody caught: tells them by code and ends with 1, never silently. */

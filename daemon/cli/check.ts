@@ -17,6 +17,7 @@ export function register(program: Command): void {
     .option('--json', 'one JSON line: {"ok","file","channels","problems":[{"line","column","key","message"}]}')
     .option('--diff [other]', 'tell what it says otherwise than the running daemon, or than another file')
     .option('--exit-code', 'with --diff: exit with 1 when there are differences, as diff(1) does')
+    .option('--host', 'check the machine instead: its kernel settings, interfaces and limits, with what to set')
     .option('--schema <file>', 'write the JSON Schema of the configuration, for editors, and check nothing')
     .addHelpText(
       'after',
@@ -24,11 +25,17 @@ export function register(program: Command): void {
         '\nExit codes: 0 the file is good, whether or not it differs; 1 no daemon answers, or with --exit-code a difference; ' +
         '2 a file is bad.\n' +
         '\nExamples:\n  sluice check -c /etc/sluice/sluice.yaml\n  sluice check -c lab.yaml --json\n' +
-        '  sluice check -c /etc/sluice/sluice.yaml --diff\n  sluice check -c new.yaml --diff old.yaml --exit-code',
+        '  sluice check --host -c /etc/sluice/sluice.yaml\n  sluice check -c /etc/sluice/sluice.yaml --diff\n  sluice check -c new.yaml --diff old.yaml --exit-code',
     )
     .action(async (options: CheckOptions) => {
       if (options.schema !== undefined) {
         await writeFile(options.schema, schemaText());
+        return;
+      }
+      if (options.host === true) {
+        // Loaded when it is needed: it asks the kernel by the addon.
+        const { checkThisHost } = await import('./check-host.js');
+        await checkThisHost(options.config, options.json === true);
         return;
       }
       if (options.config === undefined) throw new SluiceError('USAGE', 'check: expected -c FILE');
@@ -39,6 +46,7 @@ export function register(program: Command): void {
 }
 
 interface CheckOptions {
+  readonly host?: true;
   readonly config?: string;
   readonly json?: boolean;
   readonly diff?: string | true;

@@ -29,14 +29,20 @@ export function register(program: Command): void {
       const log = createLogger({ level: options.logLevel ?? settings.log.level });
       // Loaded when it is needed: checking and asking need no data plane.
       const { exitOnUncaught, startDaemon } = await import('../main.js');
+      const { logHost } = await import('./check-host.js');
+      const { ServiceManager } = await import('../plane/service-manager.js');
       exitOnUncaught(log);
-      const reloads = reloadOnHangup(log);
+      logHost(settings, log.child({ part: 'host' }));
+      const service = new ServiceManager(log.child({ part: 'service' }));
+      const reloads = reloadOnHangup(log, service);
       const ending = new Ending(['SIGINT', 'SIGTERM']);
+      ending.signal.addEventListener('abort', () => service.stopping());
       const daemon = await startDaemon(settings, {
         log,
         version: VERSION,
         file: options.config,
         fixedLogLevel: options.logLevel !== undefined,
+        service,
       });
       reloads(daemon);
       await superviseDaemon(daemon, ending, log);

@@ -93,7 +93,6 @@ export interface RawPlane {
   addReceiver(options: ReceiverOptions): Added;
   addCapture(options: CaptureOptions): Added;
   addReplay(options: ReplayOptions): Added;
-  listen(options: ListenOptions): Added & { readonly port: number };
   setCertificates(listener: number, certificates: readonly TlsCertificate[]): void;
   addSite(options: SiteOptions): Added;
   fetch(options: FetchOptions & { readonly id: number }): boolean;
@@ -101,6 +100,8 @@ export interface RawPlane {
   refuseObject(ticket: number, refusal: ObjectRefusal): boolean;
   purge(site: number, path: string): number;
   setLimits(listener: number, limits: ListenerLimits): boolean;
+  listen(options: ListenOptions): Added & { readonly port: number; readonly fd: number };
+  serve(listener: number): boolean;
   remove(handle: number): boolean;
   setRoute(path: string, route: Route): void;
   deleteRoute(path: string): void;
@@ -126,8 +127,21 @@ export interface Addon {
   readonly TsClip: new (ts: Uint8Array, options: { readonly segmentMs: number }) => RawClip;
   readCapture(path: string): CaptureFlows;
   scanCapture(path: string): CaptureSummary;
+  /** The four of native/addon/service.h. */
+  notifyService(socket: string, state: string, descriptors: readonly number[]): void;
+  inheritListener(fd: number): string | null;
+  dropInherited(fd: number): void;
+  udpOffload(): UdpOffload;
   /** The order of the counters, in snake case. */
   readonly counterNames: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What the kernel can do for batches of datagrams. */
+export interface UdpOffload {
+  /** UDP_SEGMENT */
+  readonly segmentation: boolean;
+  /** UDP_GRO */
+  readonly coalescing: boolean;
 }
 
 const PACKAGE_ROOT_STEPS = 4;
@@ -140,24 +154,25 @@ export function loadAddon(): Addon {
 }
 
 function load(): Addon {
-  const file = process.env.SLUICE_ADDON ?? find();
+  const require = createRequire(import.meta.url);
   try {
-    return createRequire(import.meta.url)(file) as Addon;
+    return require(process.env.SLUICE_ADDON ?? find(require)) as Addon;
   } catch (error) {
     throw new SluiceError(
       'ADDON_MISSING',
-      `the native addon could not be loaded from ${file}: run \`npm run build\` (${error instanceof Error ? error.message : String(error)})`,
-      { file },
+      `the native addon could not be loaded: run \`npm run build\` in a checkout, install the package again elsewhere (${error instanceof Error ? error.message : String(error)})`,
+      {},
       { cause: error },
     );
   }
 }
 
-/** Beside the package's own package.json, wherever the compiled files stand below it. */
-function find(): string {
+/** What was built here, else what was built beforehand: both stand beside the package's own package.json. */
+function find(require: NodeJS.Require): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   for (let step = 0; step < PACKAGE_ROOT_STEPS && !existsSync(join(folder, 'package.json')); step++) {
     folder = dirname(folder);
   }
-  return join(folder, 'build', 'Release', 'sluice.node');
+  const { path } = require('node-gyp-build') as { readonly path: (folder: string) => string };
+  return path(folder);
 }

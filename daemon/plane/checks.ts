@@ -244,6 +244,8 @@ export const listenOptions = listenerLimits.extend({
   address,
   port: z.number().int().min(0).max(65_535),
   tls: z.array(tlsCertificate).default([]),
+  fd: z.number().int().min(0).optional(),
+  hold: z.boolean().default(false),
 });
 
 const path = z.string().startsWith('/').max(4096);

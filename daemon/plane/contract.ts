@@ -246,6 +246,10 @@ export interface ListenOptions extends ListenerLimits {
   readonly port: number;
   /** Certificates, chosen by the name that the client asks for; none for plain HTTP. */
   readonly tls?: readonly TlsCertificate[];
+  /** A socket that already listens on the address, to be taken over; it is the plane's from then on. */
+  readonly fd?: number | undefined;
+  /** Connections wait in the socket until {@link PlaneApi.serve}: nobody is answered by routes that are not there yet. */
+  readonly hold?: boolean | undefined;
 }
 
 /** What the viewers' front answers for a path. */
@@ -669,11 +673,14 @@ export interface PlaneApi {
   removeInput(input: InputHandle): void;
   addSender(stream: StreamHandle, options: SenderOptions): SenderHandle;
   removeSender(sender: SenderHandle): void;
-  listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number };
   /** New certificates for the connections to come; sessions can still be resumed. @throws SluiceError TLS_CERTIFICATE */
   setCertificates(listener: ListenerHandle, certificates: readonly TlsCertificate[]): void;
   /** Connections that are open keep their send buffer and the deadline they wait for. The lag is that of all listeners. */
   setLimits(listener: ListenerHandle, limits: ListenerLimits): void;
+  /** `fd` is the listening socket, the plane's until {@link closeListener}: to be kept by the service manager, not to be closed. */
+  listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number; readonly fd: number };
+  /** Begins to accept on a listener that was held; on another it changes nothing. */
+  serve(listener: ListenerHandle): void;
   closeListener(listener: ListenerHandle): void;
   /** Adds or replaces what all listeners answer for a path. */
   setRoute(path: string, route: Route): void;

@@ -14,6 +14,7 @@ import {
   usingCertificates,
 } from './certificates.js';
 import type { ListenerHandle, ListenerLimits, PlaneApi } from './contract.js';
+import type { ServiceManager } from './service-manager.js';
 import type { httpSchema } from './settings.js';
 
 /** `http:` of the configuration, as checked. */
@@ -37,7 +38,12 @@ interface Listener {
   certificates: readonly LoadedCertificate[];
 }
 
-type Listen = (wanted: Wanted, limits: ListenerLimits, certificates: readonly LoadedCertificate[]) => Listener;
+type Listen = (
+  wanted: Wanted,
+  limits: ListenerLimits,
+  certificates: readonly LoadedCertificate[],
+  beginning?: Beginning,
+) => Listener;
 
 export interface ViewersFrontOptions {
   readonly log: Logger;
@@ -45,9 +51,19 @@ export interface ViewersFrontOptions {
   readonly clock: Clock;
   /** Whether a taken port gives way to a free one (the demo) instead of failing. */
   readonly anyFreePort?: boolean;
+  /** Keeps the sockets over a restart. */
+  readonly service?: ServiceManager | undefined;
 }
 
-/** The listeners that viewers connect to. The plane's end closes them. */
+/** How a listener begins. */
+interface Beginning {
+  /** The socket that was kept for it. */
+  readonly fd?: number | undefined;
+  /** It accepts only when {@link ViewersFront.serve} is called. */
+  readonly hold?: boolean;
+}
+
+/** The listeners that viewers connect to. */
 export class ViewersFront implements Reloadable<FrontSettings> {
   readonly covers = [
     'http.listen',
@@ -77,19 +93,33 @@ export class ViewersFront implements Reloadable<FrontSettings> {
     return `http://${formatEndpoint({ address: reachable(first.wanted.address), port: first.port })}`;
   }
 
-  /** Opens all listeners. @throws SluiceError ADDRESS_IN_USE, ADDRESS_INVALID, TLS_CERTIFICATE, SYSTEM_CALL */
+  /** Opens all listeners, which do not accept yet. @throws SluiceError ADDRESS_IN_USE, ADDRESS_INVALID, TLS_CERTIFICATE, SYSTEM_CALL */
   async open({ http }: FrontSettings): Promise<void> {
-    const listen = this.#options.anyFreePort === true ? this.#listenAnywhere : this.#listen;
+    const { service, anyFreePort } = this.#options;
+    const listen = anyFreePort === true ? this.#listenAnywhere : this.#listen;
     const all = await Promise.all(
       wantedOf(http).map(async (wanted) => ({ wanted, certificates: await readCertificates(wanted.files) })),
     );
-    this.#listeners = all.map(({ wanted, certificates }) => listen(wanted, limitsOf(http), certificates));
+    const kept = all.map(({ wanted }) => service?.takeListener(wanted));
+    service?.dropUntaken();
+    this.#listeners = all.map(({ wanted, certificates }, at) =>
+      listen(wanted, limitsOf(http), certificates, { fd: kept[at], hold: true }),
+    );
     for (const { certificates } of this.#listeners) this.#expiry.look(certificates);
   }
 
-  /** Watches certificates no more; the listeners stay. */
+  /** Begins to accept: everything is there that answers viewers. */
+  serve(): void {
+    for (const { handle } of this.#listeners) this.#plane.serve(handle);
+  }
+
+  /**
+   * Ends listening, disconnects viewers and watches certificates no more. To be called before anything ends that answers
+   * viewers: they would else be told that there is nothing. What the service manager keeps of the sockets stays with it.
+   */
   close(): void {
     this.#expiry.close();
+    for (const { handle } of this.#listeners) this.#plane.closeListener(handle);
   }
 
   /** Listeners are kept by their address; those added are opened before those removed are closed. */
@@ -137,7 +167,7 @@ export class ViewersFront implements Reloadable<FrontSettings> {
         if (listener === undefined) return;
         // The lag is that of all listeners, and was set with this one.
         this.#plane.setLimits(listener.handle, limitsOf(old));
-        this.#plane.closeListener(listener.handle);
+        this.#close(listener);
       },
     };
   }
@@ -183,30 +213,41 @@ export class ViewersFront implements Reloadable<FrontSettings> {
     ];
   }
 
-  #closing({ wanted, handle }: Listener): Step {
+  #closing(listener: Listener): Step {
     return {
-      says: `${keyOf(wanted)}: closes ${formatEndpoint(wanted)}, viewers there are disconnected`,
-      commit: () => this.#plane.closeListener(handle),
+      says: `${keyOf(listener.wanted)}: closes ${formatEndpoint(listener.wanted)}, viewers there are disconnected`,
+      commit: () => this.#close(listener),
     };
   }
 
-  readonly #listen: Listen = (wanted, limits, certificates) => {
+  #close({ wanted, handle }: Listener): void {
+    this.#options.service?.forgetListener(wanted);
+    this.#plane.closeListener(handle);
+  }
+
+  readonly #listen: Listen = (wanted, limits, certificates, beginning = {}) => {
     const { address, port: wantedPort } = wanted;
     const tls = certificates.map(({ pem }) => pem);
-    const { listener: handle, port } = usingCertificates(certificates, () =>
-      this.#plane.listen({ address, port: wantedPort, tls, ...limits }),
+    const {
+      listener: handle,
+      port,
+      fd,
+    } = usingCertificates(certificates, () =>
+      this.#plane.listen({ address, port: wantedPort, tls, ...limits, ...beginning }),
     );
+    // What came from the service manager still lies there; a port that was picked is not asked for again.
+    if (beginning.fd === undefined && wantedPort !== 0) this.#options.service?.keepListener(fd, wanted);
     const facts = { listen: formatEndpoint({ address, port }), tls: tls.length > 0 };
     this.#options.log.info(facts, "viewers' front listens");
     return { wanted, handle, port, certificates };
   };
 
-  readonly #listenAnywhere: Listen = (wanted, limits, certificates) => {
+  readonly #listenAnywhere: Listen = (wanted, limits, certificates, beginning) => {
     try {
-      return this.#listen(wanted, limits, certificates);
+      return this.#listen(wanted, limits, certificates, beginning);
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'ADDRESS_IN_USE') throw error;
-      return this.#listen({ ...wanted, port: 0 }, limits, certificates);
+      return this.#listen({ ...wanted, port: 0 }, limits, certificates, beginning);
     }
   };
 }

@@ -182,15 +182,19 @@ class Plane implements PlaneApi {
     this.#remove(sender);
   }
 
-  listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number } {
+  listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number; readonly fd: number } {
     const o = checked(checks.listenOptions, options, 'listen', 'ADDRESS_INVALID');
-    let port = 0;
+    let [port, fd] = [0, -1];
     const listener = this.#added(() => {
       const added = this.#raw.listen(o);
-      port = added.port;
+      ({ port, fd } = added);
       return added;
     }) as ListenerHandle;
-    return { listener, port };
+    return { listener, port, fd };
+  }
+
+  serve(listener: ListenerHandle): void {
+    this.#raw.serve(this.#known(listener));
   }
 
   setCertificates(listener: ListenerHandle, certificates: readonly TlsCertificate[]): void {

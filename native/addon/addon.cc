@@ -3,6 +3,7 @@
 
 #include "addon/capture.h"
 #include "addon/plane_object.h"
+#include "addon/service.h"
 
 namespace sluice::addon {
 
@@ -39,6 +40,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Plane", PlaneObject::define(env));
   exports.Set("counterNames", counter_names(env));
   init_capture(env, exports);
+  init_service(env, exports);
   return exports;
 }
 

@@ -137,6 +137,7 @@ Napi::Function PlaneObject::define(Napi::Env env) {
                       InstanceMethod("putObject", &PlaneObject::put_object),
                       InstanceMethod("refuseObject", &PlaneObject::refuse_object),
                       InstanceMethod("purge", &PlaneObject::purge),
+                      InstanceMethod("serve", &PlaneObject::serve),
                       InstanceMethod("setRoute", &PlaneObject::set_route),
                       InstanceMethod("deleteRoute", &PlaneObject::delete_route),
                       InstanceMethod("viewers", &PlaneObject::viewers),
@@ -270,9 +271,12 @@ Napi::Value PlaneObject::listen(const Info& info) {
     if (!tls.ok()) throw_error(info.Env(), tls.error());
     s.tls = std::move(tls.value());
   }
-  std::uint16_t port = 0;
-  Napi::Object added = to_object(info.Env(), plane_->listen(s, o.milliseconds("viewerLagMs"), port));
-  added.Set("port", Napi::Number::New(info.Env(), port));
+  s.hold = o.flag("hold");
+  if (o.get("fd").IsNumber()) s.socket = o.number<int>("fd", 0, 1 << 20);
+  plane::Listening opened;
+  Napi::Object added = to_object(info.Env(), plane_->listen(s, o.milliseconds("viewerLagMs"), opened));
+  added.Set("port", Napi::Number::New(info.Env(), opened.port));
+  added.Set("fd", Napi::Number::New(info.Env(), opened.socket));
   return added;
 }
 
@@ -335,6 +339,10 @@ Napi::Value PlaneObject::set_limits(const Info& info) {
   const Options o(info.Env(), info[1]);
   return Napi::Boolean::New(
       info.Env(), plane_->set_limits(handle_of(info[0]), limits_of(o), o.milliseconds("viewerLagMs")));
+}
+
+Napi::Value PlaneObject::serve(const Info& info) {
+  return Napi::Boolean::New(info.Env(), plane_->serve(handle_of(info[0])));
 }
 
 Napi::Value PlaneObject::remove(const Info& info) {

@@ -10,6 +10,8 @@
 #include <ctime>
 #include <unordered_set>
 
+#include "kernel/notify.h"
+
 namespace sluice::http {
 
 using kernel::bump;
@@ -56,24 +58,44 @@ void tune(int fd, int send_buffer) noexcept {
   set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
 }
 
+kernel::Result<kernel::Fd> bound_socket(const kernel::Address& address, const std::string& where) {
+  kernel::Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return kernel::system_error(where);
+  set_int(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (::bind(fd.get(), address.get(), address.size()) != 0) return kernel::system_error(where);
+  return fd;
+}
+
+/** A socket that was handed over: connections that wait in it are served, none is refused. */
+kernel::Result<kernel::Fd> taken_socket(kernel::Fd fd, const kernel::Address& address,
+                                        const std::string& where) {
+  const auto there = kernel::listening_address(fd.get());
+  if (!there || there->text() != address.text()) {
+    return kernel::Error{"ADDRESS_INVALID", where + ": the socket that was handed over " +
+                                                (there ? "listens on " + there->text() : "does not listen")};
+  }
+  if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return kernel::system_error(where);
+  return fd;
+}
+
 }  // namespace
 
 kernel::Result<std::unique_ptr<Server>> Server::open(kernel::Reactor& reactor, const ServerOptions& options,
                                                      Router& router, ListenerCounters& counters) {
   const std::string where = "listening on " + options.address.text();
-  kernel::Fd fd(socket(options.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return kernel::system_error(where);
-  set_int(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  if (::bind(fd.get(), options.address.get(), options.address.size()) != 0 ||
-      ::listen(fd.get(), kBacklog) != 0)
-    return kernel::system_error(where);
+  auto socket = options.socket < 0 ? bound_socket(options.address, where)
+                                   : taken_socket(kernel::Fd(options.socket), options.address, where);
+  if (!socket.ok()) return socket.error();
+  kernel::Fd fd = std::move(socket.value());
+  if (::listen(fd.get(), kBacklog) != 0) return kernel::system_error(where);
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
     return kernel::system_error(where);
   const std::uint16_t port = kernel::Address::from(bound)->port();
   std::unique_ptr<Server> server(new Server(reactor, options, router, counters, std::move(fd), port));
-  if (!reactor.watch(server->socket_.get(), EPOLLIN, *server)) return kernel::system_error(where);
+  if (!options.hold && !reactor.watch(server->socket_.get(), EPOLLIN, *server))
+    return kernel::system_error(where);
   reactor.arm(*server, reactor.now() + kSecond);
   return server;
 }
@@ -86,6 +108,8 @@ Server::Server(kernel::Reactor& reactor, const ServerOptions& options, Router& r
       counters_(counters),
       socket_(std::move(socket)),
       spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
+      held_(options.hold),
+      paused_(options.hold),
       port_(port),
       tls_(options.tls) {}
 
@@ -156,9 +180,14 @@ void Server::pause() noexcept {
 }
 
 void Server::go_on() noexcept {
-  if (!paused_) return;
+  if (!paused_ || held_) return;
   if (!spare_) spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   paused_ = !reactor_.watch(socket_.get(), EPOLLIN, *this);
+}
+
+void Server::serve() noexcept {
+  held_ = false;
+  go_on();
 }
 
 void Server::forget(Connection& connection) noexcept {

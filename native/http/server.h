@@ -28,6 +28,10 @@ struct ListenerCounters {
 
 struct ServerOptions {
   kernel::Address address;
+  /** A socket that already listens on the address, to be taken over and owned; -1 opens one. */
+  int socket = -1;
+  /** Connections wait in the socket until Server::serve. */
+  bool hold = false;
   std::size_t max_connections = 4096;
   kernel::Nanos header_timeout = 10 * kernel::kSecond;
   kernel::Nanos idle_timeout = 60 * kernel::kSecond;
@@ -50,7 +54,8 @@ struct ViewerRow {
 /** Accepts and owns connections. On the loop thread. */
 class Server final : private kernel::Watcher, private kernel::Timer {
  public:
-  /** ADDRESS_IN_USE, or SYSTEM_CALL with a sentence that names the address. */
+  /** ADDRESS_IN_USE, or SYSTEM_CALL with a sentence that names the address; ADDRESS_INVALID for a handed-over
+   * socket that listens elsewhere, which is closed. */
   static kernel::Result<std::unique_ptr<Server>> open(kernel::Reactor& reactor, const ServerOptions& options,
                                                       Router& router, ListenerCounters& counters);
   Server(const Server&) = delete;
@@ -64,6 +69,10 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   /** Takes the limits and nothing else of the options; connections that are open keep their send buffer and
    * the deadline they wait for. */
   void set_limits(const ServerOptions& limits) noexcept;
+  /** Begins to accept, where that was held. */
+  void serve() noexcept;
+  /** The listening socket; it stays the server's. */
+  [[nodiscard]] int socket() const noexcept { return socket_.get(); }
   void viewers(std::vector<ViewerRow>& out) const;
   /** Counts clients that fetched of a stream since `since`: connections that are open, and addresses whose
    * are closed. */
@@ -104,8 +113,10 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   kernel::Fd socket_;
   /** Given up to accept, and at once close, a connection when descriptors have run out. */
   kernel::Fd spare_;
+  /** Not accepting until serve(). */
+  bool held_;
   /** Not accepting until the next second. */
-  bool paused_ = false;
+  bool paused_;
   const std::uint16_t port_;
   std::shared_ptr<const secure::ServerContext> tls_;
   std::unordered_map<std::uint64_t, Connection*> connections_;

@@ -353,14 +353,14 @@ Result<Added> Plane::add_replay(const ReplayOptions& options) {
       });
 }
 
-Result<Added> Plane::listen(const http::ServerOptions& options, Nanos viewer_lag, std::uint16_t& port) {
+Result<Added> Plane::listen(const http::ServerOptions& options, Nanos viewer_lag, Listening& opened) {
   return add<ListenerEntry>(
       0, [&](Handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<ListenerEntry>> {
         auto server =
             http::Server::open(loop_.reactor(), options, routes_, counters_.as<http::ListenerCounters>(slot));
         if (!server.ok()) return server.error();
         routes_.set_viewer_lag(viewer_lag);
-        port = server.value()->port();
+        opened = {server.value()->port(), server.value()->socket()};
         auto entry = std::make_unique<ListenerEntry>();
         entry->server = std::move(server.value());
         return entry;
@@ -430,6 +430,14 @@ bool Plane::set_limits(Handle listener, const http::ServerOptions& limits, Nanos
            entry->server->set_limits(limits);
            routes_.set_viewer_lag(viewer_lag);
            return true;
+         });
+}
+
+bool Plane::serve(Handle listener) {
+  return open_ && on_loop([&] {
+           auto* const entry = find<ListenerEntry>(listener);
+           if (entry != nullptr) entry->server->serve();
+           return entry != nullptr;
          });
 }
 

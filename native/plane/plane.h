@@ -65,6 +65,13 @@ struct Added {
   std::uint32_t slot = 0;
 };
 
+/** What a listener has opened. */
+struct Listening {
+  std::uint16_t port = 0;
+  /** The listening socket; it stays the plane's. */
+  int socket = -1;
+};
+
 struct SenderOptions {
   kernel::UdpTxOptions socket;
   Batching batching = Batching::automatic;
@@ -109,8 +116,6 @@ class Plane {
   kernel::Result<Added> add_receiver(const ReceiverOptions& options);
   kernel::Result<Added> add_capture(const PacketCaptureOptions& options);
   kernel::Result<Added> add_replay(const ReplayOptions& options);
-  /** The port is in `port`. */
-  kernel::Result<Added> listen(const http::ServerOptions& options, Nanos viewer_lag, std::uint16_t& port);
   /** For the connections to come; sessions can still be resumed. TLS_CERTIFICATE, HANDLE_UNKNOWN. */
   std::optional<kernel::Error> set_certificates(Handle listener,
                                                 const std::vector<secure::ServerCertificate>& certificates);
@@ -125,6 +130,10 @@ class Plane {
   /** Changes the limits of a listener, and of all the lag; false when it is unknown. The address is not
    * looked at. */
   bool set_limits(Handle listener, const http::ServerOptions& limits, Nanos viewer_lag);
+  /** What was opened is in `opened`. */
+  kernel::Result<Added> listen(const http::ServerOptions& options, Nanos viewer_lag, Listening& opened);
+  /** Begins to accept on a listener that was held; false when the handle is unknown. */
+  bool serve(Handle listener);
   /** Removes whatever the handle names; false when it is unknown. */
   bool remove(Handle handle);
   void set_route(const std::string& path, Route route);

@@ -109,11 +109,12 @@ TEST_CASE("plane: streams, inputs, senders and routes come and go while packets 
   auto sink = plane.add_receiver({input_on(free_port()), std::nullopt});
   REQUIRE(sink.ok());
   REQUIRE(plane.add_sender(steady.value().handle, sender_to(free_port())).ok());
-  std::uint16_t http_port = 0;
+  plane::Listening front;
   http::ServerOptions server;
   server.address = *kernel::Address::parse("127.0.0.1", 0);
-  REQUIRE(plane.listen(server, kSecond, http_port).ok());
-  CHECK(http_port != 0);
+  REQUIRE(plane.listen(server, kSecond, front).ok());
+  CHECK(front.port != 0);
+  CHECK(front.socket >= 0);
   Feeder feeder(port);
   for (int round = 0; round < 100; round++) {
     feeder.send(10);

@@ -346,3 +346,47 @@ TEST_CASE("server: a taken port is told by code and address") {
   CHECK(std::string(second.error().code) == "ADDRESS_IN_USE");
   CHECK(second.error().message.find(std::to_string(bed.server->port())) != std::string::npos);
 }
+
+TEST_CASE("server: a socket that is handed over goes on with the connections that wait in it") {
+  kernel::Fd kept;
+  std::uint16_t port = 0;
+  {
+    Bed before;
+    port = before.server->port();
+    kept.reset(dup(before.server->socket()));
+  }
+  // Nobody accepts now; the kernel still takes connections.
+  kernel::Fd early(socket(AF_INET, SOCK_STREAM, 0));
+  const auto to = *kernel::Address::parse("127.0.0.1", port);
+  REQUIRE(connect(early.get(), to.get(), to.size()) == 0);
+  auto options = loopback();
+  options.address = to;
+  options.socket = dup(kept.get());
+  options.hold = true;
+  Bed after(options);
+  CHECK(after.server->port() == port);
+  // Its timer has come by then: that ends a pause, not a hold.
+  const Nanos held_until = kernel::monotonic_now() + 1100 * kMillisecond;
+  after.turn_until([&] { return kernel::monotonic_now() > held_until; });
+  CHECK(after.counters.accepted == 0);
+  after.server->serve();
+  Client late(after);
+  late.send("GET /hello" + kHost);
+  REQUIRE(late.gets("hello\n"));
+  CHECK(after.counters.accepted == 2);
+}
+
+TEST_CASE("server: a socket that listens elsewhere is refused and closed") {
+  Bed other;
+  kernel::Reactor reactor;
+  FakeRouter router;
+  http::ListenerCounters counters{};
+  auto options = loopback();
+  options.address = *kernel::Address::parse("127.0.0.2", other.server->port());
+  options.socket = dup(other.server->socket());
+  auto opened = http::Server::open(reactor, options, router, counters);
+  REQUIRE_FALSE(opened.ok());
+  CHECK(std::string(opened.error().code) == "ADDRESS_INVALID");
+  CHECK(opened.error().message.find("listens on 127.0.0.1:") != std::string::npos);
+  CHECK(fcntl(options.socket, F_GETFD) == -1);
+}

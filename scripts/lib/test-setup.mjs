@@ -30,6 +30,13 @@ const TEST_PACKAGES = [
   { needs: 'nft', package: 'nftables' },
   { needs: 'ip', package: 'iproute2' },
   { needs: 'ethtool', package: 'ethtool' },
+  { needs: 'mandoc', package: 'mandoc' },
+  { needs: 'zsh', package: 'zsh' },
+  { needs: 'fish', package: 'fish' },
+  { needs: 'dpkg-shlibdeps', package: 'dpkg-dev' },
+  { needs: 'lintian', package: 'lintian' },
+  { needs: 'systemd-analyze', package: 'systemd' },
+  { needs: 'mmdebstrap', package: 'mmdebstrap' },
 ];
 
 /**

@@ -10,7 +10,20 @@ import { sluice, temporaryFolder } from './lib/program.js';
 test('every command has help, and help is no error', { timeout: 60_000 }, async (t) => {
   const main = await sluice(t, '--help');
   t.equal(main.code, 0);
-  const commands = ['run', 'check', 'demo', 'receive', 'capture', 'replay', 'show', 'why', 'reload', 'stop', 'bench'];
+  const commands = [
+    'run',
+    'check',
+    'demo',
+    'receive',
+    'capture',
+    'replay',
+    'show',
+    'why',
+    'reload',
+    'stop',
+    'completion',
+    'bench',
+  ];
   for (const command of commands) {
     t.match(main.stdout, new RegExp(`^  ${command} `, 'm'));
     const help = await sluice(t, command, '--help');

@@ -24,6 +24,7 @@ export const DAEMON_RULES: Rules = {
   config: BASE,
   protocols: BASE,
   plane: [...BASE, 'config', 'protocols'],
+  host: FOUNDATION,
   store: FOUNDATION,
   replay: FOUNDATION,
   membership: [...FOUNDATION, 'store'],
@@ -35,7 +36,7 @@ export const DAEMON_RULES: Rules = {
   // Beside main.ts: it knows every part's schema, too, and `sluice check` needs nothing else.
   'settings.ts': [...SURFACE, 'admin'],
   'main.ts': [...SURFACE, 'admin', 'settings.ts'],
-  cli: [...SURFACE, 'admin', 'replay', 'main.ts', 'settings.ts'],
+  cli: [...SURFACE, 'admin', 'replay', 'host', 'main.ts', 'settings.ts'],
 };
 
 /** C++. Carried-along sources (third_party) are no room. */

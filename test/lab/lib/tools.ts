@@ -16,6 +16,11 @@ const PACKAGES: Readonly<Record<string, string>> = {
   cvlc: 'vlc-bin',
   ping: 'iputils-ping',
   'g++': 'g++',
+  mmdebstrap: 'mmdebstrap',
+  lintian: 'lintian',
+  'dpkg-deb': 'dpkg',
+  unshare: 'util-linux',
+  nsenter: 'util-linux',
 };
 
 /** Where a program is, or undefined. */
