@@ -154,7 +154,7 @@ t.test('files that cannot be used change nothing, and are named', async (t) => {
     ['no certificate', () => writeFileSync(certificate, 'hello'), /one\.crt: expected a certificate in PEM/],
     [
       'a broken one',
-      () => writeFileSync(certificate, `${good.certificate.toString().replace(/M/g, 'N')}`),
+      () => writeFileSync(certificate, good.certificate.toString().replace(/M/g, 'N')),
       /one\.crt: a certificate in it cannot be read/,
     ],
     ['no key', () => writeFileSync(key, 'hello'), /one\.key: expected a private key in PEM/],
