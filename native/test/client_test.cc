@@ -327,7 +327,7 @@ TEST_CASE("a paused client takes nothing, then everything") {
   for (const bool packed : {false, true}) {
     Server server(always(packed ? with_length("content-encoding: gzip\r\n", compress(text, 31))
                                 : with_length("", text)));
-    Fixture f({kernel::kSecond, kernel::kSecond, 300 * kernel::kMillisecond});
+    Fixture f({kernel::kSecond, kernel::kSecond, kernel::kSecond, 300 * kernel::kMillisecond});
     int pauses = 0;
     f.at_body = [&] {
       f.client->pause();
@@ -363,7 +363,7 @@ TEST_CASE("time-outs of each phase") {
     peer.client_closed();
   });
   {
-    Fixture f({kernel::kSecond, brief, kernel::kSecond});
+    Fixture f({kernel::kSecond, kernel::kSecond, brief, kernel::kSecond});
     const ClientOutcome o = f.run(Fixture::get(silent.address()));
     CHECK(code(o) == "UPSTREAM_TIMEOUT");
     CHECK(o.message.find("header") != std::string::npos);
@@ -374,7 +374,7 @@ TEST_CASE("time-outs of each phase") {
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345");
     peer.client_closed();
   });
-  Fixture f({kernel::kSecond, kernel::kSecond, brief});
+  Fixture f({kernel::kSecond, kernel::kSecond, kernel::kSecond, brief});
   const ClientOutcome o = f.run(Fixture::get(half.address()));
   CHECK(code(o) == "UPSTREAM_TIMEOUT");
   CHECK(o.bytes == 5);
@@ -391,7 +391,7 @@ TEST_CASE("a slow body goes on past the idle time as long as something comes") {
     }
     peer.client_closed();
   });
-  Fixture f({kernel::kSecond, kernel::kSecond, 300 * kernel::kMillisecond});
+  Fixture f({kernel::kSecond, kernel::kSecond, kernel::kSecond, 300 * kernel::kMillisecond});
   CHECK(code(f.run(Fixture::get(server.address()))) == "");
   CHECK(f.body == "xxxxxxxx");
   f.client->cancel();
