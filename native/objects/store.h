@@ -82,8 +82,8 @@ class Store final : private kernel::Timer {
    * there was nothing. */
   bool revalidate(const std::shared_ptr<Object>& object, const Freshness& freshness);
   /**
-   * Forgets the objects whose name begins with `prefix`; how many. Those that grow, and flights, serve whoever
-   * waits for them already; who asks from now on gets what the origin has now.
+   * Forgets the objects whose name begins with `prefix`; how many. Those that grow, and flights, serve
+   * whoever waits for them already; who asks from now on gets what the origin has now.
    */
   std::size_t purge(std::string_view prefix);
   /** Ends flights that are wanted since before `since` with `refusal`: nobody cared for them. */

@@ -51,7 +51,8 @@ class Fetchers::Fetcher final : private http::ClientHandler, private kernel::Tim
     asked_again_ = false;
     object_ = request_.ticket != 0 ? pool_.store_.flight(request_.ticket) : nullptr;
     used_ = pool_.reactor_.now();
-    if (request_.ticket != 0 && !object_) return refuse("UPSTREAM_TIMEOUT", "nobody waits for the object any more");
+    if (request_.ticket != 0 && !object_)
+      return refuse("UPSTREAM_TIMEOUT", "nobody waits for the object any more");
     client_.request(request_.http);
   }
   /** Ends the request where it is. */
