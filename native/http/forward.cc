@@ -38,8 +38,8 @@ bool lists(const std::string* field, const std::string& name) noexcept {
     const std::size_t comma = std::min(rest.find(','), rest.size());
     std::string_view token = rest.substr(0, comma);
     rest.remove_prefix(std::min(comma + 1, rest.size()));
-    while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
-    while (!token.empty() && token.back() == ' ') token.remove_suffix(1);
+    token.remove_prefix(std::min(token.find_first_not_of(" \t"), token.size()));
+    token = token.substr(0, token.find_last_not_of(" \t") + 1);
     if (token.size() == name.size() && strncasecmp(token.data(), name.data(), name.size()) == 0) return true;
   }
   return false;

@@ -22,6 +22,8 @@ struct CacheControl {
   std::optional<std::int64_t> max_age;
   std::optional<std::int64_t> shared_max_age;
   bool never = false;
+  /** Not even in the place of an origin that fails (RFC 9111 section 4.2.4). */
+  bool never_stale = false;
 };
 
 std::string_view trim(std::string_view text) noexcept {
@@ -54,7 +56,9 @@ void take_directive(CacheControl& control, std::string_view directive) noexcept 
   } else if (same(name, "s-maxage")) {
     control.shared_max_age = seconds_of(value);
   } else if (same(name, "no-store") || same(name, "no-cache") || same(name, "private")) {
-    control.never = true;
+    control.never = control.never_stale = true;
+  } else if (same(name, "must-revalidate") || same(name, "proxy-revalidate")) {
+    control.never_stale = true;
   }
 }
 
@@ -92,10 +96,10 @@ std::int64_t parse_http_date(const std::string& text) noexcept {
 
 objects::Freshness freshness_of(const ResponseHead& head, const FreshnessRule& rule) noexcept {
   objects::Freshness result;
-  result.stale_if_error = rule.stale_if_error;
   const std::string* const age = head.find("age");
   result.age = (age != nullptr ? seconds_of(*age) : 0) * kSecond;
   const CacheControl control = rule.honour ? parse_cache_control(head.find("cache-control")) : CacheControl{};
+  if (!control.never_stale) result.stale_if_error = rule.stale_if_error;
   if (control.never) return result;
   std::optional<std::int64_t> seconds = control.shared_max_age ? control.shared_max_age : control.max_age;
   if (!seconds && rule.honour) seconds = until_expiry(head);

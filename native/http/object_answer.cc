@@ -183,6 +183,9 @@ Answer refusal(const objects::Refusal& refusal) {
 /** From an object that has a head. */
 Answer answer_with_bytes(std::shared_ptr<Object> object, const Request& request, const ObjectTerms& terms) {
   const objects::Head& head = object->head();
+  // Cut short before this viewer had anything of it: that can still be said properly.
+  if (object->phase() == Phase::failed)
+    return answer_with_text(502, "the origin's answer was cut short\n", 1);
   if (head.status == 200 && not_modified(request, head)) {
     Answer answer = answer_of(*object, terms);
     answer.status = 304;
@@ -195,8 +198,6 @@ Answer answer_with_bytes(std::shared_ptr<Object> object, const Request& request,
   if (object->phase() == Phase::complete)
     return part_of_known(std::move(object), terms, *range, object->size());
   if (head.length) return part_of_known(std::move(object), terms, *range, *head.length);
-  if (object->phase() == Phase::failed)
-    return answer_with_text(502, "the origin's answer was cut short\n", 1);
   if (auto answer = part_of_growing(object, terms, *range)) return std::move(*answer);
   return wait_for(std::move(object), request, terms);
 }

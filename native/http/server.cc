@@ -210,10 +210,10 @@ void Server::Turns::on_timer(kernel::Nanos now) noexcept {
 
 void Server::on_timer(kernel::Nanos now) noexcept {
   go_on();
-  std::vector<Connection*> all;
-  all.reserve(connections_.size());
-  for (const auto& [id, connection] : connections_) all.push_back(connection);
-  for (Connection* connection : all) connection->sweep(now);
+  // A sweep may close a connection, and so change the map.
+  swept_.clear();
+  for (const auto& [id, connection] : connections_) swept_.push_back(connection);
+  for (Connection* connection : swept_) connection->sweep(now);
   std::erase_if(past_segmented_, [&](const auto& past) { return now - past.second.time > kPastKept; });
   reactor_.arm(*this, now + kSecond);
 }

@@ -120,6 +120,8 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   const std::uint16_t port_;
   std::shared_ptr<const secure::ServerContext> tls_;
   std::unordered_map<std::uint64_t, Connection*> connections_;
+  /** Used by on_timer() only; a member so that its memory is. */
+  std::vector<Connection*> swept_;
   Turns turns_;
   struct PastFetch {
     std::uint64_t stream = 0;

@@ -84,7 +84,7 @@ class Object final : private kernel::Timer {
   [[nodiscard]] codec::Bytes bytes_from(std::uint64_t position) const noexcept;
   /** In Phase::refused. */
   [[nodiscard]] const Refusal& refusal() const noexcept { return refusal_; }
-  /** In Phase::replaced. */
+  /** In Phase::replaced; before, what could stand in for it: the complete object that it is to replace. */
   [[nodiscard]] const std::shared_ptr<Object>& instead() const noexcept { return instead_; }
   /** Time since the origin made it (RFC 9111 section 4.2.3). */
   [[nodiscard]] kernel::Nanos age(kernel::Nanos now) const noexcept { return now - born_; }

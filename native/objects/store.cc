@@ -17,8 +17,9 @@ namespace {
 
 /** Address space, not memory: room for a thousand objects of unknown length beside each other. */
 constexpr std::size_t kAddressSpace = std::size_t{64} << 30;
-/** What an object costs beside its bytes. */
+/** What an object costs beside its bytes, its fields and its name, which is there twice. */
 constexpr std::size_t kOverhead = 1024;
+constexpr const char* kFull = "the objects in use fill the whole store";
 /** A turn of the loop is not held up for longer than this by readers that are woken. */
 constexpr kernel::Nanos kWakeSlice = kernel::kMillisecond;
 constexpr int kWakesBetweenLooks = 16;
@@ -67,6 +68,8 @@ Found Store::want(std::string_view key) {
   }
   bump(counters_.misses);
   name.wanted = std::make_shared<Object>(*this, at->first, next_ticket_++);
+  // Held, so that it is still there when the origin says that it is still good, or nothing at all.
+  if (name.current) name.wanted->instead_ = name.current;
   flights_.emplace(name.wanted->ticket(), name.wanted);
   return {name.wanted, true};
 }
@@ -104,11 +107,16 @@ void Store::land(const std::shared_ptr<Object>& object) {
 
 std::optional<kernel::Error> Store::begin(const std::shared_ptr<Object>& object, Head head,
                                           const Freshness& freshness) {
-  if (head.length && *head.length > options_.largest)
+  const std::size_t largest = std::min(options_.largest, options_.budget);
+  if (head.length && *head.length > largest)
     return kernel::Error{"OBJECT_TOO_LARGE", "the object has " + std::to_string(*head.length) +
-                                                 " bytes, expected at most " +
-                                                 std::to_string(options_.largest)};
-  object->reserved_ = pages(head.length.value_or(options_.largest));
+                                                 " bytes, expected at most " + std::to_string(largest)};
+  if (object->phase_ != Phase::wanted)
+    return kernel::Error{"UPSTREAM_TIMEOUT", "the object was given up before the answer came"};
+  object->head_ = std::move(head);
+  if (!charge(*object, 0)) return kernel::Error{"OBJECT_STORE_FULL", kFull};
+  const auto& length = object->head_.length;
+  object->reserved_ = pages(length.value_or(options_.largest));
   if (object->reserved_ > 0) {
     const auto offset = ranges_.take(object->reserved_);
     if (!offset) {
@@ -117,13 +125,15 @@ std::optional<kernel::Error> Store::begin(const std::shared_ptr<Object>& object,
     }
     object->offset_ = *offset;
   }
-  object->head_ = std::move(head);
+  object->instead_.reset();
   object->set_freshness(freshness, reactor_.now());
   object->phase_ = Phase::growing;
   gauge(counters_.growing, counters_.growing + 1);
-  Name& name = index_[object->key()];
-  if (name.current) forget(*name.current);
-  name.current = object;
+  // A flight from before a purge serves those who wait for it, and nobody else.
+  if (const auto at = index_.find(object->key()); at != index_.end() && at->second.wanted == object) {
+    if (at->second.current) forget(*at->second.current);
+    at->second.current = object;
+  }
   land(object);
   // The head goes out with the first bytes, which are on their way.
   object->last_wake_ = reactor_.now();
@@ -131,21 +141,25 @@ std::optional<kernel::Error> Store::begin(const std::shared_ptr<Object>& object,
   return std::nullopt;
 }
 
-bool Store::append(const std::shared_ptr<Object>& object, codec::Bytes bytes) noexcept {
-  if (bytes.size() > object->reserved_ - object->size_ || !charge(*object, bytes.size())) {
+const char* Store::append(const std::shared_ptr<Object>& object, codec::Bytes bytes) noexcept {
+  const char* const wrong = bytes.size() > object->reserved_ - object->size_ ? "OBJECT_TOO_LARGE"
+                            : !charge(*object, bytes.size())                 ? "OBJECT_STORE_FULL"
+                                                                             : nullptr;
+  if (wrong != nullptr) {
     fail(object, {});
-    return false;
+    return wrong;
   }
   std::memcpy(arena_.at(object->offset_ + object->size_), bytes.data(), bytes.size());
   object->size_ += bytes.size();
   bump(counters_.bytes_in, bytes.size());
   object->signal(object->size_ == bytes.size());
-  return true;
+  return nullptr;
 }
 
 /** Makes room in the budget for so many more bytes of an object. */
 bool Store::charge(Object& object, std::size_t bytes) noexcept {
-  const std::size_t wanted = pages(object.size_ + bytes) + kOverhead;
+  const std::size_t wanted =
+      pages(object.size_ + bytes) + kOverhead + 2 * object.key_.size() + object.head_.fields.size();
   const std::size_t more = wanted - std::min(wanted, object.charged_);
   while (used_ + more > options_.budget)
     if (!evict_one()) return false;
@@ -189,10 +203,9 @@ void Store::complete(const std::shared_ptr<Object>& object) noexcept {
 
 void Store::fail(const std::shared_ptr<Object>& object, Refusal refusal) {
   if (object->phase_ == Phase::wanted) {
-    const auto before = current(object->key());
-    if (before && before->phase() == Phase::complete && before->usable_on_error(reactor_.now())) {
+    if (object->instead_ && object->instead_->usable_on_error(reactor_.now())) {
       bump(counters_.stale);
-      return replace(object, before);
+      return replace(object);
     }
     bump(counters_.refused);
     object->phase_ = Phase::refused;
@@ -211,20 +224,18 @@ void Store::fail(const std::shared_ptr<Object>& object, Refusal refusal) {
   object->signal(true);
 }
 
-void Store::replace(const std::shared_ptr<Object>& object, std::shared_ptr<Object> instead) {
+void Store::replace(const std::shared_ptr<Object>& object) {
   object->phase_ = Phase::replaced;
-  object->instead_ = std::move(instead);
   land(object);
   object->signal(true);
 }
 
 bool Store::revalidate(const std::shared_ptr<Object>& object, const Freshness& freshness) {
-  const auto before = current(object->key());
-  if (object->phase_ != Phase::wanted || !before || before->phase() != Phase::complete) return false;
+  if (object->phase_ != Phase::wanted || !object->instead_) return false;
   bump(counters_.revalidated);
-  before->set_freshness(freshness, reactor_.now());
-  touch(*before);
-  replace(object, before);
+  object->instead_->set_freshness(freshness, reactor_.now());
+  touch(*object->instead_);
+  replace(object);
   return true;
 }
 
@@ -232,27 +243,39 @@ std::size_t Store::purge(std::string_view prefix) {
   std::size_t purged = 0;
   for (auto at = index_.begin(); at != index_.end();) {
     Name& name = at->second;
-    const bool meant = name.current && at->first.starts_with(prefix);
-    if (meant) {
+    if (!at->first.starts_with(prefix)) {
+      ++at;
+      continue;
+    }
+    if (name.current) {
       purged++;
       forget(*name.current);
-      name.current.reset();
     }
-    at = meant && !name.wanted ? index_.erase(at) : std::next(at);
+    at = index_.erase(at);
   }
   return purged;
 }
 
-void Store::expire_wanted(kernel::Nanos since, const Refusal& refusal) {
-  std::vector<std::shared_ptr<Object>> late;
+void Store::refuse_if(const std::function<bool(const Object&)>& meant, const Refusal& refusal) {
+  std::vector<std::shared_ptr<Object>> flights;
   for (const auto& [ticket, flight] : flights_)
-    if (auto object = flight.lock(); object && object->wanted_at() < since) late.push_back(std::move(object));
-  for (const auto& object : late) fail(object, refusal);
+    if (auto object = flight.lock(); object && meant(*object)) flights.push_back(std::move(object));
+  for (const auto& object : flights) fail(object, refusal);
+}
+
+void Store::expire_wanted(kernel::Nanos since, const Refusal& refusal) {
+  refuse_if([&](const Object& object) { return object.wanted_at() < since; }, refusal);
+}
+
+void Store::refuse_wanted(std::string_view prefix, const Refusal& refusal) {
+  refuse_if([&](const Object& object) { return object.key().starts_with(prefix); }, refusal);
 }
 
 /** An object's last holder has gone. */
 void Store::release(Object& object) noexcept {
   if (object.phase_ == Phase::growing) gauge(counters_.growing, counters_.growing - 1);
+  // Nobody waits any more for what was purged while it was wanted.
+  if (object.phase_ == Phase::wanted) flights_.erase(object.ticket());
   const std::size_t held = pages(object.size_);
   if (held > 0) arena_.discard(object.offset_, held);
   ranges_.give_back(object.offset_, object.reserved_);

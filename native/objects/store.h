@@ -66,22 +66,30 @@ class Store final : private kernel::Timer {
   /** What is there of the same name, fresh or not, for conditional requests; null when there is nothing. */
   [[nodiscard]] std::shared_ptr<Object> current(std::string_view key) const;
 
-  /** wanted -> growing. Fails by name when `head.length` is over the largest, or no address space is left. */
+  /**
+   * wanted -> growing. OBJECT_TOO_LARGE when `head.length` says so, OBJECT_STORE_FULL when there is no room,
+   * UPSTREAM_TIMEOUT when the flight has ended; the object stays as it is then.
+   */
   [[nodiscard]] std::optional<kernel::Error> begin(const std::shared_ptr<Object>& object, Head head,
                                                    const Freshness& freshness);
-  /** False when the bytes find no room: the object is then failed. */
-  bool append(const std::shared_ptr<Object>& object, codec::Bytes bytes) noexcept;
+  /** Null, or why the bytes find no room (OBJECT_TOO_LARGE, OBJECT_STORE_FULL): the object is then failed. */
+  const char* append(const std::shared_ptr<Object>& object, codec::Bytes bytes) noexcept;
   /** growing -> complete. */
   void complete(const std::shared_ptr<Object>& object) noexcept;
-  /** growing -> failed; wanted -> refused. */
+  /** growing -> failed; wanted -> refused, or replaced by what was there before and is good enough. */
   void fail(const std::shared_ptr<Object>& object, Refusal refusal);
-  /** wanted -> replaced by the current object, which is fresh again (RFC 9111 section 4.3.4). False when
-   * there is none. */
+  /** wanted -> replaced by what was there before, which is fresh again (RFC 9111 section 4.3.4). False when
+   * there was nothing. */
   bool revalidate(const std::shared_ptr<Object>& object, const Freshness& freshness);
-  /** Forgets the complete objects whose name begins with `prefix`; how many. */
+  /**
+   * Forgets the objects whose name begins with `prefix`; how many. Those that grow, and flights, serve
+   * whoever waits for them already; who asks from now on gets what the origin has now.
+   */
   std::size_t purge(std::string_view prefix);
   /** Ends flights that are wanted since before `since` with `refusal`: nobody cared for them. */
   void expire_wanted(kernel::Nanos since, const Refusal& refusal);
+  /** Ends the flights to names that begin with `prefix`. */
+  void refuse_wanted(std::string_view prefix, const Refusal& refusal);
 
   [[nodiscard]] kernel::Reactor& reactor() noexcept { return reactor_; }
   [[nodiscard]] std::size_t used() const noexcept { return used_; }
@@ -102,7 +110,8 @@ class Store final : private kernel::Timer {
   void on_timer(kernel::Nanos now) noexcept override;
   void touch(Object& object) noexcept;
   void land(const std::shared_ptr<Object>& object);
-  void replace(const std::shared_ptr<Object>& object, std::shared_ptr<Object> instead);
+  void replace(const std::shared_ptr<Object>& object);
+  void refuse_if(const std::function<bool(const Object&)>& meant, const Refusal& refusal);
   void forget(Object& object) noexcept;
   bool charge(Object& object, std::size_t bytes) noexcept;
   bool evict_one() noexcept;

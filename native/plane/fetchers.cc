@@ -48,8 +48,11 @@ class Fetchers::Fetcher final : private http::ClientHandler, private kernel::Tim
     request_ = std::move(request);
     result_ = {};
     result_.request = request_.id;
+    asked_again_ = false;
     object_ = request_.ticket != 0 ? pool_.store_.flight(request_.ticket) : nullptr;
     used_ = pool_.reactor_.now();
+    if (request_.ticket != 0 && !object_)
+      return refuse("UPSTREAM_TIMEOUT", "nobody waits for the object any more");
     client_.request(request_.http);
   }
   /** Ends the request where it is. */
@@ -77,14 +80,17 @@ class Fetchers::Fetcher final : private http::ClientHandler, private kernel::Tim
     } else if (head.status == 200) {
       if (const auto error = pool_.store_.begin(object_, raw_head(head, pool_.via_), freshness))
         refuse(error->code, error->message);
+    } else if (head.status > 200 && head.status < 300) {
+      // Of no use, however long it is; who asked learns the status.
+      stop_here();
     }
   }
   void on_body(codec::Bytes bytes) noexcept override {
     if (request_.ticket == 0) {
       result_.body.insert(result_.body.end(), bytes.begin(), bytes.end());
     } else if (object_ && result_.status == 200) {
-      if (!pool_.store_.append(object_, bytes))
-        refuse("OBJECT_STORE_FULL", "the objects in use fill the whole store");
+      if (const char* const wrong = pool_.store_.append(object_, bytes))
+        refuse(wrong, "the object has no room after " + std::to_string(object_->size()) + " bytes");
     }
   }
   void on_end(const http::ClientOutcome& outcome) noexcept override {
@@ -94,7 +100,6 @@ class Fetchers::Fetcher final : private http::ClientHandler, private kernel::Tim
       client_.request(request_.http);
       return;
     }
-    asked_again_ = false;
     result_.code = outcome.code;
     result_.message = outcome.message;
     result_.bytes = outcome.bytes;
@@ -114,10 +119,13 @@ class Fetchers::Fetcher final : private http::ClientHandler, private kernel::Tim
     object_.reset();
     pool_.on_done(*this, std::move(result_));
   }
-  /** Ends the request from within one of its callbacks. */
   void refuse(const char* code, std::string message) {
     result_.code = code;
     result_.message = std::move(message);
+    stop_here();
+  }
+  /** Ends the request before its time, from within one of its callbacks too. */
+  void stop_here() {
     client_.cancel();
     pool_.reactor_.arm(*this, pool_.reactor_.now());
   }

@@ -403,8 +403,8 @@ bool Plane::put_object(std::uint64_t ticket, MadeObject made) {
              store_->fail(object, {503, 1, error->message});
              return false;
            }
-           if (!store_->append(object,
-                               {reinterpret_cast<const std::uint8_t*>(made.body.data()), made.body.size()}))
+           if (store_->append(object, {reinterpret_cast<const std::uint8_t*>(made.body.data()),
+                                       made.body.size()}) != nullptr)
              return false;
            store_->complete(object);
            return true;

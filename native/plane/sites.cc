@@ -20,7 +20,8 @@ std::size_t dot_at(std::string_view text) noexcept {
 
 bool dot_segment(std::string_view segment) noexcept {
   for (int dots = 0; dots < 3; dots++) {
-    if (segment.empty()) return dots > 0;
+    // Some servers take what follows a semicolon for no part of the segment.
+    if (segment.empty() || segment.front() == ';') return dots > 0;
     const std::size_t n = dot_at(segment);
     if (n == 0) return false;
     segment.remove_prefix(n);
@@ -30,7 +31,7 @@ bool dot_segment(std::string_view segment) noexcept {
 
 bool plain(std::string_view target) noexcept {
   return std::all_of(target.begin(), target.end(), [](char c) {
-    return c > ' ' && c != '\\' && c != '\x7f' && static_cast<unsigned char>(c) < 0x80;
+    return c > ' ' && c != '\\' && c != '#' && c != '\x7f' && static_cast<unsigned char>(c) < 0x80;
   });
 }
 
@@ -45,6 +46,17 @@ bool treacherous(std::string_view path) noexcept {
     const std::size_t slash = std::min(path.find('/'), path.size());
     if (dot_segment(path.substr(0, slash))) return true;
     path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  return false;
+}
+
+/** Whether one of the members of a Via field (RFC 9110 section 7.6.3) is `via`, comment or not. */
+bool names(std::string_view field, std::string_view via) noexcept {
+  for (std::size_t at = field.find(via); at != std::string_view::npos; at = field.find(via, at + 1)) {
+    const std::size_t end = at + via.size();
+    const bool begins = at == 0 || field[at - 1] == ',' || field[at - 1] == ' ' || field[at - 1] == '\t';
+    const bool ends = end == field.size() || field[end] == ',' || field[end] == ' ' || field[end] == '\t';
+    if (begins && ends) return true;
   }
   return false;
 }
@@ -70,6 +82,7 @@ bool Sites::set(std::uint64_t site, SiteOptions options) {
 
 void Sites::erase(std::uint64_t site) {
   std::erase_if(sites_, [&](const Site& other) { return other.handle == site; });
+  store_.refuse_wanted(key_of(site, ""), {404, 0, "there is no such site any more"});
   store_.purge(key_of(site, ""));
 }
 
@@ -89,7 +102,7 @@ Answer Sites::answer(const Site& site, const http::Request& request) {
   if (treacherous(request.path) || !plain(request.path) || !plain(request.query))
     return http::answer_with_text(400, "the target has dot segments, or characters that no target has\n");
   // RFC 9110 section 7.6.3: our own name in Via is a loop.
-  if (request.via.find(via_) != std::string::npos)
+  if (names(request.via, via_))
     return http::answer_with_text(508, "the request has passed here before (Via)\n");
   std::string target = request.path.substr(site.options.prefix.size());
   if (site.options.query && !request.query.empty()) target.append("?").append(request.query);
