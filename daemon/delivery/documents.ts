@@ -3,11 +3,19 @@
 /** What is rewritten; everything else goes through as it comes. */
 export type DocumentKind = 'hls' | 'dash';
 
+const ENDS: readonly (readonly [end: string, kind: DocumentKind])[] = [
+  ['.m3u8', 'hls'],
+  ['.m3u', 'hls'],
+  ['.mpd', 'dash'],
+];
+
+/** Ends of the paths of documents, in lower case. */
+export const DOCUMENT_ENDS: readonly string[] = ENDS.map(([end]) => end);
+
 /** By the path's last segment: `.m3u8` and `.m3u` are HLS, `.mpd` is DASH. Null for everything else. */
 export function documentKind(target: string): DocumentKind | null {
   const path = target.split('?', 1)[0]?.toLowerCase() ?? '';
-  if (path.endsWith('.m3u8') || path.endsWith('.m3u')) return 'hls';
-  return path.endsWith('.mpd') ? 'dash' : null;
+  return ENDS.find(([end]) => path.endsWith(end))?.[1] ?? null;
 }
 
 /**

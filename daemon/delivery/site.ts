@@ -1,9 +1,17 @@
 /** One site: decides for every object that is wanted where it is fetched, how long it is good, and what goes on instead. */
 import { SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import type { FreshnessRule, ObjectRefusal, PlaneApi, SiteHandle, Ticket } from '../plane/contract.js';
+import type {
+  FreshnessRule,
+  ObjectRefusal,
+  PlaneApi,
+  SiteHandle,
+  Ticket,
+  UpstreamResponse,
+} from '../plane/contract.js';
 import { displayUrl } from '../streams/media-url.js';
-import { type DocumentKind, documentKind, rewriteDocument } from './documents.js';
+import type { Endpoint } from '../streams/source/guide.js';
+import { DOCUMENT_ENDS, type DocumentKind, documentKind, rewriteDocument } from './documents.js';
 import type { OriginAnswer, OriginClient } from './origin-client.js';
 import type { SiteSettings } from './settings.js';
 
@@ -14,6 +22,8 @@ export interface Wanted {
   readonly target: string;
   readonly etag: string;
   readonly lastModified: string;
+  /** What the origin answered already, along the way that the plane knew. */
+  readonly answer: UpstreamResponse | SluiceError | null;
 }
 
 /** What the origin was asked for. */
@@ -25,6 +35,9 @@ export interface SiteCounts {
 
 /** Statuses that say that there is nothing, which may be remembered for a moment. */
 const MISSING: ReadonlySet<number> = new Set([404, 410]);
+const MEDIA_HEADERS = { 'accept-encoding': 'identity' };
+/** A name is looked up anew this often. */
+const WAY_MS = 5000;
 const MAX_DOCUMENT = 4 * 2 ** 20;
 /** What viewers are told when the origin gave nothing to tell. */
 const STATUS_OF: Readonly<Partial<Record<string, number>>> = {
@@ -63,16 +76,33 @@ export class Site {
   }
 
   async #provideMedia(wanted: Wanted): Promise<void> {
-    this.counts.media += 1;
+    if (wanted.answer instanceof SluiceError) throw wanted.answer;
+    if (wanted.answer === null) this.counts.media += 1;
     const conditions: Record<string, string> = {};
     if (wanted.etag !== '') conditions['if-none-match'] = wanted.etag;
     if (wanted.lastModified !== '') conditions['if-modified-since'] = wanted.lastModified;
-    const answer = await this.client.get(this.#url(wanted), {
-      headers: { 'accept-encoding': 'identity', ...conditions },
+    const url = this.#url(wanted);
+    const asked = {
+      headers: { ...MEDIA_HEADERS, ...conditions },
       fill: { ...this.#rule(this.settings.cache.media), ticket: wanted.ticket },
       maxBytes: 0,
+    };
+    const answer = await this.client.get(url, asked, wanted.answer);
+    if (answer.response.status !== 200 && answer.response.status !== 304) return this.#pass(wanted, answer);
+    if (answer.url === url && answer.endpoint !== null) this.#tellWay(answer.endpoint);
+  }
+
+  /** What has just worked holds for the next objects, too: the plane need not ask for a while. */
+  #tellWay({ target: _, headers, ...endpoint }: Endpoint): void {
+    this.plane.setWay(this.handle, {
+      ...endpoint,
+      base: this.settings.origin.pathname,
+      headers: { ...headers, ...this.settings.headers, ...MEDIA_HEADERS },
+      timeouts: this.client.timeouts,
+      freshness: this.#rule(this.settings.cache.media),
+      but: DOCUMENT_ENDS,
+      validMs: WAY_MS,
     });
-    if (answer.response.status !== 200 && answer.response.status !== 304) this.#pass(wanted, answer);
   }
 
   async #provideDocument(wanted: Wanted, kind: DocumentKind): Promise<void> {

@@ -23,6 +23,7 @@ import type {
   TlsCertificate,
   UpstreamOptions,
   UpstreamRequest,
+  Way,
 } from './contract.js';
 
 /** What adding something gives: its handle, and the slot of its counters. */
@@ -54,6 +55,7 @@ export type RawEvent =
       readonly target: string;
       readonly etag: string;
       readonly lastModified: string;
+      readonly result: RawResult | null;
     }
   | {
       readonly type: 'capture-end' | 'replay-end';
@@ -95,6 +97,7 @@ export interface RawPlane {
   addReplay(options: ReplayOptions): Added;
   setCertificates(listener: number, certificates: readonly TlsCertificate[]): void;
   addSite(options: SiteOptions): Added;
+  setWay(site: number, way: Way): boolean;
   fetch(options: FetchOptions & { readonly id: number }): boolean;
   putObject(ticket: number, object: MadeObject): boolean;
   refuseObject(ticket: number, refusal: ObjectRefusal): boolean;

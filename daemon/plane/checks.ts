@@ -101,12 +101,11 @@ const freshnessRule = z.strictObject({
   staleIfErrorMs: lifetimeMs,
 });
 
-export const fetchOptions = z.strictObject({
+const toOrigin = z.strictObject({
   address,
   port,
   tls: upstreamTls,
   host: z.string().min(1),
-  target: z.string().startsWith('/'),
   headers: z.record(z.string(), z.string()),
   timeouts: z.strictObject({
     connectTimeoutMs: flightMs,
@@ -114,6 +113,17 @@ export const fetchOptions = z.strictObject({
     headTimeoutMs: flightMs,
     idleTimeoutMs: flightMs,
   }),
+});
+
+export const way = toOrigin.extend({
+  base: z.string().startsWith('/').endsWith('/'),
+  freshness: freshnessRule,
+  but: z.array(z.string().min(1).max(64)).max(64),
+  validMs: ms(3_600_000),
+});
+
+export const fetchOptions = toOrigin.extend({
+  target: z.string().startsWith('/'),
   fill: freshnessRule.extend({ ticket: handle }).nullable(),
   maxBytes: z.number().int().min(0),
 });

@@ -6,6 +6,8 @@
  * All times are in the unit that the name ends in; all sizes are in bytes unless the name says otherwise.
  */
 
+import type { SluiceError } from '../base/errors.js';
+
 /** A stream: one ring, one packetiser, one recovered clock. */
 export type StreamHandle = number & { readonly __kind: 'stream' };
 /** One HTTP connection towards an upstream, feeding one stream. */
@@ -158,6 +160,23 @@ export interface FetchOptions {
   readonly fill: (FreshnessRule & { readonly ticket: Ticket }) | null;
   /** Largest body where it comes back as bytes. */
   readonly maxBytes: number;
+}
+
+/** How the objects of a site are fetched without asking for each: what {@link FetchOptions} would say for all of them. */
+export interface Way {
+  readonly address: string;
+  readonly port: number;
+  readonly tls: UpstreamTls | null;
+  readonly host: string;
+  /** Path of the origin, ends in `/`: an object's target is put behind it. */
+  readonly base: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeouts: UpstreamOptions;
+  readonly freshness: FreshnessRule;
+  /** Ends of paths, lower case, that are asked about all the same. */
+  readonly but: readonly string[];
+  /** For so long, 0 to 3,600,000. */
+  readonly validMs: number;
 }
 
 /** An object that is made here. */
@@ -395,6 +414,8 @@ export type PlaneEvent =
       /** Validators of the object that is no longer fresh, or empty. */
       readonly etag: string;
       readonly lastModified: string;
+      /** What the origin answered already, along the way that {@link PlaneApi.setWay} told; null: it was not asked yet. */
+      readonly answer: UpstreamResponse | SluiceError | null;
     }
   /** The head of a `stream` answer has come (continuous answers may never end). */
   | { readonly type: 'upstream-head'; readonly upstream: UpstreamHandle; readonly status: number }
@@ -550,7 +571,15 @@ export const OBJECT_COUNTERS = [
 ] as const;
 
 /** Counters of the pool of upstream connections that fetches objects. */
-export const FETCH_COUNTERS = ['requests', 'connects', 'bytesIn', 'connections', 'running', 'queued'] as const;
+export const FETCH_COUNTERS = [
+  'requests',
+  'connects',
+  'bytesIn',
+  'connections', // gauge
+  'running', // gauge
+  'queued', // gauge
+  'unasked', // objects fetched along a known way, without asking JavaScript
+] as const;
 
 /** Counters of the loop thread. */
 export const LOOP_COUNTERS = [
@@ -660,6 +689,11 @@ export interface PlaneApi {
   addSite(options: SiteOptions): SiteHandle;
   /** Its objects are forgotten; answers that are under way go on. */
   removeSite(site: SiteHandle): void;
+  /**
+   * From now on the plane fetches what a site does not have by itself. It asks (`object-wanted`, with the answer) about what was
+   * neither 200 nor 304, and when no connection came about.
+   */
+  setWay(site: SiteHandle, way: Way): void;
   /** Resolves and rejects as {@link request} does; UPSTREAM_BUSY when too many wait, OBJECT_TOO_LARGE, OBJECT_STORE_FULL. */
   fetch(options: FetchOptions): Promise<UpstreamResponse>;
   /** False when the flight has ended meanwhile. */

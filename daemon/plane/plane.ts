@@ -59,6 +59,7 @@ import {
   type UpstreamResponse,
   type UpstreamTls,
   type ViewerInfo,
+  type Way,
 } from './contract.js';
 import { CounterTable } from './counters.js';
 
@@ -139,6 +140,11 @@ class Plane implements PlaneApi {
 
   removeSite(site: SiteHandle): void {
     this.#remove(site);
+  }
+
+  setWay(site: SiteHandle, way: Way): void {
+    const w = checked(checks.way, way, 'setWay');
+    if (!native(() => this.#raw.setWay(this.#known(site), w))) throw unknownHandle(site);
   }
 
   fetch(options: FetchOptions): Promise<UpstreamResponse> {
@@ -410,10 +416,17 @@ class Plane implements PlaneApi {
     const pending = this.#requests.get(result.request);
     this.#requests.delete(result.request);
     if (pending === undefined) return;
-    const { status, headers, body, bytes } = result;
-    if (result.code === null) pending.resolve({ status, headers, body, bytes });
-    else pending.reject(new SluiceError(toCode(result.code), result.message, { bytes, reused: result.reused, status }));
+    const answer = toAnswer(result);
+    if (answer instanceof SluiceError) pending.reject(answer);
+    else pending.resolve(answer);
   }
+}
+
+/** How a request ended: what came, or why it did not. */
+function toAnswer(result: RawResult): UpstreamResponse | SluiceError {
+  const { status, headers, body, bytes, reused } = result;
+  if (result.code === null) return { status, headers, body, bytes };
+  return new SluiceError(toCode(result.code), result.message, { bytes, reused, status });
 }
 
 function toEvent(event: Exclude<RawEvent, { type: 'upstream-end' }>): PlaneEvent {
@@ -421,8 +434,9 @@ function toEvent(event: Exclude<RawEvent, { type: 'upstream-end' }>): PlaneEvent
     return { type: event.type, upstream: event.handle as UpstreamHandle, status: event.status };
   }
   if (event.type === 'object-wanted') {
-    const { handle, ticket, ...rest } = event;
-    return { ...rest, site: handle as SiteHandle, ticket: ticket as Ticket };
+    const { handle, ticket, result, ...rest } = event;
+    const answer = result === null ? null : toAnswer(result);
+    return { ...rest, site: handle as SiteHandle, ticket: ticket as Ticket, answer };
   }
   if (event.type === 'capture-end') {
     const code = event.code === null ? null : 'SYSTEM_CALL';

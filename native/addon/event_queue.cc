@@ -61,6 +61,8 @@ Napi::Object to_object(Napi::Env env, const Event& e) {
     o.Set("target", Napi::String::New(env, e.wanted.target));
     o.Set("etag", Napi::String::New(env, e.wanted.etag));
     o.Set("lastModified", Napi::String::New(env, e.wanted.last_modified));
+    const bool answered = e.result.status != 0 || e.result.code != nullptr;
+    o.Set("result", answered ? Napi::Value(to_result(env, e.result)) : env.Null());
   }
   return o;
 }

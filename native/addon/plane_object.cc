@@ -78,18 +78,24 @@ std::vector<std::pair<std::string, std::string>> fields_of(const Options& o) {
   return fields;
 }
 
-/** Where to, and the head. */
-http::ClientRequest client_request_of(Napi::Env env, const Options& o, const plane::Plane& plane) {
-  auto head = http::make_get_head(o.text("host"), o.text("target"), fields_of(o));
-  if (!head.ok()) throw_error(env, head.error());
+/** Where to; the head is still to be made. */
+http::ClientRequest peer_of(Napi::Env env, const Options& o, const plane::Plane& plane) {
   http::ClientRequest request;
   request.address = address_of(env, o);
-  request.head = std::move(head.value());
   if (o.is_null("tls")) return request;
   const Options tls(env, o.get("tls"));
   request.server_name = tls.text("serverName");
   request.tls = plane.tls(tls.flag("insecure"));
   if (!request.tls) throw_error(env, {"TLS_CERTIFICATE", "nobody has said whom to trust"});
+  return request;
+}
+
+/** Where to, and the head. */
+http::ClientRequest client_request_of(Napi::Env env, const Options& o, const plane::Plane& plane) {
+  auto head = http::make_get_head(o.text("host"), o.text("target"), fields_of(o));
+  if (!head.ok()) throw_error(env, head.error());
+  http::ClientRequest request = peer_of(env, o, plane);
+  request.head = std::move(head.value());
   return request;
 }
 
@@ -133,6 +139,7 @@ Napi::Function PlaneObject::define(Napi::Env env) {
                       InstanceMethod("setLimits", &PlaneObject::set_limits),
                       InstanceMethod("remove", &PlaneObject::remove),
                       InstanceMethod("addSite", &PlaneObject::add_site),
+                      InstanceMethod("setWay", &PlaneObject::set_way),
                       InstanceMethod("fetch", &PlaneObject::fetch),
                       InstanceMethod("putObject", &PlaneObject::put_object),
                       InstanceMethod("refuseObject", &PlaneObject::refuse_object),
@@ -289,6 +296,24 @@ Napi::Value PlaneObject::set_certificates(const Info& info) {
 Napi::Value PlaneObject::add_site(const Info& info) {
   const Options o(info.Env(), info[0]);
   return to_object(info.Env(), plane_->add_site({o.text("prefix"), o.flag("query")}));
+}
+
+Napi::Value PlaneObject::set_way(const Info& info) {
+  const Napi::Env env = info.Env();
+  const Options o(env, info[1]);
+  plane::Way way;
+  way.http = peer_of(env, o, *plane_);
+  way.http.to_sink = true;
+  way.http.raw = true;
+  way.timeouts = timeouts_of(Options(env, o.get("timeouts")));
+  way.freshness = freshness_rule_of(Options(env, o.get("freshness")));
+  way.host = o.text("host");
+  way.base = o.text("base");
+  way.fields = fields_of(o);
+  const auto but = o.get("but").As<Napi::Array>();
+  for (std::uint32_t i = 0; i < but.Length(); i++) way.but.push_back(but.Get(i).ToString());
+  const kernel::Nanos valid = o.milliseconds("validMs");
+  return Napi::Boolean::New(env, plane_->set_way(handle_of(info[0]), std::move(way), valid));
 }
 
 Napi::Value PlaneObject::fetch(const Info& info) {

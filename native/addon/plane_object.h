@@ -33,6 +33,7 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   Napi::Value listen(const Info& info);
   Napi::Value set_certificates(const Info& info);
   Napi::Value add_site(const Info& info);
+  Napi::Value set_way(const Info& info);
   Napi::Value fetch(const Info& info);
   Napi::Value put_object(const Info& info);
   Napi::Value refuse_object(const Info& info);

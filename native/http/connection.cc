@@ -296,7 +296,7 @@ void Connection::gather_body(Gathered& out) noexcept {
   if (last_chunk_) return;
   Body::Piece piece = answer_.body->peek();
   out.next = piece.next;
-  out.cut = !any_body_ && piece.bytes.size() > kFirstPiece;
+  out.cut = !any_body_ && piece.bytes.size() > kFirstPiece && server_.crowded();
   if (out.cut) piece.bytes = piece.bytes.first(kFirstPiece);
   if (chunked_ && chunk_left_ == 0) return frame(out, piece);
   if (piece.next == Body::Next::bytes)

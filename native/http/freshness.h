@@ -20,7 +20,8 @@ struct FreshnessRule {
 /**
  * For a shared cache: s-maxage before max-age before Expires; no-store, no-cache and private make the answer
  * fresh for no time, so that it serves those who wait for it and nobody else. `least` does not lengthen
- * these, and `stale_if_error` counts neither for them nor with must-revalidate. Numbers that are none count as zero (RFC 9111 section 4.2.1).
+ * these, and `stale_if_error` counts neither for them nor with must-revalidate. Numbers that are none count
+ * as zero (RFC 9111 section 4.2.1).
  */
 objects::Freshness freshness_of(const ResponseHead& head, const FreshnessRule& rule) noexcept;
 

@@ -197,6 +197,11 @@ void Server::forget(Connection& connection) noexcept {
   gauge(counters_.connections, connections_.size());
 }
 
+bool Server::crowded() noexcept {
+  const bool first = std::exchange(last_long_, reactor_.wakeups()) != reactor_.wakeups();
+  return !first || !turns_.waiting.empty();
+}
+
 void Server::take_turn(Connection& connection) noexcept {
   turns_.reactor = &reactor_;
   turns_.waiting.push_back(connection);

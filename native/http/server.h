@@ -86,6 +86,8 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   /** IMF-fixdate of this second (RFC 9110 5.6.7). */
   [[nodiscard]] const std::string& date() noexcept;
   void forget(Connection& connection) noexcept;
+  /** Whether others with long answers have come, too: called once for each such answer, when it begins. */
+  [[nodiscard]] bool crowded() noexcept;
   /** on_turn() once new requests have been looked at, after those who wait already. */
   void take_turn(Connection& connection) noexcept;
 
@@ -123,6 +125,8 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   /** Used by on_timer() only; a member so that its memory is. */
   std::vector<Connection*> swept_;
   Turns turns_;
+  /** The wake-up of the loop in which a long answer last began. */
+  std::uint64_t last_long_ = 0;
   struct PastFetch {
     std::uint64_t stream = 0;
     kernel::Nanos time = 0;

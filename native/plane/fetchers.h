@@ -14,7 +14,8 @@
 
 namespace sluice::plane {
 
-#define SLUICE_FETCH_COUNTERS(X) X(requests) X(connects) X(bytes_in) X(connections) X(running) X(queued)
+#define SLUICE_FETCH_COUNTERS(X) \
+  X(requests) X(connects) X(bytes_in) X(connections) X(running) X(queued) X(unasked)
 
 /** In the order of FETCH_COUNTERS in daemon/plane/contract.ts. */
 struct FetchCounters {

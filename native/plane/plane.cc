@@ -109,7 +109,10 @@ struct Plane::SiteEntry final : Entry {
   SiteEntry(Plane& p, Handle h) : Entry(kKind), plane(p), handle(h) {}
   SiteEntry(const SiteEntry&) = delete;
   SiteEntry& operator=(const SiteEntry&) = delete;
-  ~SiteEntry() override { plane.sites_->erase(handle); }
+  ~SiteEntry() override {
+    plane.ways_->erase(handle);
+    plane.sites_->erase(handle);
+  }
   Plane& plane;
   const Handle handle;
 };
@@ -171,15 +174,24 @@ std::optional<kernel::Error> Plane::start() {
                                       counters_.as<objects::ObjectCounters>(object_slot_));
   if (!store.ok()) return store.error();
   store_ = std::move(store.value());
+  ways_ = std::make_unique<Ways>(*store_, [this](Question question) {
+    const Handle site = question.wanted.site;
+    on_event_({Event::Type::object_wanted,
+               site,
+               nullptr,
+               {},
+               std::move(question.answer),
+               std::move(question.wanted)});
+  });
   fetchers_ = std::make_unique<Fetchers>(
       loop_.reactor(), *store_, options_.via, counters_.as<FetchCounters>(fetch_slot_),
       [this](UpstreamResult result) {
+        if (ways_->take(result)) return;
         on_event_({Event::Type::upstream_end, 0, nullptr, {}, std::move(result), {}});
       });
-  sites_ = std::make_unique<Sites>(*store_, options_.via, [this](WantedObject wanted) {
-    const Handle site = wanted.site;
-    on_event_({Event::Type::object_wanted, site, nullptr, {}, {}, std::move(wanted)});
-  });
+  ways_->use(*fetchers_);
+  sites_ = std::make_unique<Sites>(*store_, options_.via,
+                                   [this](WantedObject wanted) { ways_->want(std::move(wanted)); });
   routes_.set_sites(sites_.get());
   open_ = loop_.start();
   if (!open_) return kernel::system_error("starting the plane's loop");
@@ -388,6 +400,15 @@ Result<Added> Plane::add_site(const SiteOptions& options) {
   });
 }
 
+bool Plane::set_way(Handle site, Way way, Nanos valid) {
+  return open_ && on_loop([&] {
+           if (find<SiteEntry>(site) == nullptr) return false;
+           way.until = loop_.reactor().now() + valid;
+           ways_->set(site, std::move(way));
+           return true;
+         });
+}
+
 bool Plane::fetch(FetchRequest request) {
   return open_ && on_loop([&] { return fetchers_->request(std::move(request)); });
 }
@@ -477,6 +498,7 @@ void Plane::keep_house(Nanos now) {
   gauge(counters_.as<LoopCounters>(loop_slot_).timer_late_ns_max, 0);
   store_->expire_wanted(now - kLongestFlight, {504, 1, "nobody answered in time"});
   fetchers_->housekeeping(now);
+  gauge(counters_.as<FetchCounters>(fetch_slot_).unasked, ways_->fetched());
   int longest = 1;
   for (const auto& [handle, entry] : entries_) {
     auto* const stream = as<StreamEntry>(entry.get());

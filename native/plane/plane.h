@@ -17,6 +17,7 @@
 #include "plane/sites.h"
 #include "plane/udp_input.h"
 #include "plane/upstream.h"
+#include "plane/ways.h"
 
 namespace sluice::plane {
 
@@ -120,6 +121,9 @@ class Plane {
   std::optional<kernel::Error> set_certificates(Handle listener,
                                                 const std::vector<secure::ServerCertificate>& certificates);
   kernel::Result<Added> add_site(const SiteOptions& options);
+  /** How objects of a site are fetched from now on, for `valid`, without asking. False when the site is
+   * unknown. */
+  bool set_way(Handle site, Way way, Nanos valid);
   /** False when too many requests wait. */
   bool fetch(FetchRequest request);
   /** False when the flight has ended meanwhile. */
@@ -182,6 +186,7 @@ class Plane {
   EventHandler on_event_;
   Loop loop_;
   std::unique_ptr<objects::Store> store_;
+  std::unique_ptr<Ways> ways_;
   std::unique_ptr<Fetchers> fetchers_;
   std::unique_ptr<Sites> sites_;
   Routes routes_;
