@@ -5,6 +5,7 @@ import { request, type ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { sluice } from '../cli/lib/program.js';
+import { Certificates } from '../plane/certificates.js';
 import { Bed } from '../reload/bed.js';
 import { until } from '../streams/edge.js';
 import { Origin } from './origin.js';
@@ -19,7 +20,7 @@ interface Scene {
   readonly origin: Origin;
   /** Of the site's prefix, with a slash at the end. */
   readonly base: string;
-  metric(name: string): Promise<number>;
+  readonly metric: (name: string) => Promise<number>;
 }
 
 async function start(t: Test, site: object = {}, more: object = {}): Promise<Scene> {
@@ -205,11 +206,7 @@ t.test('404 is remembered for a moment, 503 is not; stale objects stand in where
 
 t.test('redirects are followed, and not with what is configured for the origin', async (t) => {
   const other = await Origin.start(t);
-  const { origin, base } = await start(
-    t,
-    { headers: { authorization: 'Bearer x' } },
-    { upstream: { allow: ['127.0.0.0/8'] } },
-  );
+  const { origin, base } = await start(t, { headers: { authorization: 'Bearer x' } });
   origin.on('/a.ts', (response) => void response.writeHead(302, { location: '/b.ts' }).end());
   origin.on('/b.ts', (response) => void response.writeHead(307, { location: `${other.url}c.ts` }).end());
   other.gives('/c.ts', 'there');
@@ -218,6 +215,23 @@ t.test('redirects are followed, and not with what is configured for the origin',
   t.equal(other.requests[0]?.headers['authorization'], undefined);
   origin.on('/loop.ts', (response) => void response.writeHead(302, { location: '/loop.ts' }).end());
   t.equal((await view(`${base}loop.ts`)).status, 502);
+});
+
+t.test('an https origin is known by its certificate; nobody is led to addresses that nobody named', async (t) => {
+  const certificates = new Certificates();
+  t.teardown(() => certificates.close());
+  const certificate = certificates.make('origin', 'IP:127.0.0.1');
+  const origin = await Origin.start(t, certificate);
+  origin.gives('/a.ts', 'a');
+  origin.on('/away.ts', (response) => void response.writeHead(302, { location: 'https://127.0.0.3/b.ts' }).end());
+  const sites = [{ id: 'site', origin: origin.url }];
+  const trusting = await Bed.start(t, { sites, upstream: { tls: { ca_file: certificate.certFile } } });
+  const base = `${trusting.daemon.viewersUrl}/site/`;
+  t.match(await view(`${base}a.ts`), { status: 200, body: Buffer.from('a') });
+  t.match((await view(`${base}away.ts`)).body.toString(), /UPSTREAM_ADDRESS_REFUSED/);
+  const strange = await Bed.start(t, { sites });
+  t.match(await view(`${strange.daemon.viewersUrl}/site/a.ts`), { status: 502 });
+  t.match((await view(`${strange.daemon.viewersUrl}/site/a.ts`)).body.toString(), /UPSTREAM_TLS/);
 });
 
 t.test('documents are rewritten, odd ones go through, and are counted', async (t) => {
