@@ -184,14 +184,14 @@ TEST_CASE("plane: closed while viewers wait for an object and its origin is sile
   REQUIRE_FALSE(plane.start());
   http::ServerOptions listener;
   listener.address = any;
-  std::uint16_t port = 0;
-  REQUIRE(plane.listen(listener, kSecond, port).ok());
+  plane::Listening opened;
+  REQUIRE(plane.listen(listener, kSecond, opened).ok());
   REQUIRE(plane.add_site({"/s/", true}).ok());
   std::vector<kernel::Fd> viewers;
   const std::string ask = "GET /s/x HTTP/1.1\r\nHost: e\r\n\r\n";
   for (int i = 0; i < 10; i++) {
     viewers.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const auto to = *kernel::Address::parse("127.0.0.1", port);
+    const auto to = *kernel::Address::parse("127.0.0.1", opened.port);
     REQUIRE(connect(viewers.back().get(), to.get(), to.size()) == 0);
     REQUIRE(send(viewers.back().get(), ask.data(), ask.size(), MSG_NOSIGNAL) ==
             static_cast<ssize_t>(ask.size()));
