@@ -94,8 +94,7 @@ export async function startDaemon(settings: Settings, options: DaemonOptions): P
 async function startParts(settings: Settings, options: DaemonOptions, started: Started): Promise<Daemon> {
   const { log, version } = options;
   const shared = { registry: new Registry(), metrics: new Metrics(), clock: systemClock };
-  const origins = settings.sites.map((site) => site.origin.href);
-  const rules = new UpstreamRules(settings.upstream, () => [...service.urls(), ...origins]);
+  const rules = new UpstreamRules(settings.upstream, () => [...service.urls(), ...delivery.origins()]);
   const guide = new Guide(new Resolver(systemClock), rules, `Sluice/${version}`);
   const plane = createPlane({
     memoryBytes: settings.plane.memory,
@@ -114,6 +113,13 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     service: options.service,
   });
   await front.open(settings);
+  const delivery = new DeliveryService(plane, settings.sites, {
+    ...shared,
+    guide,
+    log: log.child({ part: 'sites' }),
+  });
+  started.add('sites', () => delivery.stop());
+  delivery.start();
   const service = new ChannelService(plane, settings.channels, {
     ...shared,
     log: log.child({ part: 'streams' }),
@@ -124,20 +130,13 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   started.add('channels', () => service.stop());
   await service.start();
 
-  const delivery = new DeliveryService(plane, settings.sites, {
-    ...shared,
-    guide,
-    log: log.child({ part: 'sites' }),
-  });
-  started.add('sites', () => delivery.stop());
-  delivery.start();
   started.add("viewers' front", () => front.close());
   front.serve();
 
   const reloader = new Reloader<Settings>({
     source: configFile(options.file),
     settings,
-    parts: [front, service, reloadableLog(log, options.fixedLogLevel ?? false)],
+    parts: [front, service, delivery, reloadableLog(log, options.fixedLogLevel ?? false)],
     log: log.child({ part: 'reload' }),
     metrics: shared.metrics,
     clock: shared.clock,
@@ -154,6 +153,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     log: log.child({ part: 'admin' }),
     version,
     reloader,
+    sites: delivery,
     onStop: (withdraw) => onStop({ withdraw }),
   });
   started.add('admin', () => admin.stop());

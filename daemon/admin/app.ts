@@ -11,6 +11,7 @@ import { controlRoutes } from './routes/control.js';
 import { healthRoutes } from './routes/health.js';
 import { type LiveSocket, liveRoute } from './routes/live.js';
 import { pageRoutes } from './routes/page.js';
+import { siteRoutes } from './routes/sites.js';
 import { tableRoutes } from './routes/tables.js';
 import { addSharedSchemas } from './schemas.js';
 
@@ -56,6 +57,7 @@ export async function buildApp(context: RouteContext, transport: Transport): Pro
     tableRoutes(scope, context);
     configRoutes(scope, context);
     controlRoutes(scope, context);
+    siteRoutes(scope, context);
     liveRoute(scope, context);
   });
   await app.register(async (scope) => pageRoutes(scope, context));

@@ -14,6 +14,12 @@ export interface ReloadControl {
   reload(request: ReloadRequest): Promise<ReloadOutcome>;
 }
 
+/** The sites of the daemon, as the API asks for them. */
+export interface SiteControl {
+  /** Forgets objects; how many. @throws SluiceError NOT_FOUND */
+  purge(id: string, path: string): number;
+}
+
 /** What the routes work with. */
 export interface AdminContext {
   readonly source: StatusSource;
@@ -25,6 +31,7 @@ export interface AdminContext {
   /** The daemon's version, as in package.json. */
   readonly version: string;
   readonly reloader: ReloadControl;
+  readonly sites: SiteControl;
   /** Called after `POST /v1/stop` has been answered; `withdraw`: also take the forwarding away. */
   readonly onStop: (withdraw: boolean) => void;
 }

@@ -210,6 +210,11 @@ export const reloadAnswer = z
   })
   .meta({ id: 'Reload' });
 
+/** What a purge has done. */
+export const purgeAnswer = z
+  .object({ site: text, path: text, purged: count.describe('objects that were forgotten') })
+  .meta({ id: 'Purge' });
+
 /** The running configuration. */
 export const configAnswer = z
   .object({

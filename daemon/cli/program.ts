@@ -4,6 +4,7 @@ import { register as capture } from './capture.js';
 import { register as check } from './check.js';
 import { register as completion } from './completion.js';
 import { register as demo } from './demo.js';
+import { register as purge } from './purge.js';
 import { register as receive } from './receive.js';
 import { register as reload } from './reload.js';
 import { register as replay } from './replay.js';
@@ -21,7 +22,21 @@ export function createProgram(): Command {
     .showHelpAfterError('(add --help for what is expected)')
     .exitOverride()
     .addHelpText('after', '\nExit codes: 0 done, 1 failed at run time, 2 wrong use or configuration.');
-  for (const register of [run, check, demo, receive, capture, replay, show, why, reload, stop, completion, bench])
+  for (const register of [
+    run,
+    check,
+    demo,
+    receive,
+    capture,
+    replay,
+    show,
+    why,
+    purge,
+    reload,
+    stop,
+    completion,
+    bench,
+  ])
     register(program);
   return program;
 }

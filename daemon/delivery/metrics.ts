@@ -47,7 +47,7 @@ export function offerObjectMetrics(metrics: Metrics, plane: PlaneApi, sites: () 
   for (const [kind, name, counter, help] of FETCHES) offer(kind, name, help, () => plane.fetchCounters()[counter]);
   metrics.counter({
     name: 'sluice_site_requests_total',
-    help: 'What was asked of the origin of a site; kind failed: of these, what it did not give.',
+    help: 'What was asked of the origin of a site; kind failed: of these, what it did not give; odd: documents that could not be read.',
     labels: ['site', 'kind'],
     read: () => sites().flatMap((site) => siteSamples(site)),
   });

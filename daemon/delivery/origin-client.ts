@@ -15,7 +15,7 @@ export class OriginClient {
   constructor(
     private readonly plane: PlaneApi,
     private readonly guide: Guide,
-    private readonly site: Pick<SiteSettings, 'headers' | 'timeouts'>,
+    private readonly site: Pick<SiteSettings, 'origin' | 'headers' | 'timeouts'>,
   ) {}
 
   /**
@@ -31,7 +31,7 @@ export class OriginClient {
       first = null;
       if (answer !== null) return Promise.resolve(answer);
       last = endpoint;
-      const headers = { ...endpoint.headers, ...this.site.headers, ...asked.headers };
+      const headers = { ...endpoint.headers, ...this.#ownHeaders(endpoint), ...asked.headers };
       return this.plane.fetch({ ...asked, ...endpoint, headers, timeouts: this.timeouts });
     });
     return { ...fetched, endpoint: last };
@@ -40,5 +40,11 @@ export class OriginClient {
   get timeouts(): FetchOptions['timeouts'] {
     const { connect, head, idle } = this.site.timeouts;
     return { connectTimeoutMs: connect, tlsTimeoutMs: connect, headTimeoutMs: head, idleTimeoutMs: idle };
+  }
+
+  /** What is configured for the origin, credentials above all, is not for whom it redirects to. */
+  #ownHeaders({ host, tls }: Endpoint): Readonly<Record<string, string>> {
+    const { origin, headers } = this.site;
+    return host === origin.host && (tls !== null) === (origin.protocol === 'https:') ? headers : {};
   }
 }

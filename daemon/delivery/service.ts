@@ -1,12 +1,15 @@
 /** The sites as one part of the daemon: they stand on the front from start() to stop(). */
+import { SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { Metrics } from '../base/metrics.js';
 import type { Registry } from '../base/registry.js';
-import type { PlaneApi, PlaneEvent, SiteHandle } from '../plane/contract.js';
+import type { Reloadable, ReloadPlan } from '../base/reloadable.js';
+import type { PlaneApi, PlaneEvent } from '../plane/contract.js';
 import { displayUrl } from '../streams/media-url.js';
 import type { Guide } from '../streams/source/guide.js';
 import { offerObjectMetrics } from './metrics.js';
 import { OriginClient } from './origin-client.js';
+import { planSites } from './reload.js';
 import type { SiteSettings } from './settings.js';
 import { Site } from './site.js';
 
@@ -17,8 +20,14 @@ export interface DeliveryParts {
   readonly log: Logger;
 }
 
-export class DeliveryService {
-  readonly #sites = new Map<SiteHandle, Site>();
+interface DeliverySettings {
+  readonly sites: readonly SiteSettings[];
+}
+
+export class DeliveryService implements Reloadable<DeliverySettings> {
+  readonly covers = ['sites'];
+  /** By id. */
+  readonly #sites = new Map<string, Site>();
   readonly #withdraw: (() => void)[] = [];
 
   constructor(
@@ -33,7 +42,7 @@ export class DeliveryService {
     for (const site of this.settings) this.#add(site);
     this.#withdraw.push(
       this.parts.registry.offer('sites', {
-        columns: ['site', 'prefix', 'origin', 'documents', 'media', 'failed', 'last error'],
+        columns: ['site', 'prefix', 'origin', 'documents', 'media', 'failed', 'odd', 'last error'],
         rows: () => this.sites().map((site) => rowOf(site)),
       }),
       offerObjectMetrics(this.parts.metrics, this.plane, () => this.sites()),
@@ -42,25 +51,66 @@ export class DeliveryService {
 
   stop(): void {
     for (const withdraw of this.#withdraw.splice(0)) withdraw();
-    for (const handle of this.#sites.keys()) this.plane.removeSite(handle);
-    this.#sites.clear();
+    for (const id of this.#sites.keys()) this.#remove(id);
   }
 
   sites(): readonly Site[] {
     return [...this.#sites.values()];
   }
 
+  /** URLs of all origins. */
+  origins(): readonly string[] {
+    return this.sites().map(({ settings }) => settings.origin.href);
+  }
+
+  /**
+   * Forgets what a site has of a path and all that begins with it; viewers who are being served go on.
+   * @param path as viewers ask for it, or what stands behind the prefix; '' for everything
+   * @returns how many objects
+   * @throws SluiceError NOT_FOUND
+   */
+  purge(id: string, path: string): number {
+    const site = this.#sites.get(id);
+    if (site === undefined) throw new SluiceError('NOT_FOUND', `there is no site ${id}`, { site: id });
+    const { prefix } = site.settings;
+    return this.plane.purge(site.handle, path.startsWith(prefix) ? path.slice(prefix.length) : path.replace(/^\//, ''));
+  }
+
+  /** Sites are told apart by their ids; one whose origin and names stay keeps its objects. */
+  plan(_old: DeliverySettings, { sites: next }: DeliverySettings): ReloadPlan {
+    const steps = planSites(
+      this.sites().map(({ settings }) => settings),
+      next,
+      {
+        add: (settings) => this.#add(settings),
+        change: (settings) => this.#sites.get(settings.id)?.change(settings, this.#clientOf(settings)),
+        remove: (id) => this.#remove(id),
+        purge: (id) => void this.purge(id, ''),
+      },
+    );
+    return { steps };
+  }
+
   #add(settings: SiteSettings): void {
-    const { guide, log } = this.parts;
     const handle = this.plane.addSite({ prefix: settings.prefix, query: settings.query });
-    const client = new OriginClient(this.plane, guide.for([settings.origin.href]), settings);
-    const site = new Site(settings, handle, this.plane, client, (url) => this.#localUrl(url), log);
-    this.#sites.set(handle, site);
+    const localUrl = (url: string): string | null => this.#localUrl(url);
+    const site = new Site(settings, handle, this.plane, this.#clientOf(settings), localUrl, this.parts.log);
+    this.#sites.set(settings.id, site);
+  }
+
+  #remove(id: string): void {
+    const site = this.#sites.get(id);
+    if (site !== undefined) this.plane.removeSite(site.handle);
+    this.#sites.delete(id);
+  }
+
+  #clientOf(settings: SiteSettings): OriginClient {
+    return new OriginClient(this.plane, this.parts.guide.for([settings.origin.href]), settings);
   }
 
   #onEvent(event: PlaneEvent): void {
     if (event.type !== 'object-wanted') return;
-    const site = this.#sites.get(event.site);
+    const site = this.sites().find(({ handle }) => handle === event.site);
     if (site !== undefined) void site.provide(event);
   }
 
@@ -80,6 +130,7 @@ function rowOf({ settings, counts, lastError }: Site): Record<string, string | n
     documents: counts.document,
     media: counts.media,
     failed: counts.failed,
+    odd: counts.odd,
     'last error': lastError,
   };
 }

@@ -80,7 +80,18 @@ const siteSchema = z
   })
   .transform(({ prefix, ...site }) => ({ ...site, prefix: prefix ?? `/${site.id}/` }));
 
-export const sitesSchema = z.array(siteSchema).default([]);
+export const sitesSchema = z
+  .array(siteSchema)
+  .default([])
+  .superRefine((sites, context) => {
+    for (const key of ['id', 'prefix'] as const) {
+      sites.forEach((site, at) => {
+        if (!sites.slice(0, at).some((other) => other[key] === site[key])) return;
+        const message = `expected ${key === 'id' ? 'an id' : 'a prefix'} that no other site has`;
+        context.addIssue({ code: 'custom', path: [at, key], message, input: site[key] });
+      });
+    }
+  });
 
 /** Budget and bounds of the objects of all sites. */
 export const objectsSchema = z.strictObject({

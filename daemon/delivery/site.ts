@@ -8,10 +8,11 @@ import type {
   SiteHandle,
   Ticket,
   UpstreamResponse,
+  Way,
 } from '../plane/contract.js';
 import { displayUrl } from '../streams/media-url.js';
 import type { Endpoint } from '../streams/source/guide.js';
-import { DOCUMENT_ENDS, type DocumentKind, documentKind, rewriteDocument } from './documents.js';
+import { DOCUMENT_ENDS, type DocumentKind, documentKind, isUnreadable, rewriteDocument } from './documents.js';
 import type { OriginAnswer, OriginClient } from './origin-client.js';
 import type { SiteSettings } from './settings.js';
 
@@ -31,6 +32,8 @@ export interface SiteCounts {
   document: number;
   media: number;
   failed: number;
+  /** Documents that could not be read, and went through as they came. */
+  odd: number;
 }
 
 /** Statuses that say that there is nothing, which may be remembered for a moment. */
@@ -47,18 +50,38 @@ const STATUS_OF: Readonly<Partial<Record<string, number>>> = {
 };
 
 export class Site {
-  readonly counts: SiteCounts = { document: 0, media: 0, failed: 0 };
+  readonly counts: SiteCounts = { document: 0, media: 0, failed: 0, odd: 0 };
+  #settings: SiteSettings;
+  #client: OriginClient;
   #lastError: string | null = null;
+  #lastOddity = '';
+  /** What the plane was told last. */
+  #way: Way | null = null;
 
   constructor(
-    readonly settings: SiteSettings,
+    settings: SiteSettings,
     readonly handle: SiteHandle,
     private readonly plane: PlaneApi,
-    private readonly client: OriginClient,
+    client: OriginClient,
     /** Where a URL of an origin is to be had here, or null. */
     private readonly localUrl: (url: string) => string | null,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.#settings = settings;
+    this.#client = client;
+  }
+
+  get settings(): SiteSettings {
+    return this.#settings;
+  }
+
+  /** Goes by other settings from now on; what there is of objects stays. */
+  change(settings: SiteSettings, client: OriginClient): void {
+    this.#settings = settings;
+    this.#client = client;
+    // The plane asks again, and is told anew.
+    if (this.#way !== null) this.plane.setWay(this.handle, { ...this.#way, validMs: 0 });
+  }
 
   /** Why the origin last gave nothing, or null. */
   get lastError(): string | null {
@@ -84,30 +107,35 @@ export class Site {
     const url = this.#url(wanted);
     const asked = {
       headers: { ...MEDIA_HEADERS, ...conditions },
-      fill: { ...this.#rule(this.settings.cache.media), ticket: wanted.ticket },
+      fill: { ...this.#rule(this.#settings.cache.media), ticket: wanted.ticket },
       maxBytes: 0,
     };
-    const answer = await this.client.get(url, asked, wanted.answer);
+    const client = this.#client;
+    const answer = await client.get(url, asked, wanted.answer);
     if (answer.response.status !== 200 && answer.response.status !== 304) return this.#pass(wanted, answer);
-    if (answer.url === url && answer.endpoint !== null) this.#tellWay(answer.endpoint);
+    // A way of before a change of the settings is none any more.
+    const holds = answer.url === url && client === this.#client;
+    if (holds && answer.endpoint !== null) this.#tellWay(answer.endpoint);
   }
 
   /** What has just worked holds for the next objects, too: the plane need not ask for a while. */
   #tellWay({ target: _, headers, ...endpoint }: Endpoint): void {
-    this.plane.setWay(this.handle, {
+    this.#way = {
       ...endpoint,
       base: this.settings.origin.pathname,
       headers: { ...headers, ...this.settings.headers, ...MEDIA_HEADERS },
-      timeouts: this.client.timeouts,
-      freshness: this.#rule(this.settings.cache.media),
+      timeouts: this.#client.timeouts,
+      freshness: this.#rule(this.#settings.cache.media),
       but: DOCUMENT_ENDS,
       validMs: WAY_MS,
-    });
+    };
+    this.plane.setWay(this.handle, this.#way);
   }
 
   async #provideDocument(wanted: Wanted, kind: DocumentKind): Promise<void> {
     this.counts.document += 1;
-    const answer = await this.client.get(this.#url(wanted), {
+    const asked = this.#url(wanted);
+    const answer = await this.#client.get(asked, {
       headers: { 'accept-encoding': 'gzip' },
       fill: null,
       maxBytes: MAX_DOCUMENT,
@@ -115,16 +143,31 @@ export class Site {
     const { response } = answer;
     if (response.status !== 200) return this.#pass(wanted, answer);
     const text = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true }).decode(response.body);
-    const body = rewriteDocument(kind, text, answer.url, this.localUrl);
-    // A validator of the origin's names its bytes, not ours.
-    const { etag: _, ...headers } = response.headers;
-    const own = body === text ? response.headers : headers;
+    const body = this.#rewrite(kind, text, asked, answer.url);
+    const headers = puttable(response.headers);
+    // Validators of the origin's are for its bytes, not ours.
+    const { etag: _, 'last-modified': __, ...own } = headers;
     this.plane.putObject(wanted.ticket, {
       status: 200,
-      headers: own,
+      headers: body === text ? headers : own,
       body,
-      freshness: this.#rule(this.settings.cache.documents),
+      freshness: this.#rule(this.#settings.cache.documents),
     });
+  }
+
+  /** A document that cannot be read goes through as it is: players may know better. */
+  #rewrite(kind: DocumentKind, text: string, asked: string, url: string): string {
+    try {
+      return rewriteDocument(kind, text, { asked, url, localUrl: this.localUrl });
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      this.counts.odd += 1;
+      // The same playlist comes every few seconds.
+      if (this.#lastOddity !== error.message)
+        this.log.warn({ url: displayUrl(url), err: error }, 'a document goes through unread');
+      this.#lastOddity = error.message;
+      return text;
+    }
   }
 
   /** The origin said no: viewers are told what it said. */
@@ -139,7 +182,7 @@ export class Site {
       this.#refuse(wanted, { status: known ? status : 502, retryAfter: status >= 500 ? 1 : 0, message });
       return;
     }
-    const rule = { ...this.#rule(this.settings.cache.missing), honour: false, staleIfErrorMs: 0 };
+    const rule = { ...this.#rule(this.#settings.cache.missing), honour: false, staleIfErrorMs: 0 };
     this.plane.putObject(wanted.ticket, {
       status,
       headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' },
@@ -168,11 +211,16 @@ export class Site {
 
   #url(wanted: Wanted): string {
     // Put together as text: what the viewer wrote is what the origin gets.
-    return `${this.settings.origin.href}${wanted.target}`;
+    return `${this.#settings.origin.href}${wanted.target}`;
   }
 
   #rule(otherwiseMs: number): FreshnessRule {
-    const { honour, min, max, stale_if_error } = this.settings.cache;
+    const { honour, min, max, stale_if_error } = this.#settings.cache;
     return { honour, otherwiseMs, leastMs: min, mostMs: max, staleIfErrorMs: stale_if_error };
   }
+}
+
+/** The fields that can be said again: origins send what no field may have (RFC 9110 section 5.5). */
+function puttable(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => /^[\t -~\u0080-\u00ff]*$/.test(value)));
 }

@@ -282,7 +282,8 @@ void Connection::pump() noexcept {
 }
 
 void Connection::on_turn() noexcept {
-  if (!closed_ && answering_) pump();
+  // Another answer may have begun since the turn was asked for.
+  if (!closed_ && answering_ && !answer_.pending) pump();
 }
 
 void Connection::gather(Gathered& out) noexcept {

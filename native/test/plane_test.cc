@@ -167,6 +167,48 @@ TEST_CASE("plane: closed in its first turn") {
   }
 }
 
+TEST_CASE("plane: closed while viewers wait for an object and its origin is silent") {
+  // Takes connections, and says nothing.
+  const kernel::Fd silent(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto any = *kernel::Address::parse("127.0.0.1", 0);
+  REQUIRE(bind(silent.get(), any.get(), any.size()) == 0);
+  REQUIRE(listen(silent.get(), 8) == 0);
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  getsockname(silent.get(), reinterpret_cast<sockaddr*>(&bound), &size);
+
+  Events events;
+  plane::PlaneOptions options;
+  options.via = "1.1 us";
+  Plane plane(options, [&](plane::Event e) { events(std::move(e)); });
+  REQUIRE_FALSE(plane.start());
+  http::ServerOptions listener;
+  listener.address = any;
+  plane::Listening opened;
+  REQUIRE(plane.listen(listener, kSecond, opened).ok());
+  REQUIRE(plane.add_site({"/s/", true}).ok());
+  std::vector<kernel::Fd> viewers;
+  const std::string ask = "GET /s/x HTTP/1.1\r\nHost: e\r\n\r\n";
+  for (int i = 0; i < 10; i++) {
+    viewers.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto to = *kernel::Address::parse("127.0.0.1", opened.port);
+    REQUIRE(connect(viewers.back().get(), to.get(), to.size()) == 0);
+    REQUIRE(send(viewers.back().get(), ask.data(), ask.size(), MSG_NOSIGNAL) ==
+            static_cast<ssize_t>(ask.size()));
+  }
+  REQUIRE(poll_until([&] { return events.count(plane::Event::Type::object_wanted) == 1; }));
+  plane::FetchRequest fetch;
+  fetch.http.address = *kernel::Address::from(bound);
+  fetch.http.head = "GET /x HTTP/1.1\r\nhost: e\r\n\r\n";
+  fetch.http.to_sink = true;
+  fetch.ticket = events.all.back().wanted.ticket;
+  REQUIRE(plane.fetch(std::move(fetch)));
+  plane.close();
+  char byte = 0;
+  for (const auto& viewer : viewers) CHECK(recv(viewer.get(), &byte, 1, 0) <= 0);
+  CHECK_FALSE(plane.refuse_object(1, {}));
+}
+
 TEST_CASE("plane: a request that runs when its stream goes ends with UPSTREAM_CLOSED") {
   Events events;
   Plane plane({.memory = 64 << 20, .objects = {}, .via = "1.1 test"}, std::ref(events));

@@ -4,6 +4,7 @@ import type { AdminContext } from '../../daemon/admin/context.js';
 import type { AdminConfig } from '../../daemon/admin/settings.js';
 import type { StatusSource } from '../../daemon/admin/source.js';
 import { systemClock } from '../../daemon/base/clock.js';
+import { SluiceError } from '../../daemon/base/errors.js';
 import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
 import { type ConfigFile, Reloader } from '../../daemon/config/reload.js';
@@ -227,6 +228,12 @@ export function plannedContext(
     version: '0.0.0-test',
     reloader,
     onStop: (withdraw) => void stops.push(withdraw),
+    sites: {
+      purge(id, path) {
+        if (id !== 'vod') throw new SluiceError('NOT_FOUND', `there is no site ${id}`, { site: id });
+        return path.length;
+      },
+    },
   };
 }
 

@@ -19,6 +19,7 @@ test('every command has help, and help is no error', { timeout: 60_000 }, async 
     'replay',
     'show',
     'why',
+    'purge',
     'reload',
     'stop',
     'completion',
@@ -86,7 +87,7 @@ test('check tells everything at once', { timeout: 60_000 }, async (t) => {
 
 test('a daemon that is not there, or is something else', { timeout: 60_000 }, async (t) => {
   const socket = join(temporaryFolder(t), 'none.sock');
-  for (const args of [['show', 'channels'], ['why', 'channel', 'x'], ['reload'], ['stop']]) {
+  for (const args of [['show', 'channels'], ['why', 'channel', 'x'], ['purge', 'vod'], ['reload'], ['stop']]) {
     const { code, stderr } = await sluice(t, ...args, '--admin', socket);
     t.equal(code, 1);
     t.match(stderr, /^sluice: DAEMON_UNREACHABLE: no answer from the daemon at .*: is the daemon running\?\n$/);

@@ -16,7 +16,7 @@ import { Metrics } from '../../daemon/base/metrics.js';
 import type { CertificateFiles } from '../../daemon/plane/certificates.js';
 import { ExpiryWatch, readCertificates } from '../../daemon/plane/certificates.js';
 import { temporaryFolder } from '../cli/lib/program.js';
-import { makeCertificate } from '../plane/tls-files.js';
+import { type MakeOptions, makeCertificate as make } from '../plane/certificates.js';
 import { until } from '../streams/edge.js';
 import { Bed, channel } from './bed.js';
 
@@ -52,6 +52,16 @@ class Origin {
   get url(): string {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/`;
   }
+}
+
+/** `FILE.pem` and `FILE.key`, for `FILE.example` unless another name is given. */
+function makeCertificate(
+  folder: string,
+  file: string,
+  name = `${file}.example`,
+  more: Partial<MakeOptions> = {},
+): CertificateFiles {
+  return make(folder, file, { names: `DNS:${name},IP:127.0.0.1`, commonName: name, days: 60, ...more });
 }
 
 interface Scene {
@@ -105,7 +115,7 @@ t.test('openssl and curl are served by TLS 1.2 and 1.3, with the certificate for
       'else the first',
     );
     const url = `https://first.example:${scene.port}/site/y`;
-    const there = ['--resolve', `first.example:${scene.port}:127.0.0.1`, '--cacert', join(scene.folder, 'first.crt')];
+    const there = ['--resolve', `first.example:${scene.port}:127.0.0.1`, '--cacert', join(scene.folder, 'first.pem')];
     t.equal(await client('curl', '-sS', '--tlsv1.2', '--tls-max', version, ...there, url), 'this is /y');
   }
   await t.rejects(sClient(scene, '-tls1_1'), 'nothing older');
@@ -146,22 +156,22 @@ t.test('a reload takes renewed files though the configuration is the same; a dow
 
 t.test('files that cannot be used change nothing, and are named', async (t) => {
   const scene = await start(t, (folder) => [makeCertificate(folder, 'one', 'good.example')]);
-  const [certificate, key] = [join(scene.folder, 'one.crt'), join(scene.folder, 'one.key')];
+  const [certificate, key] = [join(scene.folder, 'one.pem'), join(scene.folder, 'one.key')];
   const good = { certificate: readFileSync(certificate), key: readFileSync(key) };
   const other = makeCertificate(scene.folder, 'other', 'other.example');
   const weak = makeCertificate(scene.folder, 'weak', 'weak.example', { newkey: ['rsa:1024'] });
   const cases: [string, () => void, RegExp][] = [
-    ['no certificate', () => writeFileSync(certificate, 'hello'), /one\.crt: expected a certificate in PEM/],
+    ['no certificate', () => writeFileSync(certificate, 'hello'), /one\.pem: expected a certificate in PEM/],
     [
       'a broken one',
       () => writeFileSync(certificate, good.certificate.toString().replace(/M/g, 'N')),
-      /one\.crt: a certificate in it cannot be read/,
+      /one\.pem: a certificate in it cannot be read/,
     ],
     ['no key', () => writeFileSync(key, 'hello'), /one\.key: expected a private key in PEM/],
     [
       'the key of another',
       () => copyFileSync(other.key, key),
-      /one\.key: the key is not that of the certificate in .*one\.crt/,
+      /one\.key: the key is not that of the certificate in .*one\.pem/,
     ],
     [
       'a weak key',
@@ -169,7 +179,7 @@ t.test('files that cannot be used change nothing, and are named', async (t) => {
         copyFileSync(weak.certificate, certificate);
         copyFileSync(weak.key, key);
       },
-      /one\.crt: .*too small/,
+      /one\.pem: .*too small/,
     ],
   ];
   for (const [name, spoil, expected] of cases) {
@@ -180,11 +190,11 @@ t.test('files that cannot be used change nothing, and are named', async (t) => {
     writeFileSync(certificate, good.certificate);
     writeFileSync(key, good.key);
   }
-  const missing = { listen: '127.0.0.1:0', certificate: join(scene.folder, 'nothing.crt'), key };
+  const missing = { listen: '127.0.0.1:0', certificate: join(scene.folder, 'nothing.pem'), key };
   const http = { listen: ['127.0.0.1:0'], tls: [missing] };
   const error = await Bed.start(t, { channels, http }).catch((thrown: unknown) => thrown);
   t.ok(error instanceof SluiceError);
-  t.match(error, { code: 'TLS_CERTIFICATE', message: /nothing\.crt: cannot be read/ }, 'at the start');
+  t.match(error, { code: 'TLS_CERTIFICATE', message: /nothing\.pem: cannot be read/ }, 'at the start');
 });
 
 t.test('what a step after the renewal spoils gives back the certificate of before', async (t) => {
@@ -203,7 +213,7 @@ t.test('what a step after the renewal spoils gives back the certificate of befor
 
 t.test('listeners with TLS come and go; the expiry is a metric', async (t) => {
   const scene = await start(t, (folder) => [makeCertificate(folder, 'one', 'one.example', { days: 30 })]);
-  const expiry = /^sluice_tls_certificate_expiry_timestamp_seconds\{certificate="[^"]*one\.crt"\} ([\d.e+]+)$/m;
+  const expiry = /^sluice_tls_certificate_expiry_timestamp_seconds\{certificate="[^"]*one\.pem"\} ([\d.e+]+)$/m;
   const seconds = Number(expiry.exec(await scene.bed.metrics())?.[1]);
   t.ok(Math.abs(seconds - Date.now() / 1000 - 30 * 86_400) < 3600, 'thirty days from now');
   t.match(await scene.bed.reload({ ...scene.settings, http: { listen: ['127.0.0.1:0'] } }), {
@@ -229,7 +239,7 @@ t.test('what expires soon is warned of, once a day', async (t) => {
   t.same(lines, []);
   await clock.advance(2 * 86_400_000);
   t.equal(lines.length, 2);
-  t.match(lines[0], /one\.crt.*a certificate expires in 13 days/);
+  t.match(lines[0], /one\.pem.*a certificate expires in 13 days/);
   await clock.advance(14 * 86_400_000);
   t.match(lines.at(-1), /has expired/);
   watch.close();
