@@ -7,6 +7,8 @@ import { Metrics } from './base/metrics.js';
 import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
+import { SiteTokens } from './delivery/tokens.js';
+import { AccessLog } from './plane/access-log.js';
 import type { PlaneApi } from './plane/contract.js';
 import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
@@ -113,6 +115,8 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     anyFreePort: options.anyFreePort ?? false,
     service: options.service,
   });
+  const accessLog = new AccessLog(plane, shared.metrics);
+  accessLog.open(settings);
   await front.open(settings);
   const service = new ChannelService(plane, settings.channels, {
     ...shared,
@@ -137,7 +141,13 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   const reloader = new Reloader<Settings>({
     source: configFile(options.file),
     settings,
-    parts: [front, service, reloadableLog(log, options.fixedLogLevel ?? false)],
+    parts: [
+      accessLog,
+      front,
+      service,
+      new SiteTokens(plane, () => delivery.sites()),
+      reloadableLog(log, options.fixedLogLevel ?? false),
+    ],
     log: log.child({ part: 'reload' }),
     metrics: shared.metrics,
     clock: shared.clock,

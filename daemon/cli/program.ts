@@ -10,6 +10,7 @@ import { register as replay } from './replay.js';
 import { VERSION } from './root.js';
 import { register as run } from './run.js';
 import { register as show } from './show.js';
+import { register as sign } from './sign.js';
 import { register as stop } from './stop.js';
 import { register as why } from './why.js';
 
@@ -21,7 +22,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(add --help for what is expected)')
     .exitOverride()
     .addHelpText('after', '\nExit codes: 0 done, 1 failed at run time, 2 wrong use or configuration.');
-  for (const register of [run, check, demo, receive, capture, replay, show, why, reload, stop, completion, bench])
+  for (const register of [run, check, demo, receive, capture, replay, show, why, reload, stop, sign, completion, bench])
     register(program);
   return program;
 }

@@ -9,6 +9,7 @@ import { offerObjectMetrics } from './metrics.js';
 import { OriginClient } from './origin-client.js';
 import type { SiteSettings } from './settings.js';
 import { Site } from './site.js';
+import { tokenRuleOf } from './tokens.js';
 
 export interface DeliveryParts {
   readonly guide: Guide;
@@ -52,7 +53,8 @@ export class DeliveryService {
 
   #add(settings: SiteSettings): void {
     const { guide, log } = this.parts;
-    const handle = this.plane.addSite({ prefix: settings.prefix, query: settings.query });
+    const { prefix, query, id } = settings;
+    const handle = this.plane.addSite({ prefix, query, name: id, tokens: tokenRuleOf(settings) });
     const client = new OriginClient(this.plane, guide.for([settings.origin.href]), settings);
     const site = new Site(settings, handle, this.plane, client, (url) => this.#localUrl(url), log);
     this.#sites.set(handle, site);

@@ -21,6 +21,7 @@ test('every command has help, and help is no error', { timeout: 60_000 }, async 
     'why',
     'reload',
     'stop',
+    'sign',
     'completion',
     'bench',
   ];
