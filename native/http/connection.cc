@@ -194,8 +194,9 @@ void Connection::begin(Answer answer, bool head_only, bool keep_alive) {
   head_only_ = head_only;
   keep_alive_ = keep_alive;
   answer_ = std::move(answer);
-  progress_ = asked_ = server_.reactor().now();
-  first_byte_ = waited_since_ = 0;
+  asked_ = server_.reactor().now();
+  slowness_.begin(asked_);
+  first_byte_ = 0;
   sent_before_ = bytes_sent_;
   if (answer_.pending) {
     answer_.pending->listen(*this);
@@ -235,7 +236,7 @@ void Connection::start_answer() {
   head_sent_ = text_sent_ = chunk_line_sent_ = chunk_left_ = 0;
   chunk_line_.clear();
   any_chunk_ = last_chunk_ = any_body_ = false;
-  progress_ = server_.reactor().now();
+  slowness_.begin(server_.reactor().now());
   if (answer_.body) answer_.body->listen(*this);
   pump();
 }
@@ -352,8 +353,9 @@ bool Connection::send(std::span<const Bytes> pieces) noexcept {
 void Connection::account(std::size_t sent) noexcept {
   bytes_sent_ += sent;
   bump(server_.counters().bytes_out, sent);
-  progress_ = server_.reactor().now();
-  if (first_byte_ == 0) first_byte_ = progress_;
+  const kernel::Nanos now = server_.reactor().now();
+  slowness_.sent(now);
+  if (first_byte_ == 0) first_byte_ = now;
   const auto take = [&sent](std::size_t& done, std::size_t size) {
     const std::size_t n = std::min(sent, size - done);
     done += n;
@@ -437,8 +439,7 @@ void Connection::abort() noexcept {
 void Connection::sweep(kernel::Nanos now) noexcept {
   ListenerCounters& c = server_.counters();
   if (answering_) {
-    if (blocked_) return sweep_blocked(now);
-    waited_since_ = 0;
+    sweep_answer(now);
   } else if (now >= deadline_) {
     if (!lingering_ && (parser_.begun() || bytes_sent_ == 0)) {
       bump(c.header_timeouts);
@@ -458,27 +459,15 @@ std::uint64_t Connection::taken() const noexcept {
   return bytes_sent_ - std::min(bytes_sent_, static_cast<std::uint64_t>(waiting));
 }
 
-/** Ends an answer of which the viewer takes nothing, or too little: only time spent on waiting for it counts.
- */
-void Connection::sweep_blocked(kernel::Nanos now) noexcept {
+/** Ends an answer of which the viewer takes nothing, or too little. */
+void Connection::sweep_answer(kernel::Nanos now) noexcept {
+  if (!blocked_) return slowness_.caught_up();
   const ServerOptions& limits = server_.options();
-  const std::uint64_t taken = this->taken();
-  // The kernel asks for more only when a good part of its buffer is free.
-  if (std::exchange(swept_, taken) != taken) progress_ = now;
-  if (now - progress_ >= limits.stall_timeout) {
-    bump(server_.counters().stalled);
-    return close();
-  }
-  if (limits.min_rate == 0 || (answer_.body && answer_.body->follower())) return;
-  if (waited_since_ != 0 && now - waited_since_ < limits.stall_timeout) return;
-  const auto least =
-      static_cast<std::uint64_t>((now - waited_since_) / kernel::kMillisecond) * limits.min_rate / 1000;
-  if (waited_since_ != 0 && taken < waited_from_ + least) {
-    bump(server_.counters().too_slow);
-    return close();
-  }
-  waited_since_ = now;
-  waited_from_ = taken;
+  const bool follows = answer_.body && answer_.body->follower();
+  const auto verdict = slowness_.look(now, taken(), limits.stall_timeout, follows ? 0 : limits.min_rate);
+  if (verdict == Slowness::Verdict::patient) return;
+  bump(verdict == Slowness::Verdict::slow ? server_.counters().too_slow : server_.counters().stalled);
+  close();
 }
 
 void Connection::close() noexcept {

@@ -8,6 +8,7 @@
 
 #include "http/body.h"
 #include "http/limits.h"
+#include "http/slowness.h"
 #include "kernel/address.h"
 #include "kernel/fd.h"
 #include "kernel/reactor.h"
@@ -88,7 +89,7 @@ class Connection final : public kernel::Disposable,
   bool send(std::span<const codec::Bytes> pieces) noexcept;
   void account(std::size_t sent) noexcept;
   void wait_for_body() noexcept;
-  void sweep_blocked(kernel::Nanos now) noexcept;
+  void sweep_answer(kernel::Nanos now) noexcept;
   [[nodiscard]] std::uint64_t taken() const noexcept;
   void log_answer() noexcept;
   void finish() noexcept;
@@ -134,12 +135,7 @@ class Connection final : public kernel::Disposable,
   bool any_body_ = false;
   std::uint64_t bytes_sent_ = 0;
   kernel::Nanos deadline_ = 0;
-  kernel::Nanos progress_ = 0;
-  /** What the viewer had taken at the last sweep; and when a time of waiting for it began, and with how much.
-   */
-  std::uint64_t swept_ = 0;
-  kernel::Nanos waited_since_ = 0;
-  std::uint64_t waited_from_ = 0;
+  Slowness slowness_;
   /** When the answer under way was asked for and had its first byte sent, or 0; and bytes_sent_ before it. */
   kernel::Nanos asked_ = 0;
   kernel::Nanos first_byte_ = 0;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "http/slowness.h"
 #include "test/allocations.h"
 
 using namespace sluice;
@@ -160,4 +161,40 @@ TEST_CASE("limits: what is a prefix of addresses") {
   CHECK_FALSE(AddressPrefix::parse("0.0.0.0/0")->contains(at("2001:db8::1")));
   CHECK(AddressPrefix::parse("10.11.12.13/9")->contains(at("10.127.0.1")));
   CHECK_FALSE(AddressPrefix::parse("10.11.12.13/9")->contains(at("10.128.0.1")));
+}
+
+TEST_CASE("slowness: nothing for as long as the window is a stall, too little over it is slow") {
+  using http::Slowness;
+  using Verdict = Slowness::Verdict;
+  constexpr kernel::Nanos kWindow = 5 * kSecond;
+  // What becomes, and when, of a viewer that takes so many bytes in each second.
+  const auto end_of = [](std::uint64_t each, std::uint64_t least, bool catches_up) {
+    Slowness slowness;
+    slowness.begin(kSecond);
+    for (int second = 1; second <= 60; second++) {
+      const kernel::Nanos now = (1 + second) * kSecond;
+      const auto verdict = slowness.look(now, each * static_cast<std::uint64_t>(second), kWindow, least);
+      if (verdict != Verdict::patient) return std::make_pair(verdict, second);
+      if (catches_up && second % 4 == 0) slowness.caught_up();
+    }
+    return std::make_pair(Verdict::patient, 60);
+  };
+  CHECK(end_of(0, 0, false) == std::make_pair(Verdict::stalled, 5));
+  CHECK(end_of(1, 0, false).first == Verdict::patient);
+  CHECK(end_of(999, 1000, false) == std::make_pair(Verdict::slow, 6));
+  CHECK(end_of(1000, 1000, false).first == Verdict::patient);
+  // Who is not waited for now and then has taken all there was.
+  CHECK(end_of(1, 1000, true).first == Verdict::patient);
+}
+
+TEST_CASE("slowness: the time between two answers is not the viewer's, and what goes out is progress") {
+  http::Slowness slowness;
+  using Verdict = http::Slowness::Verdict;
+  slowness.begin(kSecond);
+  CHECK(slowness.look(2 * kSecond, 1000, 5 * kSecond, 1000) == Verdict::patient);
+  slowness.begin(60 * kSecond);
+  CHECK(slowness.look(61 * kSecond, 1000, 5 * kSecond, 1000) == Verdict::patient);
+  slowness.sent(64 * kSecond);
+  CHECK(slowness.look(66 * kSecond - 1, 1000, 5 * kSecond, 0) == Verdict::patient);
+  CHECK(slowness.look(69 * kSecond, 1000, 5 * kSecond, 0) == Verdict::stalled);
 }
