@@ -32,8 +32,8 @@ struct SiteOptions {
   /** Whether the query is part of an object's name; else it is ignored. */
   bool query = true;
   /** For the log. */
-  std::string name;
-  http::TokenRule tokens;
+  std::string name = {};
+  http::TokenRule tokens = {};
 };
 
 /** An object that nobody has asked for before. */
