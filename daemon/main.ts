@@ -7,6 +7,7 @@ import { Metrics } from './base/metrics.js';
 import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
+import { AccessLog } from './plane/access-log.js';
 import type { PlaneApi } from './plane/contract.js';
 import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
@@ -112,6 +113,8 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     anyFreePort: options.anyFreePort ?? false,
     service: options.service,
   });
+  const accessLog = new AccessLog(plane, shared.metrics);
+  accessLog.open(settings);
   await front.open(settings);
   const delivery = new DeliveryService(plane, settings.sites, {
     ...shared,
@@ -136,7 +139,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   const reloader = new Reloader<Settings>({
     source: configFile(options.file),
     settings,
-    parts: [front, service, delivery, reloadableLog(log, options.fixedLogLevel ?? false)],
+    parts: [accessLog, front, service, delivery, reloadableLog(log, options.fixedLogLevel ?? false)],
     log: log.child({ part: 'reload' }),
     metrics: shared.metrics,
     clock: shared.clock,

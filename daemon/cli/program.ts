@@ -11,6 +11,7 @@ import { register as replay } from './replay.js';
 import { VERSION } from './root.js';
 import { register as run } from './run.js';
 import { register as show } from './show.js';
+import { register as sign } from './sign.js';
 import { register as stop } from './stop.js';
 import { register as why } from './why.js';
 
@@ -34,6 +35,7 @@ export function createProgram(): Command {
     purge,
     reload,
     stop,
+    sign,
     completion,
     bench,
   ])

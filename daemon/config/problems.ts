@@ -9,6 +9,9 @@ export interface Finding {
   readonly message: string;
 }
 
+/** Keys whose values are not quoted: problems are logged by a reload. */
+const HIDDEN = /(secret|password|passphrase)$/i;
+
 type Issue = z.core.$ZodIssue;
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
@@ -42,7 +45,8 @@ function problemsOfIssue(issue: Issue, base: Path, shape: JsonSchema, source: Ya
     const branch = nearestBranch(issue.errors, source.valueAt(path));
     if (branch !== undefined) return branch.flatMap((inner) => problemsOfIssue(inner, path, shape, source));
   }
-  return [{ ...source.placeOf(path), key: pathText(path), message: sentence(issue, source.valueAt(path)) }];
+  const value = HIDDEN.test(String(path.at(-1))) ? '***' : source.valueAt(path);
+  return [{ ...source.placeOf(path), key: pathText(path), message: sentence(issue, value) }];
 }
 
 /** Of a union, the branch that the value was meant for: the one that does not already refuse the value's own type. */

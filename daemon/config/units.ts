@@ -120,6 +120,16 @@ export const ipAddress = checked(
   (text) => isIP(text) !== 0 && !text.includes('%'),
 );
 
+/** A prefix of addresses, or a single one: `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1`. */
+export const addressPrefix = checked(
+  'expected an address or a prefix of addresses, such as 192.0.2.0/24 or 2001:db8::/32',
+  (text) => {
+    const [, address = '', length] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+    const family = isIP(address);
+    return family !== 0 && Number(length ?? 0) <= (family === 4 ? 32 : 128);
+  },
+);
+
 /** A multicast group: 224.0.0.0/4 (RFC 5771) or ff00::/8 (RFC 4291 section 2.7). */
 export const multicastAddress = checked('expected a multicast address, such as 239.1.1.1 or ff35::8000:1', isMulticast);
 

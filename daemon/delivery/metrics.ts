@@ -1,5 +1,5 @@
 import type { Metrics, Sample } from '../base/metrics.js';
-import type { FetchCounters, ObjectCounters, PlaneApi } from '../plane/contract.js';
+import type { FetchCounters, ObjectCounters, PlaneApi, SiteCounters } from '../plane/contract.js';
 import type { Site } from './site.js';
 
 const OBJECTS: readonly ['counter' | 'gauge', string, keyof ObjectCounters, string][] = [
@@ -51,10 +51,33 @@ export function offerObjectMetrics(metrics: Metrics, plane: PlaneApi, sites: () 
     labels: ['site', 'kind'],
     read: () => sites().flatMap((site) => siteSamples(site)),
   });
-  names.push('sluice_site_requests_total');
+  metrics.counter({
+    name: 'sluice_site_tokens_total',
+    help: 'Tokens of viewers: accepted, or refused and why.',
+    labels: ['site', 'result'],
+    read: () => sites().flatMap((site) => tokenSamples(site, plane)),
+  });
+  names.push('sluice_site_requests_total', 'sluice_site_tokens_total');
   return () => {
     for (const name of names) metrics.remove(name);
   };
+}
+
+const TOKENS: readonly [string, keyof SiteCounters][] = [
+  ['accepted', 'tokensAccepted'],
+  ['missing', 'tokenMissing'],
+  ['malformed', 'tokenMalformed'],
+  ['key', 'tokenKey'],
+  ['signature', 'tokenSignature'],
+  ['expired', 'tokenExpired'],
+  ['address', 'tokenAddress'],
+  ['scope', 'tokenScope'],
+];
+
+function tokenSamples({ settings, handle }: Site, plane: PlaneApi): Sample[] {
+  if (settings.tokens === undefined) return [];
+  const counters = plane.siteCounters(handle);
+  return TOKENS.map(([result, counter]) => ({ labels: { site: settings.id, result }, value: counters[counter] }));
 }
 
 function siteSamples({ settings, counts }: Site): Sample[] {

@@ -12,6 +12,7 @@ import { OriginClient } from './origin-client.js';
 import { planSites } from './reload.js';
 import type { SiteSettings } from './settings.js';
 import { Site } from './site.js';
+import { tokenRuleOf } from './tokens.js';
 
 export interface DeliveryParts {
   readonly guide: Guide;
@@ -83,7 +84,7 @@ export class DeliveryService implements Reloadable<DeliverySettings> {
       next,
       {
         add: (settings) => this.#add(settings),
-        change: (settings) => this.#sites.get(settings.id)?.change(settings, this.#clientOf(settings)),
+        change: (settings) => this.#change(settings),
         remove: (id) => this.#remove(id),
         purge: (id) => void this.purge(id, ''),
       },
@@ -92,10 +93,18 @@ export class DeliveryService implements Reloadable<DeliverySettings> {
   }
 
   #add(settings: SiteSettings): void {
-    const handle = this.plane.addSite({ prefix: settings.prefix, query: settings.query });
+    const { prefix, query, id } = settings;
+    const handle = this.plane.addSite({ prefix, query, name: id, tokens: tokenRuleOf(settings) });
     const localUrl = (url: string): string | null => this.#localUrl(url);
     const site = new Site(settings, handle, this.plane, this.#clientOf(settings), localUrl, this.parts.log);
     this.#sites.set(settings.id, site);
+  }
+
+  #change(settings: SiteSettings): void {
+    const site = this.#sites.get(settings.id);
+    if (site === undefined) return;
+    site.change(settings, this.#clientOf(settings));
+    this.plane.setTokens(site.handle, tokenRuleOf(settings));
   }
 
   #remove(id: string): void {

@@ -68,6 +68,26 @@ const headersSchema = z
   )
   .describe('Further request fields for the origin.');
 
+const tokensSchema = z.strictObject({
+  keys: z
+    .array(
+      z.strictObject({
+        id: z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, { error: 'expected 1 to 32 letters, digits, "-" or "_"' }),
+        secret: z
+          .string({ error: 'expected a text' })
+          .min(16, { error: 'expected at least 16 characters' })
+          .max(256, { error: 'expected at most 256 characters' }),
+      }),
+    )
+    .min(1, { error: 'expected at least one key' })
+    .max(16, { error: 'expected at most 16 keys' })
+    .refine((keys) => new Set(keys.map((key) => key.id)).size === keys.length, {
+      error: 'expected ids that are all different',
+    })
+    .describe('Any of them may have signed; several while one takes the place of another.'),
+  required: z.boolean().default(true).describe('Whether a request without a token is refused.'),
+});
+
 const siteSchema = z
   .strictObject({
     id,
@@ -77,6 +97,7 @@ const siteSchema = z
     headers: headersSchema.default({}),
     timeouts: timeoutsSchema.prefault({}),
     cache: cacheSchema.prefault({}),
+    tokens: tokensSchema.optional().describe('Only who has a signed URL (sluice sign) is served.'),
   })
   .transform(({ prefix, ...site }) => ({ ...site, prefix: prefix ?? `/${site.id}/` }));
 

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SluiceError } from '../base/errors.js';
 import type {
+  AccessLogOptions,
   CaptureFlows,
   CaptureOptions,
   CaptureSummary,
@@ -21,6 +22,7 @@ import type {
   SiteOptions,
   StreamOptions,
   TlsCertificate,
+  TokenRule,
   UpstreamOptions,
   UpstreamRequest,
   Way,
@@ -103,6 +105,8 @@ export interface RawPlane {
   refuseObject(ticket: number, refusal: ObjectRefusal): boolean;
   purge(site: number, path: string): number;
   setLimits(listener: number, limits: ListenerLimits): boolean;
+  setTokens(site: number, rule: TokenRule): boolean;
+  setAccessLog(options: AccessLogOptions | null): void;
   listen(options: ListenOptions): Added & { readonly port: number; readonly fd: number };
   serve(listener: number): boolean;
   remove(handle: number): boolean;
@@ -115,6 +119,7 @@ export interface RawPlane {
     readonly loopSlot: number;
     readonly objectSlot: number;
     readonly fetchSlot: number;
+    readonly accessLogSlot: number;
   };
   close(): void;
 }

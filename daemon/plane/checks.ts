@@ -1,7 +1,7 @@
 /** What is checked before it crosses: ranges and combinations that the native side takes for granted. */
 import { z } from 'zod';
 import { type ErrorCode, SluiceError } from '../base/errors.js';
-import { ipAddress } from '../config/units.js';
+import { addressPrefix, ipAddress } from '../config/units.js';
 import { CAPTURE_PROTOCOLS } from './contract.js';
 
 const GIB = 2 ** 30;
@@ -81,12 +81,20 @@ export const upstreamRequest = z
     error: 'expected stream for a body with a seal',
   });
 
+export const tokenRule = z.strictObject({
+  realm: z.string().max(200),
+  keys: z.array(z.strictObject({ id: z.string().regex(/^[\w-]{1,32}$/), secret: z.string().min(1).max(256) })),
+  required: z.boolean(),
+});
+
 export const siteOptions = z.strictObject({
   prefix: z
     .string()
     .max(1024)
     .regex(/^\/([!-.0-~]+\/)*$/, { error: 'expected a path that begins and ends with /' }),
   query: z.boolean(),
+  name: z.string().max(200).default(''),
+  tokens: tokenRule.prefault({ realm: '', keys: [], required: true }),
 });
 
 /** Shorter than the time after which a flight without an answer is given up. */
@@ -237,6 +245,23 @@ export const senderOptions = z.strictObject({
 
 export const tlsCertificate = z.strictObject({ chain: z.string().min(1), key: z.string().min(1) });
 
+const limit = z.number().int().min(0).max(1_000_000);
+
+const clientLimits = z.strictObject({
+  connectionsPerAddress: limit,
+  requestsPerAddress: limit,
+  burst: limit.min(1),
+  requests: limit,
+  exempt: z.array(addressPrefix),
+});
+
+export const accessLogOptions = z.strictObject({
+  file: z.string().min(1),
+  format: z.enum(['combined', 'json']),
+});
+
+const NO_LIMITS = { connectionsPerAddress: 0, requestsPerAddress: 0, burst: 1, requests: 0, exempt: [] };
+
 export const listenerLimits = z.strictObject({
   maxConnections: z.number().int().min(1).max(1_000_000),
   headerTimeoutMs: ms(86_400_000),
@@ -248,6 +273,14 @@ export const listenerLimits = z.strictObject({
     .min(4096)
     .max(256 * MIB),
   viewerLagMs: ms(86_400_000),
+  headerSizeBytes: z
+    .number()
+    .int()
+    .min(1024)
+    .max(MIB)
+    .default(16 * 1024),
+  minRate: z.number().int().min(0).max(GIB).default(0),
+  clients: clientLimits.prefault(NO_LIMITS),
 });
 
 export const listenOptions = listenerLimits.extend({

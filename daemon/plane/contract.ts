@@ -128,6 +128,26 @@ export interface SiteOptions {
   readonly prefix: string;
   /** Whether the query is part of an object's name. */
   readonly query: boolean;
+  /** For the access log. Default empty. */
+  readonly name?: string;
+  /** Default: none are looked at. */
+  readonly tokens?: TokenRule;
+}
+
+/** What a site takes for a token: `~TOKEN/` behind its prefix, or `?token=TOKEN`; see docs/front.md. */
+export interface TokenRule {
+  /** What is signed beside the token itself, so that one for another site with the same key is none here. */
+  readonly realm: string;
+  /** Several while one takes the place of another; none: tokens are not looked at. */
+  readonly keys: readonly TokenKey[];
+  /** Whether a request without a token is refused (403). */
+  readonly required: boolean;
+}
+
+export interface TokenKey {
+  /** 1 to 32 characters of A-Z a-z 0-9 - _ */
+  readonly id: string;
+  readonly secret: string;
 }
 
 /** How long an answer may be used (RFC 9111 section 4.2). */
@@ -249,6 +269,36 @@ export interface ListenerLimits {
   readonly sendBufferBytes: number;
   /** A continuous viewer that falls behind the live edge by more than this jumps to the newest access point. */
   readonly viewerLagMs: number;
+  /** Bytes of a request's head, 1 KiB to 1 MiB; longer ones are answered with 431. Default 16 KiB. */
+  readonly headerSizeBytes?: number;
+  /**
+   * Bytes a second that a viewer takes at least, over any `stallTimeoutMs` in which it is waited for; else it is
+   * disconnected. Not of viewers that follow a stream. Default 0: none.
+   */
+  readonly minRate?: number;
+  /** Default: none. */
+  readonly clients?: ClientLimits;
+}
+
+/** Limits of one client: an IPv4 address, or the /64 of an IPv6 one. 0 is no limit. */
+export interface ClientLimits {
+  /** Connections at once; further ones get 429. */
+  readonly connectionsPerAddress: number;
+  /** Requests a second, over time; further ones get 429 with Retry-After. */
+  readonly requestsPerAddress: number;
+  /** Requests that may come at once, at least 1. */
+  readonly burst: number;
+  /** Requests a second of all clients; further ones get 503 with Retry-After. */
+  readonly requests: number;
+  /** `192.0.2.0/24`, `2001:db8::/32`: for whom none of this holds. */
+  readonly exempt: readonly string[];
+}
+
+/** Where requests are logged. */
+export interface AccessLogOptions {
+  /** A path, or `-` for standard output. */
+  readonly file: string;
+  readonly format: 'combined' | 'json';
 }
 
 /** A certificate with its chain, and its key; both PEM. */
@@ -550,6 +600,30 @@ export const LISTENER_COUNTERS = [
   'tlsHandshakes',
   'tlsResumed', // of the handshakes, abbreviated ones
   'tlsFailures', // handshakes that came to nothing
+  'refusedClient', // connections over the limit of their client
+  'limitedClient', // requests over the rate of their client: 429
+  'limitedAll', // requests over the rate of all: 503
+  'tooSlow', // disconnected because they took too little
+] as const;
+
+/** Counters of a site. */
+export const SITE_COUNTERS = [
+  'tokensAccepted',
+  // Refused, by reason:
+  'tokenMissing',
+  'tokenMalformed',
+  'tokenKey', // of a key that is not known
+  'tokenSignature',
+  'tokenExpired',
+  'tokenAddress', // for another client
+  'tokenScope', // for another path
+] as const;
+
+/** Counters of the access log. */
+export const ACCESS_LOG_COUNTERS = [
+  'lines',
+  'dropped', // because the file took too long
+  'errors', // times it took nothing at all
 ] as const;
 
 /** Counters of the objects. */
@@ -596,6 +670,8 @@ export type InputCounters = Readonly<Record<(typeof INPUT_COUNTERS)[number], num
 export type SenderCounters = Readonly<Record<(typeof SENDER_COUNTERS)[number], number>>;
 export type CaptureCounters = Readonly<Record<(typeof CAPTURE_COUNTERS)[number], number>>;
 export type ReplayCounters = Readonly<Record<(typeof REPLAY_COUNTERS)[number], number>>;
+export type SiteCounters = Readonly<Record<(typeof SITE_COUNTERS)[number], number>>;
+export type AccessLogCounters = Readonly<Record<(typeof ACCESS_LOG_COUNTERS)[number], number>>;
 export type ListenerCounters = Readonly<Record<(typeof LISTENER_COUNTERS)[number], number>>;
 export type ObjectCounters = Readonly<Record<(typeof OBJECT_COUNTERS)[number], number>>;
 export type FetchCounters = Readonly<Record<(typeof FETCH_COUNTERS)[number], number>>;
@@ -687,6 +763,9 @@ export interface PlaneApi {
   request(upstream: UpstreamHandle, request: UpstreamRequest): Promise<UpstreamResponse>;
   /** @throws SluiceError USAGE when another site has the prefix */
   addSite(options: SiteOptions): SiteHandle;
+  /** From the next request on. */
+  setTokens(site: SiteHandle, rule: TokenRule): void;
+  siteCounters(site: SiteHandle): SiteCounters;
   /** Its objects are forgotten; answers that are under way go on. */
   removeSite(site: SiteHandle): void;
   /**
@@ -709,13 +788,19 @@ export interface PlaneApi {
   removeSender(sender: SenderHandle): void;
   /** New certificates for the connections to come; sessions can still be resumed. @throws SluiceError TLS_CERTIFICATE */
   setCertificates(listener: ListenerHandle, certificates: readonly TlsCertificate[]): void;
-  /** Connections that are open keep their send buffer and the deadline they wait for. The lag is that of all listeners. */
+  /** Connections that are open keep their send buffer, the size of their heads and the deadline they wait for. The lag is that of all listeners. */
   setLimits(listener: ListenerHandle, limits: ListenerLimits): void;
   /** `fd` is the listening socket, the plane's until {@link closeListener}: to be kept by the service manager, not to be closed. */
   listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number; readonly fd: number };
   /** Begins to accept on a listener that was held; on another it changes nothing. */
   serve(listener: ListenerHandle): void;
   closeListener(listener: ListenerHandle): void;
+  /**
+   * Logs every request that is answered, of all listeners, from now on; null: none. A file that is open already is opened
+   * again: it may have been moved. @throws SluiceError SYSTEM_CALL, and what was logged to stays
+   */
+  setAccessLog(options: AccessLogOptions | null): void;
+  accessLogCounters(): AccessLogCounters;
   /** Adds or replaces what all listeners answer for a path. */
   setRoute(path: string, route: Route): void;
   deleteRoute(path: string): void;

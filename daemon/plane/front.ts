@@ -14,6 +14,7 @@ import {
   usingCertificates,
 } from './certificates.js';
 import type { ListenerHandle, ListenerLimits, PlaneApi } from './contract.js';
+import { type CountedListener, offerFrontMetrics } from './front-metrics.js';
 import type { ServiceManager } from './service-manager.js';
 import type { httpSchema } from './settings.js';
 
@@ -74,6 +75,7 @@ export class ViewersFront implements Reloadable<FrontSettings> {
     'http.stall_timeout',
     'http.send_buffer',
     'http.max_lag',
+    'http.limits',
   ];
   readonly #plane: PlaneApi;
   readonly #options: ViewersFrontOptions;
@@ -84,6 +86,7 @@ export class ViewersFront implements Reloadable<FrontSettings> {
     this.#plane = plane;
     this.#options = options;
     this.#expiry = new ExpiryWatch(options, () => this.#listeners.flatMap(({ certificates }) => certificates));
+    offerFrontMetrics(options.metrics, () => this.#listeners.map((listener) => this.#counted(listener)));
   }
 
   /** The URL under which the first listener is reached. */
@@ -111,6 +114,10 @@ export class ViewersFront implements Reloadable<FrontSettings> {
   /** Begins to accept: everything is there that answers viewers. */
   serve(): void {
     for (const { handle } of this.#listeners) this.#plane.serve(handle);
+  }
+
+  #counted({ wanted, handle, port }: Listener): CountedListener {
+    return { listen: formatEndpoint({ ...wanted, port }), counters: this.#plane.listenerCounters(handle) };
   }
 
   /**
@@ -287,6 +294,15 @@ function limitsOf(http: HttpConfig): ListenerLimits {
     stallTimeoutMs: http.stall_timeout,
     sendBufferBytes: http.send_buffer,
     viewerLagMs: http.max_lag,
+    headerSizeBytes: http.limits.header_size,
+    minRate: http.limits.min_rate,
+    clients: {
+      connectionsPerAddress: http.limits.connections_per_address,
+      requestsPerAddress: http.limits.requests_per_address,
+      burst: http.limits.burst,
+      requests: http.limits.requests,
+      exempt: http.limits.exempt,
+    },
   };
 }
 

@@ -6,6 +6,9 @@ import { type Added, loadAddon, type RawEvent, type RawPlane, type RawResult } f
 import * as checks from './checks.js';
 import { checked } from './checks.js';
 import {
+  ACCESS_LOG_COUNTERS,
+  type AccessLogCounters,
+  type AccessLogOptions,
   CAPTURE_COUNTERS,
   type CaptureCounters,
   type CaptureHandle,
@@ -42,6 +45,8 @@ import {
   type SenderCounters,
   type SenderHandle,
   type SenderOptions,
+  SITE_COUNTERS,
+  type SiteCounters,
   type SiteHandle,
   type SiteOptions,
   type SourceFaultCode,
@@ -51,6 +56,7 @@ import {
   type StreamOptions,
   type Ticket,
   type TlsCertificate,
+  type TokenRule,
   UPSTREAM_COUNTERS,
   type UpstreamCounters,
   type UpstreamHandle,
@@ -77,7 +83,7 @@ class Plane implements PlaneApi {
   readonly #raw: RawPlane;
   readonly #table: CounterTable;
   /** Slots of what every plane has once. */
-  readonly #own: { readonly loopSlot: number; readonly objectSlot: number; readonly fetchSlot: number };
+  readonly #own: Readonly<Record<'loopSlot' | 'objectSlot' | 'fetchSlot' | 'accessLogSlot', number>>;
   readonly #slots = new Map<number, number>();
   /** What is attached to a stream, and goes with it. */
   readonly #attached = new Map<number, Set<number>>();
@@ -136,6 +142,15 @@ class Plane implements PlaneApi {
   addSite(options: SiteOptions): SiteHandle {
     const o = checked(checks.siteOptions, options, 'addSite');
     return this.#added(() => this.#raw.addSite(o)) as SiteHandle;
+  }
+
+  setTokens(site: SiteHandle, rule: TokenRule): void {
+    const r = checked(checks.tokenRule, rule, 'setTokens');
+    native(() => this.#raw.setTokens(this.#known(site), r));
+  }
+
+  siteCounters(site: SiteHandle): SiteCounters {
+    return this.#table.read(this.#slotOf(site), SITE_COUNTERS);
   }
 
   removeSite(site: SiteHandle): void {
@@ -215,6 +230,15 @@ class Plane implements PlaneApi {
 
   closeListener(listener: ListenerHandle): void {
     this.#remove(listener);
+  }
+
+  setAccessLog(options: AccessLogOptions | null): void {
+    const o = options === null ? null : checked(checks.accessLogOptions, options, 'setAccessLog');
+    native(() => this.#raw.setAccessLog(o));
+  }
+
+  accessLogCounters(): AccessLogCounters {
+    return this.#table.read(this.#own.accessLogSlot, ACCESS_LOG_COUNTERS);
   }
 
   setRoute(path: string, route: Route): void {

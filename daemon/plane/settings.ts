@@ -1,6 +1,6 @@
 /** What an operator can set of the plane and of the viewers' HTTP front. */
 import { z } from 'zod';
-import { bytes, duration, integer, listenAddress } from '../config/units.js';
+import { addressPrefix, bytes, duration, integer, listenAddress } from '../config/units.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -44,6 +44,44 @@ const tlsSchema = z
     return z.NEVER;
   });
 
+const count = (most: number): z.ZodNumber => integer({ min: 0, max: most });
+
+const limitsSchema = z.strictObject({
+  connections_per_address: count(1_000_000)
+    .prefault(0)
+    .describe('Connections at once of one IPv4 address or IPv6 /64; further ones are answered with 429. 0: no limit.'),
+  requests_per_address: count(1_000_000)
+    .prefault(0)
+    .describe('Requests a second of one address, over time; further ones are answered with 429. 0: no limit.'),
+  burst: integer({ min: 1, max: 1_000_000 }).prefault(100).describe('Requests of one address that may come at once.'),
+  requests: count(1_000_000)
+    .prefault(0)
+    .describe('Requests a second of all addresses; further ones are answered with 503. 0: no limit.'),
+  min_rate: bytes({ min: 0, max: 128 * MIB })
+    .prefault('0B')
+    .describe(
+      'A viewer that takes less a second than this, over stall_timeout, is disconnected; not one that follows a stream.',
+    ),
+  header_size: bytes({ min: 2 * KIB, max: 256 * KIB })
+    .prefault('16KiB')
+    .describe('Largest head of a request; longer ones are answered with 431.'),
+  exempt: z
+    .array(addressPrefix)
+    .default([])
+    .describe('Addresses, or prefixes of them, to which no limit by address or on requests applies.'),
+});
+
+const accessLogSchema = z.strictObject({
+  file: z
+    .string()
+    .regex(/^(?:-|\/[^\0]{1,4094})$/, { error: 'expected an absolute path, or "-" for standard output' })
+    .describe('Appended to; a reload opens it again, so that it can be moved first. "-" is standard output.'),
+  format: z
+    .enum(['combined', 'json'])
+    .default('combined')
+    .describe('combined as Apache and nginx write it, or JSON lines.'),
+});
+
 export const httpSchema = z.strictObject({
   listen: z.array(listenAddress).min(1, { error: 'expected at least one address' }).prefault(['0.0.0.0:8080']),
   tls: z
@@ -68,4 +106,6 @@ export const httpSchema = z.strictObject({
   max_lag: duration({ min: 1000, max: 600_000 })
     .prefault('10s')
     .describe('A continuous viewer later than this jumps to the newest access point.'),
+  limits: limitsSchema.prefault({}).describe('What one client, and all, may ask of one listener.'),
+  access_log: accessLogSchema.nullable().default(null).describe('A line for every request that is answered.'),
 });

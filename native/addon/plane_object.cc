@@ -33,13 +33,48 @@ plane::UdpInputOptions input_options(const Options& o) {
   return options;
 }
 
-http::ServerOptions limits_of(const Options& o) {
+std::vector<std::string> texts_of(const Napi::Value& value) {
+  std::vector<std::string> texts;
+  const auto list = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < list.Length(); i++) texts.push_back(list.Get(i).ToString());
+  return texts;
+}
+
+http::ClientLimitOptions client_limits_of(Napi::Env env, const Options& o) {
+  constexpr std::int64_t kMost = 1'000'000;
+  http::ClientLimitOptions c;
+  c.connections = o.number<std::uint32_t>("connectionsPerAddress", 0, kMost);
+  c.requests = o.number<std::uint32_t>("requestsPerAddress", 0, kMost);
+  c.burst = o.number<std::uint32_t>("burst", 1, kMost);
+  c.all_requests = o.number<std::uint32_t>("requests", 0, kMost);
+  for (const std::string& text : texts_of(o.get("exempt"))) {
+    const auto prefix = kernel::AddressPrefix::parse(text);
+    if (!prefix) throw_error(env, {"ADDRESS_INVALID", "`" + text + "` is not a prefix of addresses"});
+    c.exempt.push_back(*prefix);
+  }
+  return c;
+}
+
+http::TokenRule token_rule_of(Napi::Env env, const Options& o) {
+  http::TokenRule rule{o.text("realm"), {}, o.flag("required")};
+  const auto keys = o.get("keys").As<Napi::Array>();
+  for (std::uint32_t i = 0; i < keys.Length(); i++) {
+    const Options key(env, keys.Get(i));
+    rule.keys.push_back({key.text("id"), key.text("secret")});
+  }
+  return rule;
+}
+
+http::ServerOptions limits_of(Napi::Env env, const Options& o) {
   http::ServerOptions s;
   s.max_connections = o.number<std::size_t>("maxConnections", 1, 1'000'000);
   s.header_timeout = o.milliseconds("headerTimeoutMs");
   s.idle_timeout = o.milliseconds("idleTimeoutMs");
   s.stall_timeout = o.milliseconds("stallTimeoutMs");
   s.send_buffer = o.number<int>("sendBufferBytes", 4096, 1 << 28);
+  s.header_size = o.number<std::size_t>("headerSizeBytes", 1024, 1 << 20);
+  s.min_rate = o.number<std::uint64_t>("minRate", 0, 1 << 30);
+  s.clients = client_limits_of(env, Options(env, o.get("clients")));
   return s;
 }
 
@@ -137,6 +172,8 @@ Napi::Function PlaneObject::define(Napi::Env env) {
                       InstanceMethod("listen", &PlaneObject::listen),
                       InstanceMethod("setCertificates", &PlaneObject::set_certificates),
                       InstanceMethod("setLimits", &PlaneObject::set_limits),
+                      InstanceMethod("setTokens", &PlaneObject::set_tokens),
+                      InstanceMethod("setAccessLog", &PlaneObject::set_access_log),
                       InstanceMethod("remove", &PlaneObject::remove),
                       InstanceMethod("addSite", &PlaneObject::add_site),
                       InstanceMethod("setWay", &PlaneObject::set_way),
@@ -271,7 +308,7 @@ Napi::Value PlaneObject::add_replay(const Info& info) {
 
 Napi::Value PlaneObject::listen(const Info& info) {
   const Options o(info.Env(), info[0]);
-  http::ServerOptions s = limits_of(o);
+  http::ServerOptions s = limits_of(info.Env(), o);
   s.address = address_of(info.Env(), o);
   if (const auto certificates = certificates_of(info.Env(), o.get("tls")); !certificates.empty()) {
     auto tls = secure::ServerContext::create(certificates);
@@ -295,7 +332,9 @@ Napi::Value PlaneObject::set_certificates(const Info& info) {
 
 Napi::Value PlaneObject::add_site(const Info& info) {
   const Options o(info.Env(), info[0]);
-  return to_object(info.Env(), plane_->add_site({o.text("prefix"), o.flag("query")}));
+  const Napi::Env env = info.Env();
+  return to_object(env, plane_->add_site({o.text("prefix"), o.flag("query"), o.text("name"),
+                                          token_rule_of(env, Options(env, o.get("tokens")))}));
 }
 
 Napi::Value PlaneObject::set_way(const Info& info) {
@@ -362,8 +401,26 @@ Napi::Value PlaneObject::purge(const Info& info) {
 
 Napi::Value PlaneObject::set_limits(const Info& info) {
   const Options o(info.Env(), info[1]);
+  return Napi::Boolean::New(info.Env(), plane_->set_limits(handle_of(info[0]), limits_of(info.Env(), o),
+                                                           o.milliseconds("viewerLagMs")));
+}
+
+Napi::Value PlaneObject::set_tokens(const Info& info) {
+  const Napi::Env env = info.Env();
   return Napi::Boolean::New(
-      info.Env(), plane_->set_limits(handle_of(info[0]), limits_of(o), o.milliseconds("viewerLagMs")));
+      env, plane_->set_tokens(handle_of(info[0]), token_rule_of(env, Options(env, info[1]))));
+}
+
+Napi::Value PlaneObject::set_access_log(const Info& info) {
+  const Napi::Env env = info.Env();
+  std::optional<http::AccessLogOptions> options;
+  if (!info[0].IsNull()) {
+    using Format = http::LogFormat;
+    const Options o(env, info[0]);
+    options = {o.text("file"), o.text("format") == "json" ? Format::json : Format::combined};
+  }
+  if (const auto failure = plane_->set_access_log(options)) throw_error(env, *failure);
+  return env.Undefined();
 }
 
 Napi::Value PlaneObject::serve(const Info& info) {
@@ -421,6 +478,7 @@ Napi::Value PlaneObject::counters(const Info& info) {
   o.Set("loopSlot", Napi::Number::New(env, plane_->loop_slot()));
   o.Set("objectSlot", Napi::Number::New(env, plane_->object_slot()));
   o.Set("fetchSlot", Napi::Number::New(env, plane_->fetch_slot()));
+  o.Set("accessLogSlot", Napi::Number::New(env, plane_->access_log_slot()));
   return o;
 }
 

@@ -39,6 +39,8 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   Napi::Value refuse_object(const Info& info);
   Napi::Value purge(const Info& info);
   Napi::Value set_limits(const Info& info);
+  Napi::Value set_tokens(const Info& info);
+  Napi::Value set_access_log(const Info& info);
   Napi::Value serve(const Info& info);
   Napi::Value remove(const Info& info);
   Napi::Value set_route(const Info& info);

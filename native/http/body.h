@@ -77,9 +77,11 @@ struct Answer {
   bool chunked = false;
   /** The stream whose segments are fetched, for counting viewers; 0 for none. */
   std::uint64_t segmented_stream = 0;
-  /** Where it came from, for the log: hit, miss, join, stale, or empty. */
+  /** Where it came from, for the log: hit, miss, join, stale, revalidated, or empty. */
   const char* cache = "";
-  /** Not null: all else is to be had from it. */
+  /** Name of the site or stream that it is of, for the log; or null. */
+  std::shared_ptr<const std::string> source;
+  /** Not null: all else but the source is to be had from it. */
   std::unique_ptr<Pending> pending;
 };
 

@@ -1,12 +1,16 @@
 #include "http/connection.h"
 
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
+#include "http/object_answer.h"
 #include "http/server.h"
 #include "http/status.h"
 
@@ -27,6 +31,8 @@ constexpr std::size_t kFirstPiece = 64 * 1024;
 constexpr kernel::Nanos kLinger = 2 * kSecond;
 /** Seconds after which a refused client may ask again. */
 constexpr unsigned kRetryAfter = 5;
+/** What the log says of one who left before there was an answer, as nginx does. */
+constexpr unsigned kClientLeft = 499;
 
 Bytes bytes_of(const std::string& text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -40,9 +46,11 @@ Connection::Connection(Server& server, kernel::Fd socket, const kernel::Address&
       remote_(remote),
       id_(id),
       accepted_(server.reactor().now()),
+      parser_(server.options().header_size),
       deadline_(accepted_ + server.options().header_timeout) {}
 
 Connection::~Connection() {
+  if (answering_) log_answer();
   if (watched_ != 0) server_.reactor().unwatch(transport_.get(), *this);
 }
 
@@ -55,12 +63,11 @@ bool Connection::start(const std::shared_ptr<const secure::ServerContext>& tls) 
   return false;
 }
 
-void Connection::refuse() {
-  Answer refusal;
-  refusal.status = 503;
-  refusal.retry_after = kRetryAfter;
-  refusal.text = std::make_shared<const std::string>("there are too many connections\n");
-  begin(std::move(refusal), false, false);
+void Connection::refuse(bool full) {
+  refused_ = true;
+  begin(full ? answer_with_text(503, "there are too many connections\n", kRetryAfter)
+             : answer_with_text(429, "there are too many connections from your address\n", kRetryAfter),
+        false, false);
 }
 
 void Connection::interest(std::uint32_t events) noexcept {
@@ -153,13 +160,9 @@ Bytes Connection::take_request(Bytes input) noexcept {
 void Connection::answer(const Request& request) {
   user_agent_ = request.user_agent;
   const bool keep_alive = request.keep_alive && !request.has_body;
-  if (request.method == Request::Method::other) {
-    Answer refusal;
-    refusal.status = 405;
-    refusal.text = std::make_shared<const std::string>("only GET, HEAD and OPTIONS are answered here\n");
-    begin(std::move(refusal), false, keep_alive);
-    return;
-  }
+  if (over_limit(keep_alive)) return;
+  if (request.method == Request::Method::other)
+    return begin(answer_with_text(405, "only GET, HEAD and OPTIONS are answered here\n"), false, keep_alive);
   if (request.method == Request::Method::options) {
     Answer preflight;
     preflight.status = 204;
@@ -169,11 +172,21 @@ void Connection::answer(const Request& request) {
   begin(server_.router().resolve(request, remote_), request.method == Request::Method::head, keep_alive);
 }
 
+/** Whether the request is one too many, and has been answered so. */
+bool Connection::over_limit(bool keep_alive) {
+  using Kind = ClientLimits::Verdict::Kind;
+  const auto verdict = server_.clients().ask(place_, server_.reactor().now());
+  if (verdict.kind == Kind::allowed) return false;
+  const bool client = verdict.kind == Kind::client;
+  bump(client ? server_.counters().limited_client : server_.counters().limited_all);
+  begin(client ? answer_with_text(429, "there are too many requests from your address\n", verdict.retry_after)
+               : answer_with_text(503, "there are too many requests\n", verdict.retry_after),
+        false, keep_alive);
+  return true;
+}
+
 void Connection::answer_error(unsigned status) {
-  Answer refusal;
-  refusal.status = status;
-  refusal.text = std::make_shared<const std::string>(std::string(reason_of(status)) + "\n");
-  begin(std::move(refusal), false, false);
+  begin(answer_with_text(status, std::string(reason_of(status)) + "\n"), false, false);
 }
 
 void Connection::begin(Answer answer, bool head_only, bool keep_alive) {
@@ -181,7 +194,10 @@ void Connection::begin(Answer answer, bool head_only, bool keep_alive) {
   head_only_ = head_only;
   keep_alive_ = keep_alive;
   answer_ = std::move(answer);
-  progress_ = server_.reactor().now();
+  asked_ = server_.reactor().now();
+  slowness_.begin(asked_);
+  first_byte_ = 0;
+  sent_before_ = bytes_sent_;
   if (answer_.pending) {
     answer_.pending->listen(*this);
     wait_for_body();
@@ -193,6 +209,7 @@ void Connection::begin(Answer answer, bool head_only, bool keep_alive) {
 void Connection::take_pending() noexcept {
   std::optional<Answer> known = answer_.pending->take();
   if (!known) return;
+  known->source = std::move(answer_.source);
   answer_ = std::move(*known);
   start_answer();
 }
@@ -219,7 +236,7 @@ void Connection::start_answer() {
   head_sent_ = text_sent_ = chunk_line_sent_ = chunk_left_ = 0;
   chunk_line_.clear();
   any_chunk_ = last_chunk_ = any_body_ = false;
-  progress_ = server_.reactor().now();
+  slowness_.begin(server_.reactor().now());
   if (answer_.body) answer_.body->listen(*this);
   pump();
 }
@@ -337,7 +354,9 @@ bool Connection::send(std::span<const Bytes> pieces) noexcept {
 void Connection::account(std::size_t sent) noexcept {
   bytes_sent_ += sent;
   bump(server_.counters().bytes_out, sent);
-  progress_ = server_.reactor().now();
+  const kernel::Nanos now = server_.reactor().now();
+  slowness_.sent(now);
+  if (first_byte_ == 0) first_byte_ = now;
   const auto take = [&sent](std::size_t& done, std::size_t size) {
     const std::size_t n = std::min(sent, size - done);
     done += n;
@@ -358,7 +377,32 @@ void Connection::wait_for_body() noexcept {
   interest(input_ended_ ? 0U : static_cast<std::uint32_t>(EPOLLRDHUP));
 }
 
+/** The answer has ended, one way or another. Its head and what was asked are still there. */
+void Connection::log_answer() noexcept {
+  AccessLog* const log = server_.access_log();
+  if (log == nullptr || refused_) return;
+  const Request& request = parser_.request();
+  const bool asked = request.method_name[0] != '\0';
+  const kernel::Nanos now = server_.reactor().now();
+  const std::uint64_t sent = bytes_sent_ - sent_before_;
+  AccessRecord record{remote_};
+  record.method = request.method_name;
+  if (asked) record.target = parser_.target();
+  if (asked) record.protocol = request.http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+  record.status = answer_.pending ? kClientLeft : answer_.status;
+  record.bytes = sent - std::min<std::uint64_t>(sent, head_.size());
+  record.referer = request.referer;
+  record.user_agent = request.user_agent;
+  record.duration = now - asked_;
+  if (first_byte_ != 0) record.first_byte = first_byte_ - asked_;
+  record.cache = answer_.cache;
+  if (const secure::Session* tls = transport_.session()) record.tls = tls->version();
+  if (answer_.source) record.source = *answer_.source;
+  log->write(record);
+}
+
 void Connection::finish() noexcept {
+  log_answer();
   answering_ = false;
   answer_ = {};
   head_.clear();
@@ -396,9 +440,7 @@ void Connection::abort() noexcept {
 void Connection::sweep(kernel::Nanos now) noexcept {
   ListenerCounters& c = server_.counters();
   if (answering_) {
-    if (!blocked_ || now - progress_ < server_.options().stall_timeout) return;
-    bump(c.stalled);
-    close();
+    sweep_answer(now);
   } else if (now >= deadline_) {
     if (!lingering_ && (parser_.begun() || bytes_sent_ == 0)) {
       bump(c.header_timeouts);
@@ -411,13 +453,34 @@ void Connection::sweep(kernel::Nanos now) noexcept {
   }
 }
 
+/** Bytes that have reached the viewer; over TLS not to the byte. */
+std::uint64_t Connection::taken() const noexcept {
+  int waiting = 0;
+  if (ioctl(transport_.get(), SIOCOUTQ, &waiting) != 0 || waiting < 0) waiting = 0;
+  return bytes_sent_ - std::min(bytes_sent_, static_cast<std::uint64_t>(waiting));
+}
+
+/** Ends an answer of which the viewer takes nothing, or too little. */
+void Connection::sweep_answer(kernel::Nanos now) noexcept {
+  if (!blocked_) return slowness_.caught_up();
+  const ServerOptions& limits = server_.options();
+  const bool follows = answer_.body && answer_.body->follower();
+  const auto verdict = slowness_.look(now, taken(), limits.stall_timeout, follows ? 0 : limits.min_rate);
+  if (verdict == Slowness::Verdict::patient) return;
+  bump(verdict == Slowness::Verdict::slow ? server_.counters().too_slow : server_.counters().stalled);
+  close();
+}
+
 void Connection::close() noexcept {
   if (closed_) return;
+  if (answering_) log_answer();
   closed_ = true;
   answering_ = false;
   server_.reactor().unwatch(transport_.get(), *this);
   watched_ = 0;
   answer_ = {};
+  // What is left of this is destroyed later, and the server may be gone by then.
+  place_ = {};
   transport_.reset();
   server_.forget(*this);
   server_.reactor().dispose(this);

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "http/body.h"
+#include "http/limits.h"
+#include "http/slowness.h"
 #include "kernel/address.h"
 #include "kernel/fd.h"
 #include "kernel/reactor.h"
@@ -33,14 +35,18 @@ class Connection final : public kernel::Disposable,
 
   /** False when the socket could not be watched, or there is no memory for TLS. */
   bool start(const std::shared_ptr<const secure::ServerContext>& tls) noexcept;
-  /** Answers 503 whatever is asked, and closes. After start(), without TLS. */
-  void refuse();
+  /** Counts as its client's for as long as it lives. After start(). */
+  void seat(ClientLimits::Place place) noexcept { place_ = std::move(place); }
+  /** Answers 503, or 429 where it is the client alone that has too many connections, whatever is asked; and
+   * closes. After start(), without TLS. */
+  void refuse(bool full);
   /** Goes on with an answer; called by the server in turn. */
   void on_turn() noexcept;
   /** Ends what has lasted too long; called by the server once a second. */
   void sweep(kernel::Nanos now) noexcept;
 
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] bool refused() const noexcept { return refused_; }
   [[nodiscard]] std::string remote() const { return remote_.text(); }
   [[nodiscard]] const std::string& user_agent() const noexcept { return user_agent_; }
   [[nodiscard]] kernel::Nanos accepted() const noexcept { return accepted_; }
@@ -69,6 +75,7 @@ class Connection final : public kernel::Disposable,
   void take_input(codec::Bytes input) noexcept;
   codec::Bytes take_request(codec::Bytes input) noexcept;
   void answer(const Request& request);
+  [[nodiscard]] bool over_limit(bool keep_alive);
   void answer_error(unsigned status);
   void begin(Answer answer, bool head_only, bool keep_alive);
   void take_pending() noexcept;
@@ -82,6 +89,9 @@ class Connection final : public kernel::Disposable,
   bool send(std::span<const codec::Bytes> pieces) noexcept;
   void account(std::size_t sent) noexcept;
   void wait_for_body() noexcept;
+  void sweep_answer(kernel::Nanos now) noexcept;
+  [[nodiscard]] std::uint64_t taken() const noexcept;
+  void log_answer() noexcept;
   void finish() noexcept;
   void say_end() noexcept;
   void abort() noexcept;
@@ -98,6 +108,8 @@ class Connection final : public kernel::Disposable,
   std::string pending_input_;
   std::string user_agent_;
 
+  ClientLimits::Place place_;
+  bool refused_ = false;
   bool handshaking_ = false;
   bool answering_ = false;
   bool keep_alive_ = false;
@@ -123,7 +135,11 @@ class Connection final : public kernel::Disposable,
   bool any_body_ = false;
   std::uint64_t bytes_sent_ = 0;
   kernel::Nanos deadline_ = 0;
-  kernel::Nanos progress_ = 0;
+  Slowness slowness_;
+  /** When the answer under way was asked for and had its first byte sent, or 0; and bytes_sent_ before it. */
+  kernel::Nanos asked_ = 0;
+  kernel::Nanos first_byte_ = 0;
+  std::uint64_t sent_before_ = 0;
   std::uint64_t segmented_stream_ = 0;
   kernel::Nanos segmented_time_ = 0;
 };

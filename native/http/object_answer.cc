@@ -195,9 +195,8 @@ Answer answer_with_bytes(std::shared_ptr<Object> object, const Request& request,
       head.status == 200 && request.method == Request::Method::get && range_counts(request, head);
   const auto range = ranged ? parse_range(request.range) : std::nullopt;
   if (!range) return whole(std::move(object), terms);
-  if (object->phase() == Phase::complete)
-    return part_of_known(std::move(object), terms, *range, object->size());
-  if (head.length) return part_of_known(std::move(object), terms, *range, *head.length);
+  const auto size = object->phase() == Phase::complete ? std::optional(object->size()) : head.length;
+  if (size) return part_of_known(std::move(object), terms, *range, *size);
   if (auto answer = part_of_growing(object, terms, *range)) return std::move(*answer);
   return wait_for(std::move(object), request, terms);
 }

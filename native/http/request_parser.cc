@@ -32,7 +32,7 @@ const llhttp_settings_t& RequestParser::settings() noexcept {
   return shared;
 }
 
-RequestParser::RequestParser() noexcept {
+RequestParser::RequestParser(std::size_t max_head) noexcept : max_head_(max_head) {
   reset();
 }
 
@@ -53,16 +53,16 @@ RequestParser::State RequestParser::feed(codec::Bytes input, std::size_t& consum
   head_bytes_ += input.size();
   const llhttp_errno_t code = llhttp_execute(&parser_, begin, input.size());
   consumed = input.size();
-  if (code == HPE_OK) {
-    if (head_bytes_ <= kMaxHead) return State::more;
-    error_status_ = target_.size() >= kMaxTarget ? 414 : 431;
+  if (code == HPE_PAUSED) {
+    consumed = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - begin);
+    // One read may hold more than one head; only this one's size counts.
+    head_bytes_ -= input.size() - consumed;
+  } else if (code != HPE_OK) {
     return State::error;
   }
-  if (code != HPE_PAUSED) return State::error;
-  consumed = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - begin);
-  // One read may hold more than one head; only this one's size counts, and it was bounded by the reads
-  // before.
-  return State::complete;
+  if (head_bytes_ <= max_head_) return code == HPE_OK ? State::more : State::complete;
+  error_status_ = target_.size() >= std::min(kMaxTarget, max_head_ / 2) ? 414 : 431;
+  return State::error;
 }
 
 int RequestParser::fail(unsigned status) noexcept {

@@ -34,7 +34,7 @@ struct Request {
   bool has_body = false;
 };
 
-/** Parser of one request after another on one connection; heads are bounded. */
+/** Parser of one request after another on one connection; heads are bounded, to `max_head` bytes. */
 class RequestParser {
  public:
   static constexpr std::size_t kMaxHead = 16 * 1024;
@@ -42,7 +42,7 @@ class RequestParser {
 
   enum class State : std::uint8_t { more, complete, error };
 
-  RequestParser() noexcept;
+  explicit RequestParser(std::size_t max_head = kMaxHead) noexcept;
   RequestParser(const RequestParser&) = delete;
   RequestParser& operator=(const RequestParser&) = delete;
 
@@ -52,6 +52,8 @@ class RequestParser {
    */
   State feed(codec::Bytes input, std::size_t& consumed) noexcept;
   [[nodiscard]] const Request& request() const noexcept { return request_; }
+  /** The target as it was written, as far as it has come. */
+  [[nodiscard]] const std::string& target() const noexcept { return target_; }
   /** The status to answer an error with (400, 414, 431). */
   [[nodiscard]] unsigned error_status() const noexcept { return error_status_; }
   /** Whether any byte of a request has come since reset(). */
@@ -72,6 +74,7 @@ class RequestParser {
   /** Where the value of a field goes, or null where it does not matter. */
   std::string* place_of(const std::string& field) noexcept;
 
+  const std::size_t max_head_;
   llhttp_t parser_{};
   Request request_;
   std::string target_;

@@ -25,7 +25,7 @@ constexpr int kBacklog = 4096;
 constexpr int kAcceptsPerTurn = 64;
 /** Long answers that go on between two looks at who else has come. */
 constexpr int kTurnsAtOnce = 8;
-/** Connections over the limit that are held until they have read their 503; yet more are just closed. */
+/** Connections that are held until they have read why they are refused; yet more are just closed. */
 constexpr std::size_t kMostRefusals = 64;
 /** A peer that has vanished is found by probes after this time (seconds) without traffic. */
 constexpr int kKeepAliveIdle = 30;
@@ -111,7 +111,8 @@ Server::Server(kernel::Reactor& reactor, const ServerOptions& options, Router& r
       held_(options.hold),
       paused_(options.hold),
       port_(port),
-      tls_(options.tls) {}
+      tls_(options.tls),
+      clients_(options.clients) {}
 
 Server::~Server() {
   if (!paused_) reactor_.unwatch(socket_.get(), *this);
@@ -124,6 +125,9 @@ void Server::set_limits(const ServerOptions& limits) noexcept {
   options_.idle_timeout = limits.idle_timeout;
   options_.stall_timeout = limits.stall_timeout;
   options_.send_buffer = limits.send_buffer;
+  options_.header_size = limits.header_size;
+  options_.min_rate = limits.min_rate;
+  clients_.set(limits.clients);
 }
 
 void Server::on_ready(std::uint32_t) noexcept {
@@ -144,22 +148,26 @@ bool Server::accept_one() noexcept {
     return !paused_;
   }
   const auto remote = kernel::Address::from(peer);
-  const bool full = connections_.size() >= options_.max_connections;
+  if (remote) admit(std::move(fd), *remote);
+  return true;
+}
+
+void Server::admit(kernel::Fd fd, const kernel::Address& remote) noexcept {
+  const bool full = connections_.size() - refusals_ >= options_.max_connections;
+  auto place = full ? std::nullopt : clients_.enter(remote, reactor_.now());
+  bump(place ? counters_.accepted : full ? counters_.refused : counters_.refused_client);
   // Over TLS a refusal would cost a handshake first.
-  if (!remote || (full && tls_) || connections_.size() >= options_.max_connections + kMostRefusals) {
-    bump(counters_.refused);
-    return true;
-  }
-  bump(full ? counters_.refused : counters_.accepted);
+  if (!place && (tls_ || refusals_ >= kMostRefusals)) return;
   tune(fd.get(), options_.send_buffer);
   const std::uint64_t id = next_id_++;
-  auto connection = std::make_unique<Connection>(*this, std::move(fd), *remote, id);
-  if (!connection->start(tls_)) return true;
+  auto connection = std::make_unique<Connection>(*this, std::move(fd), remote, id);
+  if (!connection->start(tls_)) return;
   Connection* const kept = connection.release();
   connections_.emplace(id, kept);
   gauge(counters_.connections, connections_.size());
-  if (full) kept->refuse();
-  return true;
+  if (place) return kept->seat(std::move(*place));
+  refusals_++;
+  kept->refuse(full);
 }
 
 /** Descriptors have run out: the spare one is given up to take, and at once close, one connection. */
@@ -193,6 +201,7 @@ void Server::serve() noexcept {
 void Server::forget(Connection& connection) noexcept {
   if (connection.segmented_stream() != 0 && past_segmented_.size() < kMostPast)
     past_segmented_[segmented_key(connection)] = {connection.segmented_stream(), connection.segmented_time()};
+  if (connection.refused()) refusals_--;
   connections_.erase(connection.id());
   gauge(counters_.connections, connections_.size());
 }

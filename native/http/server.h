@@ -6,7 +6,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "http/access_log.h"
 #include "http/connection.h"
+#include "http/limits.h"
 #include "kernel/counter.h"
 #include "kernel/result.h"
 
@@ -16,7 +18,8 @@ namespace sluice::http {
 // clang-format off
 #define SLUICE_LISTENER_COUNTERS(X)                                                                             \
   X(accepted) X(connections) X(refused) X(requests) X(responses2xx) X(responses3xx) X(responses4xx) X(responses5xx) \
-  X(bytes_out) X(header_timeouts) X(stalled) X(malformed) X(tls_handshakes) X(tls_resumed) X(tls_failures)
+  X(bytes_out) X(header_timeouts) X(stalled) X(malformed) X(tls_handshakes) X(tls_resumed) X(tls_failures)           \
+  X(refused_client) X(limited_client) X(limited_all) X(too_slow)
 // clang-format on
 
 /** In the order of LISTENER_COUNTERS in daemon/plane/contract.ts. */
@@ -37,6 +40,12 @@ struct ServerOptions {
   kernel::Nanos idle_timeout = 60 * kernel::kSecond;
   kernel::Nanos stall_timeout = 60 * kernel::kSecond;
   int send_buffer = 512 * 1024;
+  /** Bytes of a request's head. */
+  std::size_t header_size = RequestParser::kMaxHead;
+  /** Bytes a second that a viewer takes at least, over any `stall_timeout` in which it is waited for; not of
+   * one that follows a stream. 0 for none. */
+  std::uint64_t min_rate = 0;
+  ClientLimitOptions clients;
   /** Null for plain HTTP. */
   std::shared_ptr<const secure::ServerContext> tls;
 };
@@ -66,13 +75,15 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   void set_tls(std::shared_ptr<const secure::ServerContext> tls) noexcept { tls_ = std::move(tls); }
   [[nodiscard]] const std::shared_ptr<const secure::ServerContext>& tls() const noexcept { return tls_; }
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  /** Takes the limits and nothing else of the options; connections that are open keep their send buffer and
-   * the deadline they wait for. */
+  /** Takes the limits and nothing else of the options; connections that are open keep their send buffer, the
+   * size of their heads and the deadline they wait for. */
   void set_limits(const ServerOptions& limits) noexcept;
   /** Begins to accept, where that was held. */
   void serve() noexcept;
   /** The listening socket; it stays the server's. */
   [[nodiscard]] int socket() const noexcept { return socket_.get(); }
+  /** Where requests are logged from now on, or null; outlives the server or is taken away before. */
+  void set_access_log(AccessLog* log) noexcept { access_log_ = log; }
   void viewers(std::vector<ViewerRow>& out) const;
   /** Counts clients that fetched of a stream since `since`: connections that are open, and addresses whose
    * are closed. */
@@ -83,6 +94,8 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   [[nodiscard]] const ServerOptions& options() const noexcept { return options_; }
   [[nodiscard]] ListenerCounters& counters() noexcept { return counters_; }
   [[nodiscard]] Router& router() noexcept { return router_; }
+  [[nodiscard]] ClientLimits& clients() noexcept { return clients_; }
+  [[nodiscard]] AccessLog* access_log() noexcept { return access_log_; }
   /** IMF-fixdate of this second (RFC 9110 5.6.7). */
   [[nodiscard]] const std::string& date() noexcept;
   void forget(Connection& connection) noexcept;
@@ -104,6 +117,7 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(kernel::Nanos now) noexcept override;
   bool accept_one() noexcept;
+  void admit(kernel::Fd fd, const kernel::Address& remote) noexcept;
   bool turn_away() noexcept;
   void pause() noexcept;
   void go_on() noexcept;
@@ -121,12 +135,16 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   bool paused_;
   const std::uint16_t port_;
   std::shared_ptr<const secure::ServerContext> tls_;
+  ClientLimits clients_;
+  AccessLog* access_log_ = nullptr;
   std::unordered_map<std::uint64_t, Connection*> connections_;
   /** Used by on_timer() only; a member so that its memory is. */
   std::vector<Connection*> swept_;
   Turns turns_;
   /** The wake-up of the loop in which a long answer last began. */
   std::uint64_t last_long_ = 0;
+  /** Of the connections, those that are there to read why they are refused. */
+  std::size_t refusals_ = 0;
   struct PastFetch {
     std::uint64_t stream = 0;
     kernel::Nanos time = 0;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 
+#include <charconv>
 #include <cstring>
 
 namespace sluice::kernel {
@@ -75,6 +76,17 @@ bool Address::is_multicast() const noexcept {
   return IN_MULTICAST(ntohl(v4(storage_).sin_addr.s_addr));
 }
 
+std::array<std::uint8_t, 16> Address::bytes() const noexcept {
+  std::array<std::uint8_t, 16> all{};
+  if (family() == AF_INET6) {
+    std::memcpy(all.data(), &v6(storage_).sin6_addr, all.size());
+  } else {
+    all[10] = all[11] = 0xff;
+    std::memcpy(all.data() + 12, &v4(storage_).sin_addr, 4);
+  }
+  return all;
+}
+
 std::string Address::text() const {
   char buffer[INET6_ADDRSTRLEN] = "?";
   if (family() == AF_INET6) {
@@ -83,6 +95,39 @@ std::string Address::text() const {
   }
   inet_ntop(AF_INET, &v4(storage_).sin_addr, buffer, sizeof buffer);
   return std::string(buffer) + ":" + std::to_string(port());
+}
+
+namespace {
+
+/** Whether the first `bits` bits are the same. */
+bool alike(const std::array<std::uint8_t, 16>& a, const std::array<std::uint8_t, 16>& b,
+           unsigned bits) noexcept {
+  const std::size_t whole = bits / 8;
+  if (std::memcmp(a.data(), b.data(), whole) != 0) return false;
+  return bits % 8 == 0 || ((a[whole] ^ b[whole]) >> (8 - bits % 8)) == 0;
+}
+
+}  // namespace
+
+std::optional<AddressPrefix> AddressPrefix::parse(const std::string& text) {
+  const auto slash = text.find('/');
+  const auto address = Address::parse(text.substr(0, slash), 0);
+  if (!address) return std::nullopt;
+  const unsigned most = address->family() == AF_INET6 ? 128 : 32;
+  unsigned length = most;
+  if (slash != std::string::npos) {
+    const char* const end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data() + slash + 1, end, length);
+    if (error != std::errc() || at != end || length > most) return std::nullopt;
+  }
+  AddressPrefix prefix;
+  prefix.bits_ = length + (128 - most);
+  prefix.bytes_ = address->bytes();
+  return prefix;
+}
+
+bool AddressPrefix::contains(const Address& address) const noexcept {
+  return alike(bytes_, address.bytes(), bits_);
 }
 
 }  // namespace sluice::kernel

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,12 +28,28 @@ class Address {
   [[nodiscard]] socklen_t size() const noexcept;
   [[nodiscard]] std::uint16_t port() const noexcept;
   [[nodiscard]] bool is_multicast() const noexcept;
+  /** The IPv6 address; IPv4 ones as IPv4-mapped (RFC 4291 section 2.5.5.2), which is how a socket for both
+   * families shows them. */
+  [[nodiscard]] std::array<std::uint8_t, 16> bytes() const noexcept;
   /** `192.0.2.1:80` or `[2001:db8::1]:80`. */
   [[nodiscard]] std::string text() const;
   [[nodiscard]] const sockaddr_storage& storage() const noexcept { return storage_; }
 
  private:
   sockaddr_storage storage_{};
+};
+
+/** All addresses that begin alike: `192.0.2.0/24`, `2001:db8::/32`; a single one without a length. */
+class AddressPrefix {
+ public:
+  /** None when the text is neither. Bits beyond the length mean nothing. */
+  static std::optional<AddressPrefix> parse(const std::string& text);
+  [[nodiscard]] bool contains(const Address& address) const noexcept;
+
+ private:
+  std::array<std::uint8_t, 16> bytes_{};
+  /** Of an IPv4 prefix: with the 96 bits that are mapped. */
+  unsigned bits_ = 0;
 };
 
 }  // namespace sluice::kernel

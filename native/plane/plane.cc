@@ -134,6 +134,7 @@ Plane::Plane(PlaneOptions options, EventHandler on_event)
       loop_slot_(*counters_.take()),
       object_slot_(*counters_.take()),
       fetch_slot_(*counters_.take()),
+      access_log_slot_(*counters_.take()),
       options_(std::move(options)),
       on_event_(std::move(on_event)),
       loop_(counters_.as<LoopCounters>(loop_slot_), [this](Nanos now) { keep_house(now); }),
@@ -212,6 +213,7 @@ void Plane::close() {
     store_.reset();
   });
   loop_.stop();
+  access_log_.reset();
 }
 
 void Plane::erase(Handle handle) {
@@ -375,8 +377,27 @@ Result<Added> Plane::listen(const http::ServerOptions& options, Nanos viewer_lag
         opened = {server.value()->port(), server.value()->socket()};
         auto entry = std::make_unique<ListenerEntry>();
         entry->server = std::move(server.value());
+        entry->server->set_access_log(access_log_.get());
         return entry;
       });
+}
+
+std::optional<Error> Plane::set_access_log(const std::optional<http::AccessLogOptions>& options) {
+  if (!open_) return std::nullopt;
+  std::unique_ptr<http::AccessLog> next;
+  if (options) {
+    auto opened = http::AccessLog::open(*options, counters_.as<http::AccessLogCounters>(access_log_slot_));
+    if (!opened.ok()) return opened.error();
+    next = std::move(opened.value());
+  }
+  // What it replaces is written to the end here, where waiting for a disk holds up no packet.
+  on_loop([&] {
+    access_log_.swap(next);
+    for (const auto& [handle, entry] : entries_)
+      if (auto* const listener = as<ListenerEntry>(entry.get()))
+        listener->server->set_access_log(access_log_.get());
+  });
+  return std::nullopt;
 }
 
 std::optional<Error> Plane::set_certificates(Handle listener,
@@ -393,11 +414,16 @@ std::optional<Error> Plane::set_certificates(Handle listener,
 }
 
 Result<Added> Plane::add_site(const SiteOptions& options) {
-  return add<SiteEntry>(0, [&](Handle handle, std::uint32_t, Stream*) -> Result<std::unique_ptr<SiteEntry>> {
-    if (!sites_->set(handle, options))
-      return Error{"USAGE", "another site has the prefix `" + options.prefix + "` already"};
-    return std::make_unique<SiteEntry>(*this, handle);
-  });
+  return add<SiteEntry>(
+      0, [&](Handle handle, std::uint32_t slot, Stream*) -> Result<std::unique_ptr<SiteEntry>> {
+        if (!sites_->set(handle, options, counters_.as<SiteCounters>(slot)))
+          return Error{"USAGE", "another site has the prefix `" + options.prefix + "` already"};
+        return std::make_unique<SiteEntry>(*this, handle);
+      });
+}
+
+bool Plane::set_tokens(Handle site, http::TokenRule rule) {
+  return open_ && on_loop([&] { return sites_->set_tokens(site, std::move(rule)); });
 }
 
 bool Plane::set_way(Handle site, Way way, Nanos valid) {
@@ -499,6 +525,7 @@ void Plane::keep_house(Nanos now) {
   store_->expire_wanted(now - kLongestFlight, {504, 1, "nobody answered in time"});
   fetchers_->housekeeping(now);
   gauge(counters_.as<FetchCounters>(fetch_slot_).unasked, ways_->fetched());
+  if (access_log_) access_log_->flush();
   int longest = 1;
   for (const auto& [handle, entry] : entries_) {
     auto* const stream = as<StreamEntry>(entry.get());

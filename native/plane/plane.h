@@ -129,6 +129,11 @@ class Plane {
   /** False when the flight has ended meanwhile. */
   bool put_object(std::uint64_t ticket, MadeObject object);
   bool refuse_object(std::uint64_t ticket, objects::Refusal refusal);
+  /** False when the handle is unknown. */
+  bool set_tokens(Handle site, http::TokenRule rule);
+  /** Logs the requests of all listeners there from now on; opens also a file that is open already, in case it
+   * is another by now. None: logs nothing. On failure what was stays. */
+  std::optional<kernel::Error> set_access_log(const std::optional<http::AccessLogOptions>& options);
   /** How many objects were forgotten. */
   std::size_t purge(Handle site, const std::string& path);
   /** Changes the limits of a listener, and of all the lag; false when it is unknown. The address is not
@@ -150,6 +155,7 @@ class Plane {
   [[nodiscard]] std::uint32_t loop_slot() const noexcept { return loop_slot_; }
   [[nodiscard]] std::uint32_t object_slot() const noexcept { return object_slot_; }
   [[nodiscard]] std::uint32_t fetch_slot() const noexcept { return fetch_slot_; }
+  [[nodiscard]] std::uint32_t access_log_slot() const noexcept { return access_log_slot_; }
 
  private:
   struct Entry;
@@ -181,6 +187,7 @@ class Plane {
   std::uint32_t loop_slot_;
   std::uint32_t object_slot_;
   std::uint32_t fetch_slot_;
+  std::uint32_t access_log_slot_;
   const PlaneOptions options_;
   std::size_t memory_used_ = 0;
   EventHandler on_event_;
@@ -189,6 +196,7 @@ class Plane {
   std::unique_ptr<Ways> ways_;
   std::unique_ptr<Fetchers> fetchers_;
   std::unique_ptr<Sites> sites_;
+  std::unique_ptr<http::AccessLog> access_log_;
   Routes routes_;
   std::unordered_map<Handle, std::unique_ptr<Entry>> entries_;
   Handle next_handle_ = 1;

@@ -25,11 +25,11 @@ Answer not_yet() {
 
 }  // namespace
 
-Answer Routes::resolve(const http::Request& request, const kernel::Address&) {
+Answer Routes::resolve(const http::Request& request, const kernel::Address& remote) {
   const auto at = routes_.find(request.path);
   if (at == routes_.end()) {
     if (auto a = segment(request.path)) return std::move(*a);
-    if (auto a = sites_ != nullptr ? sites_->resolve(request) : std::nullopt) return std::move(*a);
+    if (auto a = sites_ != nullptr ? sites_->resolve(request, remote) : std::nullopt) return std::move(*a);
     return not_found();
   }
   if (const auto* route = std::get_if<StaticRoute>(&at->second)) return answer(*route);
@@ -53,6 +53,7 @@ Answer Routes::answer(const ContinuousRoute& route) {
   Answer a;
   a.content_type = kTypeTs;
   a.cache_control = "no-store";
+  a.source = stream->name();
   a.body = std::make_unique<FollowerBody>(*stream, route.stream, viewer_lag_);
   return a;
 }
@@ -64,6 +65,7 @@ Answer Routes::answer(const PlaylistRoute& route) {
   a.text = stream->segmenter().playlist(route.prefix);
   if (!a.text) return not_yet();
   a.content_type = kTypePlaylist;
+  a.source = stream->name();
   a.segmented_stream = route.stream;
   return a;
 }
@@ -89,6 +91,7 @@ std::optional<Answer> Routes::segment(const std::string& path) {
   Answer a;
   a.content_type = kTypeTs;
   a.cache_control = "max-age=60";
+  a.source = stream->name();
   a.length = segment->size();
   a.body = std::make_unique<SegmentBody>(*stream, *segment);
   a.segmented_stream = route->stream;

@@ -1,14 +1,17 @@
 #include "plane/sites.h"
 
 #include <algorithm>
+#include <ctime>
 #include <string_view>
 #include <utility>
 
 #include "http/object_answer.h"
+#include "kernel/counter.h"
 
 namespace sluice::plane {
 
 using http::Answer;
+using http::TokenFault;
 
 namespace {
 
@@ -65,9 +68,31 @@ std::string key_of(std::uint64_t site, std::string_view target) {
   return std::to_string(site).append(":").append(target);
 }
 
+std::uint64_t& counter_of(SiteCounters& counters, TokenFault fault) noexcept {
+  switch (fault) {
+    case TokenFault::missing:
+      return counters.token_missing;
+    case TokenFault::malformed:
+      return counters.token_malformed;
+    case TokenFault::key:
+      return counters.token_key;
+    case TokenFault::signature:
+      return counters.token_signature;
+    case TokenFault::expired:
+      return counters.token_expired;
+    case TokenFault::address:
+      return counters.token_address;
+    case TokenFault::scope:
+      return counters.token_scope;
+    case TokenFault::none:
+      break;
+  }
+  return counters.tokens_accepted;
+}
+
 }  // namespace
 
-bool Sites::set(std::uint64_t site, SiteOptions options) {
+bool Sites::set(std::uint64_t site, SiteOptions options, SiteCounters& counters) {
   const bool taken = std::any_of(sites_.begin(), sites_.end(), [&](const Site& other) {
     return other.handle != site && other.options.prefix == options.prefix;
   });
@@ -76,8 +101,16 @@ bool Sites::set(std::uint64_t site, SiteOptions options) {
   const auto at = std::find_if(sites_.begin(), sites_.end(), [&](const Site& other) {
     return other.options.prefix.size() < options.prefix.size();
   });
-  sites_.insert(at, {site, std::move(options)});
+  auto name = std::make_shared<const std::string>(options.name);
+  sites_.insert(at, {site, std::move(options), std::move(name), &counters});
   return true;
+}
+
+bool Sites::set_tokens(std::uint64_t site, http::TokenRule rule) {
+  const auto at =
+      std::find_if(sites_.begin(), sites_.end(), [&](const Site& other) { return other.handle == site; });
+  if (at != sites_.end()) at->options.tokens = std::move(rule);
+  return at != sites_.end();
 }
 
 void Sites::erase(std::uint64_t site) {
@@ -90,22 +123,38 @@ std::size_t Sites::purge(std::uint64_t site, const std::string& path) {
   return store_.purge(key_of(site, path));
 }
 
-std::optional<Answer> Sites::resolve(const http::Request& request) {
+std::optional<Answer> Sites::resolve(const http::Request& request, const kernel::Address& remote) {
   const auto at = std::find_if(sites_.begin(), sites_.end(), [&](const Site& site) {
     return request.path.starts_with(site.options.prefix);
   });
   if (at == sites_.end()) return std::nullopt;
-  return answer(*at, request);
+  Answer known = answer(*at, request, remote);
+  known.source = at->name;
+  return known;
 }
 
-Answer Sites::answer(const Site& site, const http::Request& request) {
+Answer Sites::answer(const Site& site, const http::Request& request, const kernel::Address& remote) {
   if (treacherous(request.path) || !plain(request.path) || !plain(request.query))
     return http::answer_with_text(400, "the target has dot segments, or characters that no target has\n");
   // RFC 9110 section 7.6.3: our own name in Via is a loop.
   if (names(request.via, via_))
     return http::answer_with_text(508, "the request has passed here before (Via)\n");
-  std::string target = request.path.substr(site.options.prefix.size());
-  if (site.options.query && !request.query.empty()) target.append("?").append(request.query);
+  const std::string_view path = std::string_view(request.path).substr(site.options.prefix.size());
+  http::TokenTarget wanted{{}, path, {}};
+  if (site.options.tokens.keys.empty()) {
+    wanted.query = request.query;
+  } else {
+    wanted = http::take_token(path, request.query);
+    const auto fault = http::check_token(site.options.tokens, wanted, remote, std::time(nullptr));
+    if (fault != TokenFault::none || !wanted.token.empty()) kernel::bump(counter_of(*site.counters, fault));
+    if (fault != TokenFault::none) return http::answer_with_text(403, http::sentence_of(fault));
+  }
+  std::string target(wanted.path);
+  if (site.options.query && !wanted.query.empty()) target.append("?").append(wanted.query);
+  return object(site, request, std::move(target));
+}
+
+Answer Sites::object(const Site& site, const http::Request& request, std::string target) {
   const objects::Found found = store_.want(key_of(site.handle, target));
   const char* cache = "hit";
   if (found.first) {

@@ -7,15 +7,33 @@
 #include <vector>
 
 #include "http/body.h"
+#include "http/token.h"
 #include "objects/store.h"
 
 namespace sluice::plane {
+
+// Formatted by hand: the formatter moves the lines of such a list each time it is run.
+// clang-format off
+#define SLUICE_SITE_COUNTERS(X)                                                                  \
+  X(tokens_accepted) X(token_missing) X(token_malformed) X(token_key) X(token_signature)         \
+  X(token_expired) X(token_address) X(token_scope)
+// clang-format on
+
+/** In the order of SITE_COUNTERS in daemon/plane/contract.ts. */
+struct SiteCounters {
+#define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
+  SLUICE_SITE_COUNTERS(SLUICE_COUNTER_FIELD)
+#undef SLUICE_COUNTER_FIELD
+};
 
 struct SiteOptions {
   /** Begins and ends with a slash. */
   std::string prefix;
   /** Whether the query is part of an object's name; else it is ignored. */
   bool query = true;
+  /** For the log. */
+  std::string name = {};
+  http::TokenRule tokens = {};
 };
 
 /** An object that nobody has asked for before. */
@@ -38,11 +56,13 @@ class Sites {
   Sites(objects::Store& store, std::string via, Ask ask)
       : store_(store), via_(std::move(via)), ask_(std::move(ask)) {}
 
-  /** False when another site has the prefix. */
-  bool set(std::uint64_t site, SiteOptions options);
+  /** False when another site has the prefix. The counters outlive the site. */
+  bool set(std::uint64_t site, SiteOptions options, SiteCounters& counters);
+  /** False when there is no such site. */
+  bool set_tokens(std::uint64_t site, http::TokenRule rule);
   void erase(std::uint64_t site);
   /** The answer, or none when the path is of no site. */
-  std::optional<http::Answer> resolve(const http::Request& request);
+  std::optional<http::Answer> resolve(const http::Request& request, const kernel::Address& remote);
   /** Forgets what a site has of a path and all below it. */
   std::size_t purge(std::uint64_t site, const std::string& path);
 
@@ -50,8 +70,11 @@ class Sites {
   struct Site {
     std::uint64_t handle;
     SiteOptions options;
+    std::shared_ptr<const std::string> name;
+    SiteCounters* counters;
   };
-  http::Answer answer(const Site& site, const http::Request& request);
+  http::Answer answer(const Site& site, const http::Request& request, const kernel::Address& remote);
+  http::Answer object(const Site& site, const http::Request& request, std::string target);
 
   objects::Store& store_;
   const std::string via_;

@@ -50,6 +50,7 @@ Stream::Stream(kernel::Reactor& reactor, const StreamOptions& options, Ring ring
                LoopCounters& loop, StreamObserver& observer)
     : reactor_(reactor),
       options_(options),
+      name_(std::make_shared<const std::string>(options.name)),
       counters_(counters),
       loop_(loop),
       observer_(observer),

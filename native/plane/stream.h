@@ -82,6 +82,8 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void hold(ByteReader& reader) { held_readers_.push_back(&reader); }
   void let_go(ByteReader& reader) noexcept { std::erase(held_readers_, &reader); }
 
+  /** For the log; never null. */
+  [[nodiscard]] const std::shared_ptr<const std::string>& name() const noexcept { return name_; }
   [[nodiscard]] Ring& ring() noexcept { return ring_; }
   [[nodiscard]] Segmenter& segmenter() noexcept { return segmenter_; }
   [[nodiscard]] StreamCounters& counters() noexcept { return counters_; }
@@ -117,6 +119,7 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
 
   kernel::Reactor& reactor_;
   const StreamOptions options_;
+  const std::shared_ptr<const std::string> name_;
   StreamCounters& counters_;
   LoopCounters& loop_;
   StreamObserver& observer_;

@@ -25,7 +25,7 @@ const std::string kHost = " HTTP/1.1\r\nHost: e\r\n\r\n";
 
 struct Bed : test::StoreBed {
   explicit Bed(objects::StoreOptions o = {}) : StoreBed(o) {
-    sites.set(1, {"/s/", true});
+    sites.set(1, {"/s/", true, "s", {}}, site);
     routes.set_sites(&sites);
     http::ServerOptions options;
     options.address = *kernel::Address::parse("127.0.0.1", 0);
@@ -40,6 +40,7 @@ struct Bed : test::StoreBed {
   std::vector<plane::WantedObject> wanted;
   plane::Sites sites{*store, "1.1 us",
                      [this](plane::WantedObject object) { wanted.push_back(std::move(object)); }};
+  plane::SiteCounters site{};
   plane::Routes routes{[](std::uint64_t) -> plane::Stream* { return nullptr; }};
   http::ListenerCounters listener{};
   std::unique_ptr<http::Server> server;

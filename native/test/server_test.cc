@@ -5,7 +5,10 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstdlib>
+#include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -389,4 +392,69 @@ TEST_CASE("server: a socket that listens elsewhere is refused and closed") {
   CHECK(std::string(opened.error().code) == "ADDRESS_INVALID");
   CHECK(opened.error().message.find("listens on 127.0.0.1:") != std::string::npos);
   CHECK(fcntl(options.socket, F_GETFD) == -1);
+}
+
+TEST_CASE(
+    "server: a viewer that takes little is disconnected where a least rate is set, a quick one is not") {
+  auto options = loopback();
+  options.stall_timeout = kSecond;
+  options.min_rate = 10'000'000;
+  Bed bed(options);
+  Client slow(bed, 4096);
+  slow.send("GET /endless" + kHost);
+  // It goes on taking: that is no stall.
+  Nanos next = 0;
+  REQUIRE(bed.turn_until([&] {
+    std::array<char, 512> some{};
+    if (kernel::monotonic_now() > next) {
+      next = kernel::monotonic_now() + 20 * kMillisecond;
+      static_cast<void>(recv(slow.fd.get(), some.data(), some.size(), 0));
+    }
+    return bed.counters.too_slow + bed.counters.stalled == 1;
+  }));
+  CHECK(bed.counters.too_slow == 1);
+  CHECK(bed.router.endless_gone);
+}
+
+TEST_CASE("server: what was answered is logged, and what was cut short; refused connections are not") {
+  char folder[] = "/tmp/sluice-log-XXXXXX";
+  const std::string file = std::string(mkdtemp(folder)) + "/access.log";
+  http::AccessLogCounters counted{};
+  auto log = std::move(http::AccessLog::open({file, http::LogFormat::combined}, counted).value());
+  auto options = loopback();
+  options.max_connections = 1;
+  Bed bed(options);
+  bed.server->set_access_log(log.get());
+  {
+    Client client(bed);
+    client.send("HEAD /hello" + kHost + "GET /hello?a=b" + kHost + "DELETE /x" + kHost);
+    REQUIRE(client.gets("only GET"));
+    Client over(bed);
+    REQUIRE(over.gets("503 Service"));
+    client.send("GET /endless" + kHost);
+    REQUIRE(client.gets("video/mp2t"));
+  }
+  REQUIRE(bed.turn_until([&] { return bed.counters.connections == 0; }));
+  Client bad(bed);
+  bad.send("NONSENSE\r\n\r\n");
+  REQUIRE(bad.gets_closed());
+  bed.server.reset();
+  log.reset();
+  std::ostringstream all;
+  all << std::ifstream(file).rdbuf();
+  std::vector<std::string> ends;
+  for (std::istringstream lines(all.str()); ends.size() < 9;) {
+    std::string line;
+    if (!std::getline(lines, line)) break;
+    CHECK(line.rfind("127.0.0.1 - - [", 0) == 0);
+    ends.push_back(line.substr(line.find("] ") + 2));
+  }
+  unlink(file.c_str());
+  rmdir(folder);
+  REQUIRE(ends.size() == 5);
+  CHECK(ends[0] == "\"HEAD /hello HTTP/1.1\" 200 0 \"-\" \"-\"");
+  CHECK(ends[1] == "\"GET /hello?a=b HTTP/1.1\" 200 6 \"-\" \"-\"");
+  CHECK(ends[2] == "\"DELETE /x HTTP/1.1\" 405 45 \"-\" \"-\"");
+  CHECK(ends[3].rfind("\"GET /endless HTTP/1.1\" 200 ", 0) == 0);
+  CHECK(ends[4] == "\"-\" 400 12 \"-\" \"-\"");
 }

@@ -22,6 +22,7 @@ test('every command has help, and help is no error', { timeout: 60_000 }, async 
     'purge',
     'reload',
     'stop',
+    'sign',
     'completion',
     'bench',
   ];

@@ -5,6 +5,7 @@ import t from 'tap';
 import { SluiceError } from '../../daemon/base/errors.js';
 import { loadAddon } from '../../daemon/plane/addon.js';
 import {
+  ACCESS_LOG_COUNTERS,
   CAPTURE_COUNTERS,
   FETCH_COUNTERS,
   INPUT_COUNTERS,
@@ -13,6 +14,7 @@ import {
   OBJECT_COUNTERS,
   REPLAY_COUNTERS,
   SENDER_COUNTERS,
+  SITE_COUNTERS,
   STREAM_COUNTERS,
   type StreamHandle,
   UPSTREAM_COUNTERS,
@@ -50,6 +52,8 @@ t.test('the counters have one order on both sides', async (t) => {
     loop: LOOP_COUNTERS,
     object: OBJECT_COUNTERS,
     fetch: FETCH_COUNTERS,
+    site: SITE_COUNTERS,
+    accessLog: ACCESS_LOG_COUNTERS,
   };
   t.same(Object.keys(native).toSorted(), Object.keys(lists).toSorted());
   for (const [kind, names] of Object.entries(lists)) t.same(native[kind]?.map(camel), names, kind);
