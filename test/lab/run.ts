@@ -8,8 +8,9 @@ import { enterNamespaces, NoNamespaces } from './lib/privilege.js';
 import { Report } from './lib/report.js';
 import type { Scenario } from './lib/scenario.js';
 import { mainJob } from './main-job.js';
+import { stampedeLab } from './stampede.js';
 
-const SCENARIOS: readonly Scenario[] = [mainJob, badInput, installLab, helper, hold];
+const SCENARIOS: readonly Scenario[] = [mainJob, badInput, stampedeLab, installLab, helper, hold];
 
 /** Exit codes as everywhere in the project: 0 done, 1 failed, 2 wrong use. */
 async function main(args: readonly string[]): Promise<number> {
