@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { badInput } from './bad-input.js';
 import { helper } from './helper.js';
 import { hold } from './hold.js';
+import { httpAttacks } from './http-attacks.js';
 import { installLab } from './install.js';
 import { play } from './lib/play.js';
 import { enterNamespaces, NoNamespaces } from './lib/privilege.js';
@@ -10,7 +11,16 @@ import type { Scenario } from './lib/scenario.js';
 import { mainJob } from './main-job.js';
 import { stampedeLab } from './stampede.js';
 
-const SCENARIOS: readonly Scenario[] = [mainJob, badInput, stampedeLab, installLab, helper, hold];
+const SCENARIOS: readonly Scenario[] = [
+  mainJob,
+  badInput,
+  httpAttacks,
+  stampedeLab,
+ 
+  installLab,
+  helper,
+  hold,
+];
 
 /** Exit codes as everywhere in the project: 0 done, 1 failed, 2 wrong use. */
 async function main(args: readonly string[]): Promise<number> {
