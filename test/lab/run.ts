@@ -9,6 +9,7 @@ import { enterNamespaces, NoNamespaces } from './lib/privilege.js';
 import { Report } from './lib/report.js';
 import type { Scenario } from './lib/scenario.js';
 import { mainJob } from './main-job.js';
+import { playersLab } from './players.js';
 import { stampedeLab } from './stampede.js';
 
 const SCENARIOS: readonly Scenario[] = [
@@ -16,7 +17,7 @@ const SCENARIOS: readonly Scenario[] = [
   badInput,
   httpAttacks,
   stampedeLab,
- 
+  playersLab,
   installLab,
   helper,
   hold,
