@@ -104,6 +104,8 @@ std::string* RequestParser::place_of(const std::string& field) noexcept {
 
 int RequestParser::on_field_complete(llhttp_t* parser) noexcept {
   RequestParser& p = self(parser);
+  // RFC 9110 5.1: a name is a token. llhttp lets ": value" pass, which others read as they like.
+  if (p.field_.empty()) return p.fail(400);
   p.value_ = p.place_of(p.field_);
   p.field_.clear();
   if (p.value_ == &p.request_.host) {

@@ -166,3 +166,12 @@ TEST_CASE("request parser: the end of a long field name is no name of its own, w
     CHECK(parser.error_status() == 400);
   }
 }
+
+TEST_CASE("request parser: a field without a name is refused") {
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n";
+  for (std::size_t piece = 1; piece <= text.size(); piece++) {
+    RequestParser parser;
+    CHECK(feed(parser, text, piece) == State::error);
+    CHECK(parser.error_status() == 400);
+  }
+}

@@ -2,14 +2,26 @@ import { fileURLToPath } from 'node:url';
 import { badInput } from './bad-input.js';
 import { helper } from './helper.js';
 import { hold } from './hold.js';
+import { httpAttacks } from './http-attacks.js';
 import { installLab } from './install.js';
 import { play } from './lib/play.js';
 import { enterNamespaces, NoNamespaces } from './lib/privilege.js';
 import { Report } from './lib/report.js';
 import type { Scenario } from './lib/scenario.js';
 import { mainJob } from './main-job.js';
+import { playersLab } from './players.js';
+import { stampedeLab } from './stampede.js';
 
-const SCENARIOS: readonly Scenario[] = [mainJob, badInput, installLab, helper, hold];
+const SCENARIOS: readonly Scenario[] = [
+  mainJob,
+  badInput,
+  httpAttacks,
+  stampedeLab,
+  playersLab,
+  installLab,
+  helper,
+  hold,
+];
 
 /** Exit codes as everywhere in the project: 0 done, 1 failed, 2 wrong use. */
 async function main(args: readonly string[]): Promise<number> {

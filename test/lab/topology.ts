@@ -44,3 +44,28 @@ export async function buildTopology(lab: Lab): Promise<Topology> {
   await viewers.route('default', 'fd10:3::1');
   return { origin, edge, access, viewers, upstream, distribution, lan };
 }
+
+/** origin – edge – viewers. */
+export interface FrontTopology {
+  readonly origin: Host;
+  readonly edge: Host;
+  readonly viewers: Host;
+}
+
+/** For what is counted by the programs and not on the links: offloads stay on. Each address is as in {@link buildTopology}. */
+export async function buildFrontTopology(lab: Lab): Promise<FrontTopology> {
+  const [origin, edge, viewers] = [await lab.host('origin'), await lab.host('edge'), await lab.host('viewers')];
+  await lab.link(
+    [origin, { name: 'edge0', addresses: [`${ORIGIN_ADDRESS}/24`] }],
+    [edge, { name: 'origin0', addresses: ['10.10.1.1/24'] }],
+  );
+  await lab.link(
+    [edge, { name: 'viewers0', addresses: [`${EDGE_ADDRESS}/24`] }],
+    [viewers, { name: 'eth0', addresses: ['10.10.2.2/24'] }],
+  );
+  await viewers.route('default', EDGE_ADDRESS);
+  // Crowds come from one address, again and again, and all at once.
+  await viewers.sysctl('net.ipv4.ip_local_port_range', '1024 65535');
+  await viewers.sysctl('net.ipv4.tcp_tw_reuse', 1);
+  return { origin, edge, viewers };
+}

@@ -50,13 +50,15 @@ export class Edge {
    *
    * @param channels as in the configuration file; admin and http are added
    * @param http further keys of `http:`
+   * @param further keys beside these, such as `sites`
    */
-  static async start(host: Host, channels: readonly object[], http: object = {}): Promise<Edge> {
+  static async start(host: Host, channels: readonly object[], http: object = {}, further: object = {}): Promise<Edge> {
     const settings = {
       admin: { listen: `127.0.0.1:${ADMIN_PORT}`, socket: host.lab.file(`${host.name}.sock`) },
       log: { level: 'info' },
       http: { listen: [`0.0.0.0:${VIEWERS_PORT}`], ...http },
       channels,
+      ...further,
     };
     const file = host.lab.file(`${host.name}.yaml`);
     writeFileSync(file, JSON.stringify(settings, null, 2)); // JSON is YAML

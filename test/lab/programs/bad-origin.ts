@@ -5,18 +5,12 @@ import { get } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { Random } from '../lib/random.js';
+import { head, pour, whole } from '../parts/raw-http.js';
 
 const [port = '0', goodUrl = '', noiseAddress = '', noisePort = '0'] = process.argv.slice(2);
 const random = new Random(1);
 const counts: Record<string, number> = {};
 let sequence = 0;
-
-const head = (fields: string, status = '200 OK') => `HTTP/1.1 ${status}\r\n${fields}${fields === '' ? '' : '\r\n'}\r\n`;
-const whole = (body: string | Buffer, type: string, status?: string) =>
-  Buffer.concat([
-    Buffer.from(head(`Content-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}`, status)),
-    Buffer.from(body),
-  ]);
 
 function playlist(prefix: string): string {
   sequence++;
@@ -28,22 +22,6 @@ const HLS = 'application/vnd.apple.mpegurl';
 const TS = 'video/mp2t';
 const PAGE = '<!doctype html><html><body><h1>It works!</h1></body></html>\n'.repeat(400);
 const BOMB = gzipSync(Buffer.alloc(64 * 2 ** 20, '#EXTINF:1,\n'));
-
-/** Writes for as long as the other side takes it, so many bytes at most. */
-function pour(socket: Socket, piece: () => Buffer, mostBytes: number, everyMs = 5): void {
-  let sent = 0;
-  const timer = setInterval(() => {
-    if (socket.destroyed || sent >= mostBytes) {
-      clearInterval(timer);
-      socket.end();
-      return;
-    }
-    if (socket.writableLength > 2 ** 20) return;
-    const bytes = piece();
-    sent += bytes.length;
-    socket.write(bytes);
-  }, everyMs);
-}
 
 function spoil(socket: Socket): void {
   socket.write(head(`Content-Type: ${TS}`));
