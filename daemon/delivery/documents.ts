@@ -21,6 +21,8 @@ export interface DocumentPlace {
   readonly asked: string;
   /** What answered, after redirects: what is relative in the document is relative to that. */
   readonly url: string;
+  /** The path of the front that the site of the document stands at. */
+  readonly prefix: string;
   /** The path under which a site gives out what is at a URL, or null. */
   readonly localUrl: (url: string) => string | null;
 }
@@ -38,9 +40,19 @@ export function documentKind(target: string): DocumentKind | null {
  */
 export function rewriteDocument(kind: DocumentKind, text: string, place: DocumentPlace): string {
   const map = mapperOf(place);
-  return kind === 'hls'
-    ? rewriteHls(text, place.url, (url, _, written) => map(url, written))
-    : rewriteDash(text, place.url, (url, _, written) => map(url, written));
+  if (kind === 'dash') return rewriteDash(text, place.url, (url, _, written) => map(url, written));
+  const near = relativeTo(place);
+  return rewriteHls(text, place.url, (url, _, written) => near(map(url, written)));
+}
+
+/**
+ * Within the site as the way from the document: a token that stands behind the prefix is carried on by whatever is relative.
+ * Not for manifests, where a reference may be relative to another one.
+ */
+function relativeTo({ asked, prefix, localUrl }: DocumentPlace): (path: string | null) => string | null {
+  const own = localUrl(asked)?.slice(prefix.length).split('?', 1)[0] ?? '';
+  const up = '../'.repeat(own.split('/').length - 1) || './';
+  return (path) => (path?.startsWith(prefix) === true ? `${up}${path.slice(prefix.length)}` : path);
 }
 
 /** Whether an error says that a document cannot be read. */

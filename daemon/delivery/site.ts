@@ -158,7 +158,7 @@ export class Site {
   /** A document that cannot be read goes through as it is: players may know better. */
   #rewrite(kind: DocumentKind, text: string, asked: string, url: string): string {
     try {
-      return rewriteDocument(kind, text, { asked, url, localUrl: this.localUrl });
+      return rewriteDocument(kind, text, { asked, url, prefix: this.settings.prefix, localUrl: this.localUrl });
     } catch (error) {
       if (!isUnreadable(error)) throw error;
       this.counts.odd += 1;

@@ -16,7 +16,7 @@ function localUrl(url: string): string | null {
 const ASKED = 'http://o.example/live/a/index.m3u8';
 
 function hls(text: string, url = ASKED): string {
-  return rewriteDocument('hls', text, { asked: ASKED, url, localUrl });
+  return rewriteDocument('hls', text, { asked: ASKED, url, prefix: '/live/', localUrl });
 }
 
 t.test('kinds by the end of the path', async (t) => {
@@ -36,12 +36,12 @@ t.test('references of a playlist', async (t) => {
     ['seg.ts', 'seg.ts'],
     ['sub/seg.ts?a=/../b', 'sub/seg.ts?a=/../b'],
     ['./seg.ts', './seg.ts'],
-    ['http://o.example/live/a/seg.ts', '/live/a/seg.ts'],
-    ['http://o.example:80/live/seg.ts?x=1', '/live/seg.ts?x=1'],
-    ['//o.example/live/seg.ts', '/live/seg.ts'],
+    ['http://o.example/live/a/seg.ts', '../a/seg.ts'],
+    ['http://o.example:80/live/seg.ts?x=1', '../seg.ts?x=1'],
+    ['//o.example/live/seg.ts', '../seg.ts'],
     ['http://o.example/live/deep/seg.ts', '/deep/seg.ts'],
     ['https://keys.example/k', '/keys/k'],
-    ['/live/b/seg.ts', '/live/b/seg.ts'],
+    ['/live/b/seg.ts', '../b/seg.ts'],
     ['../deep/seg.ts', '/deep/seg.ts'],
     // Ours would look for them in its own root, or above it.
     ['/other/seg.ts', 'http://o.example/other/seg.ts'],
@@ -59,10 +59,17 @@ t.test('references of a playlist', async (t) => {
   }
 });
 
+t.test('from the top of a site the way within it stays below', async (t) => {
+  const asked = 'http://o.example/live/index.m3u8?x=/y/';
+  const place = { asked, url: asked, prefix: '/live/', localUrl };
+  const text = '#EXTM3U\n#EXTINF:2,\nhttp://o.example/live/a:b.ts\n';
+  t.equal(rewriteDocument('hls', text, place), '#EXTM3U\n#EXTINF:2,\n./a:b.ts\n');
+});
+
 t.test('after a redirect elsewhere what is relative leads to where it is', async (t) => {
   const text = '#EXTM3U\n#EXTINF:2,\nseg.ts\n';
   t.equal(hls(text, 'http://o.example/live/a/other.m3u8?token=1'), text, 'the same folder');
-  t.equal(hls(text, 'http://o.example/live/b/index.m3u8'), '#EXTM3U\n#EXTINF:2,\n/live/b/seg.ts\n');
+  t.equal(hls(text, 'http://o.example/live/b/index.m3u8'), '#EXTM3U\n#EXTINF:2,\n../b/seg.ts\n');
   t.equal(hls(text, 'http://cdn.example/index.m3u8'), '#EXTM3U\n#EXTINF:2,\nhttp://cdn.example/seg.ts\n');
 });
 
@@ -75,6 +82,7 @@ t.test('references of a manifest; templates and times', async (t) => {
     rewriteDocument('dash', text, {
       asked: 'http://o.example/live/x.mpd',
       url: 'http://o.example/live/x.mpd',
+      prefix: '/live/',
       localUrl,
     });
   const $ = 'seg-$Number%05d$.m4s';
@@ -99,7 +107,7 @@ t.test('what cannot be read is told apart', async (t) => {
     ['dash', '<MPD><Period>'],
   ] as const) {
     try {
-      rewriteDocument(kind, text, { asked: ASKED, url: ASKED, localUrl });
+      rewriteDocument(kind, text, { asked: ASKED, url: ASKED, prefix: '/live/', localUrl });
       t.fail(kind);
     } catch (error) {
       t.ok(isUnreadable(error), kind);

@@ -243,7 +243,7 @@ t.test('documents are rewritten, odd ones go through, and are counted', async (t
   });
   origin.gives('/plain.m3u8', '#EXTM3U\n#EXTINF:2,\n2.ts\n', { etag: '"p"', 'x-odd': 'caf\u00e9' });
   const got = await view(`${base}s/x.m3u8`);
-  t.equal(got.body.toString(), '#EXTM3U\n#EXTINF:2,\n/site/s/1.ts\n#EXTINF:2,\n2.ts\n');
+  t.equal(got.body.toString(), '#EXTM3U\n#EXTINF:2,\n../s/1.ts\n#EXTINF:2,\n2.ts\n');
   t.match(got.headers, { 'content-type': 'application/vnd.apple.mpegurl', 'content-length': String(got.body.length) });
   t.equal(got.headers['etag'], undefined, "the origin's is for other bytes");
   t.match(await view(`${base}plain.m3u8`), { status: 200, headers: { etag: '"p"' } });
