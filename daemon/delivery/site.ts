@@ -119,9 +119,12 @@ export class Site {
   }
 
   /** What has just worked holds for the next objects, too: the plane need not ask for a while. */
-  #tellWay({ target: _, headers, ...endpoint }: Endpoint): void {
+  #tellWay({ address, port, tls, host, headers }: Endpoint): void {
     this.#way = {
-      ...endpoint,
+      address,
+      port,
+      tls,
+      host,
       base: this.settings.origin.pathname,
       headers: { ...headers, ...this.settings.headers, ...MEDIA_HEADERS },
       timeouts: this.#client.timeouts,

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <mutex>
 
 #include "http/request.h"
 #include "test/http_server.h"
@@ -206,12 +207,20 @@ TEST_CASE("fetchers: no room in the store is told by name; the origin is not rea
 
 TEST_CASE(
     "fetchers: 304 makes the old object fresh, where there is one; other statuses are left to who asked") {
-  std::string answer;
+  std::mutex mutex;
+  std::string scripted;
+  const auto answer_with = [&](std::string text) {
+    const std::lock_guard lock(mutex);
+    scripted = std::move(text);
+  };
   Server server([&](Peer& peer, int) {
-    while (!peer.read_head().empty()) peer.send(answer);
+    while (!peer.read_head().empty()) {
+      const std::lock_guard lock(mutex);
+      peer.send(scripted);
+    }
   });
   Bed bed;
-  answer = "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\n\r\n";
+  answer_with("HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\n\r\n");
   const auto old = bed.make("a", "old", 1);
   bed.turn();
   const auto flight = bed.first("a");
@@ -225,8 +234,9 @@ TEST_CASE(
 
   for (const char* status : {"404 Not Found", "500 Oops", "204 No Content", "301 Moved"}) {
     CAPTURE(status);
-    answer = std::string("HTTP/1.1 ") + status + "\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n";
-    if (status[0] == '2') answer = "HTTP/1.1 204 No Content\r\n\r\n";
+    const bool bodiless = status[0] == '2';
+    answer_with(std::string("HTTP/1.1 ") + status + "\r\nLocation: /y\r\n" +
+                (bodiless ? "\r\n" : "Content-Length: 0\r\n\r\n"));
     const UpstreamResult result = bed.fill(server.address(), 10, nothing);
     CHECK(code_of(result).empty());
     CHECK(result.status == static_cast<unsigned>(std::atoi(status)));
