@@ -14,7 +14,7 @@ export function register(program: Command): void {
     .summary('check a configuration')
     .description('Checks a configuration and tells everything that is wrong with it at once, without running it.')
     .option('-c, --config <file>', 'configuration (YAML)')
-    .option('--json', 'one JSON line: {"ok","file","channels","problems":[{"line","column","key","message"}]}')
+    .option('--json', 'one JSON line: {"ok","file","channels","sites","problems":[{"line","column","key","message"}]}')
     .option('--diff [other]', 'tell what it says otherwise than the running daemon, or than another file')
     .option('--exit-code', 'with --diff: exit with 1 when there are differences, as diff(1) does')
     .option('--host', 'check the machine instead: its kernel settings, interfaces and limits, with what to set')
@@ -59,8 +59,9 @@ async function check(file: string, { json = false, diff, exitCode = false, admin
   try {
     const settings = await loadSettings(file);
     if (diff !== undefined) await checkDiff(file, settings, { other: diff, admin, json, exitCode });
-    else if (json) printJson({ ok: true, file, channels: settings.channels.length, problems: [] });
-    else print(`${file}: ok, ${settings.channels.length} ${settings.channels.length === 1 ? 'channel' : 'channels'}`);
+    else if (json)
+      printJson({ ok: true, file, channels: settings.channels.length, sites: settings.sites.length, problems: [] });
+    else print(`${file}: ok, ${count(settings.channels, 'channel')}, ${count(settings.sites, 'site')}`);
   } catch (error) {
     if (!json || !(error instanceof SluiceError) || exitCodeOf(error) !== EXIT_USAGE) throw error;
     const bad = error.details['file'] ?? file;
@@ -78,4 +79,8 @@ async function check(file: string, { json = false, diff, exitCode = false, admin
 /** The text of config/schema/sluice.schema.json. */
 export function schemaText(): string {
   return `${JSON.stringify(jsonSchemaOf(settingsSchema), null, 2)}\n`;
+}
+
+function count(list: readonly unknown[], noun: string): string {
+  return `${list.length} ${noun}${list.length === 1 ? '' : 's'}`;
 }

@@ -80,6 +80,6 @@ function tokenSamples({ settings, handle }: Site, plane: PlaneApi): Sample[] {
   return TOKENS.map(([result, counter]) => ({ labels: { site: settings.id, result }, value: counters[counter] }));
 }
 
-function siteSamples({ settings, counts }: Site): Sample[] {
-  return Object.entries(counts).map(([kind, value]) => ({ labels: { site: settings.id, kind }, value }));
+function siteSamples({ settings, requests }: Site): Sample[] {
+  return Object.entries(requests).map(([kind, value]) => ({ labels: { site: settings.id, kind }, value }));
 }

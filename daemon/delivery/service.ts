@@ -131,15 +131,15 @@ export class DeliveryService implements Reloadable<DeliverySettings> {
   }
 }
 
-function rowOf({ settings, counts, lastError }: Site): Record<string, string | number | null> {
+function rowOf({ settings, requests, lastError }: Site): Record<string, string | number | null> {
   return {
     site: settings.id,
     prefix: settings.prefix,
     origin: displayUrl(settings.origin.href),
-    documents: counts.document,
-    media: counts.media,
-    failed: counts.failed,
-    odd: counts.odd,
+    documents: requests.document,
+    media: requests.media,
+    failed: requests.failed,
+    odd: requests.odd,
     'last error': lastError,
   };
 }

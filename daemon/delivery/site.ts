@@ -83,6 +83,11 @@ export class Site {
     if (this.#way !== null) this.plane.setWay(this.handle, { ...this.#way, validMs: 0 });
   }
 
+  /** What was asked of the origin in all: here, and by the plane along the known way. */
+  get requests(): SiteCounts {
+    return { ...this.counts, media: this.counts.media + this.plane.siteCounters(this.handle).fetched };
+  }
+
   /** Why the origin last gave nothing, or null. */
   get lastError(): string | null {
     return this.#lastError;

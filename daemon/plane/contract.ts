@@ -608,6 +608,7 @@ export const LISTENER_COUNTERS = [
 
 /** Counters of a site. */
 export const SITE_COUNTERS = [
+  'fetched', // objects along the known way, without asking JavaScript
   'tokensAccepted',
   // Refused, by reason:
   'tokenMissing',
@@ -652,7 +653,6 @@ export const FETCH_COUNTERS = [
   'connections', // gauge
   'running', // gauge
   'queued', // gauge
-  'unasked', // objects fetched along a known way, without asking JavaScript
 ] as const;
 
 /** Counters of the loop thread. */

@@ -14,8 +14,7 @@
 
 namespace sluice::plane {
 
-#define SLUICE_FETCH_COUNTERS(X) \
-  X(requests) X(connects) X(bytes_in) X(connections) X(running) X(queued) X(unasked)
+#define SLUICE_FETCH_COUNTERS(X) X(requests) X(connects) X(bytes_in) X(connections) X(running) X(queued)
 
 /** In the order of FETCH_COUNTERS in daemon/plane/contract.ts. */
 struct FetchCounters {

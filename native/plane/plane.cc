@@ -428,7 +428,9 @@ bool Plane::set_tokens(Handle site, http::TokenRule rule) {
 
 bool Plane::set_way(Handle site, Way way, Nanos valid) {
   return open_ && on_loop([&] {
-           if (find<SiteEntry>(site) == nullptr) return false;
+           const auto* const entry = find<SiteEntry>(site);
+           if (entry == nullptr) return false;
+           way.fetched = &counters_.as<SiteCounters>(entry->slot).fetched;
            way.until = loop_.reactor().now() + valid;
            ways_->set(site, std::move(way));
            return true;
@@ -524,7 +526,6 @@ void Plane::keep_house(Nanos now) {
   gauge(counters_.as<LoopCounters>(loop_slot_).timer_late_ns_max, 0);
   store_->expire_wanted(now - kLongestFlight, {504, 1, "nobody answered in time"});
   fetchers_->housekeeping(now);
-  gauge(counters_.as<FetchCounters>(fetch_slot_).unasked, ways_->fetched());
   if (access_log_) access_log_->flush();
   int longest = 1;
   for (const auto& [handle, entry] : entries_) {

@@ -15,7 +15,7 @@ namespace sluice::plane {
 // Formatted by hand: the formatter moves the lines of such a list each time it is run.
 // clang-format off
 #define SLUICE_SITE_COUNTERS(X)                                                                  \
-  X(tokens_accepted) X(token_missing) X(token_malformed) X(token_key) X(token_signature)         \
+  X(fetched) X(tokens_accepted) X(token_missing) X(token_malformed) X(token_key) X(token_signature)         \
   X(token_expired) X(token_address) X(token_scope)
 // clang-format on
 

@@ -42,17 +42,17 @@ bool Ways::go(const WantedObject& wanted) {
   if (!head.ok()) return false;
   FetchRequest request{kOurs | wanted.ticket, way->http, way->timeouts, wanted.ticket, way->freshness};
   request.http.head = std::move(head.value());
-  return fetchers_->request(std::move(request));
+  std::uint64_t& fetched = *way->fetched;
+  if (!fetchers_->request(std::move(request))) return false;
+  kernel::bump(fetched);
+  return true;
 }
 
 void Ways::want(WantedObject wanted) {
   // Noted before: a request may end within the call that begins it.
   const std::uint64_t ticket = wanted.ticket;
   const auto at = under_way_.emplace(ticket, wanted).first;
-  if (go(wanted)) {
-    kernel::bump(fetched_);
-    return;
-  }
+  if (go(wanted)) return;
   under_way_.erase(at);
   ask_({std::move(wanted), {}});
 }

@@ -24,6 +24,8 @@ struct Way {
   std::vector<std::pair<std::string, std::string>> fields;
   /** Ends of paths, in lower case, that are asked about all the same: documents, which are rewritten. */
   std::vector<std::string> but;
+  /** Counts objects that are fetched along it; outlives it. */
+  std::uint64_t* fetched = nullptr;
   /** For so long. */
   kernel::Nanos until = 0;
 };
@@ -55,8 +57,6 @@ class Ways {
   void want(WantedObject wanted);
   /** Takes the end of a request of its own; false when it is another's. */
   bool take(UpstreamResult& result);
-  /** Objects of a site that were fetched without asking. */
-  [[nodiscard]] std::uint64_t fetched() const noexcept { return fetched_; }
 
  private:
   bool go(const WantedObject& wanted);
@@ -68,7 +68,6 @@ class Ways {
   std::unordered_map<std::uint64_t, Way> ways_;
   /** By ticket: fetched along a way, not ended. */
   std::unordered_map<std::uint64_t, WantedObject> under_way_;
-  std::uint64_t fetched_ = 0;
 };
 
 }  // namespace sluice::plane

@@ -83,7 +83,7 @@ test('check tells everything at once', { timeout: 60_000 }, async (t) => {
 
   const good = join(folder, 'good.yaml');
   writeFileSync(good, 'channels: [{ id: a, renditions: [{ id: b, url: "http://x.example/y.ts" }] }]');
-  t.match(await sluice(t, 'check', '-c', good), { code: 0, stdout: `${good}: ok, 1 channel\n`, stderr: '' });
+  t.match(await sluice(t, 'check', '-c', good), { code: 0, stdout: `${good}: ok, 1 channel, 0 sites\n`, stderr: '' });
 });
 
 test('a daemon that is not there, or is something else', { timeout: 60_000 }, async (t) => {
