@@ -45,6 +45,8 @@ window.begin = async (cells) => {
       shown.addEventListener('error', (event) => failed(event.detail.code));
       shown.configure('streaming.lowLatencyMode', lowLatency);
       if (lowLatency) shown.configure('streaming.liveSync.enabled', true);
+      // The encoder suggests to stay one segment behind, which leaves no time to get the next.
+      else shown.configure('manifest', { defaultPresentationDelay: 6, dash: { ignoreSuggestedPresentationDelay: true } });
       await shown.load(url).catch((error) => failed('load ' + error.code + ' ' + JSON.stringify(error.data)));
       state.date = () => shown.getPlayheadTimeAsDate();
     }
