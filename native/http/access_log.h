@@ -20,7 +20,7 @@ namespace sluice::http {
 #define SLUICE_ACCESS_LOG_COUNTERS(X) X(lines) X(dropped) X(errors)
 // clang-format on
 
-/** In the order of ACCESS_LOG_COUNTERS in daemon/plane/contract.ts. */
+/** In the order of ACCESS_LOG_COUNTERS in daemon/plane/contract-counters.ts. */
 struct AccessLogCounters {
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
   SLUICE_ACCESS_LOG_COUNTERS(SLUICE_COUNTER_FIELD)

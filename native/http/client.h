@@ -16,7 +16,7 @@ namespace sluice::http {
 #define SLUICE_UPSTREAM_COUNTERS(X) X(connects) X(requests) X(connected) X(bytes_in)
 
 /**
- * Counters of an upstream connection, in the order of UPSTREAM_COUNTERS in daemon/plane/contract.ts.
+ * Counters of an upstream connection, in the order of UPSTREAM_COUNTERS in daemon/plane/contract-counters.ts.
  * `connected` is a gauge, 1 while a TCP connection is open; `bytes_in` is as on the wire, heads included,
  * TLS's own bytes not.
  */

@@ -22,7 +22,7 @@ namespace sluice::http {
   X(refused_client) X(limited_client) X(limited_all) X(too_slow)
 // clang-format on
 
-/** In the order of LISTENER_COUNTERS in daemon/plane/contract.ts. */
+/** In the order of LISTENER_COUNTERS in daemon/plane/contract-counters.ts. */
 struct ListenerCounters {
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
   SLUICE_LISTENER_COUNTERS(SLUICE_COUNTER_FIELD)

@@ -21,7 +21,7 @@ namespace sluice::objects {
   X(growing) X(used_bytes) X(budget_bytes) X(wakes)
 // clang-format on
 
-/** In the order of OBJECT_COUNTERS in daemon/plane/contract.ts. */
+/** In the order of OBJECT_COUNTERS in daemon/plane/contract-counters.ts. */
 struct ObjectCounters {
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name = 0;
   SLUICE_OBJECT_COUNTERS(SLUICE_COUNTER_FIELD)

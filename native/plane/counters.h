@@ -1,5 +1,5 @@
 // The counters that cross to TypeScript: plain structs of 64-bit words in one shared table. The order of the
-// fields is the order of the lists in daemon/plane/contract.ts.
+// fields is the order of the lists in daemon/plane/contract-counters.ts.
 #pragma once
 
 #include <array>

@@ -16,7 +16,7 @@ namespace sluice::plane {
 
 #define SLUICE_FETCH_COUNTERS(X) X(requests) X(connects) X(bytes_in) X(connections) X(running) X(queued)
 
-/** In the order of FETCH_COUNTERS in daemon/plane/contract.ts. */
+/** In the order of FETCH_COUNTERS in daemon/plane/contract-counters.ts. */
 struct FetchCounters {
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name = 0;
   SLUICE_FETCH_COUNTERS(SLUICE_COUNTER_FIELD)

@@ -14,7 +14,7 @@ namespace sluice::plane {
           X(pcr_jitter_ns) X(pcr_discontinuities) X(ssrc) X(last_sequence) X(output_bytes) X(output_errors) X(recorded) X(record_error)
 // clang-format on
 
-/** In the order of INPUT_COUNTERS in daemon/plane/contract.ts. */
+/** In the order of INPUT_COUNTERS in daemon/plane/contract-counters.ts. */
 struct InputCounters {
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
   SLUICE_INPUT_COUNTERS(SLUICE_COUNTER_FIELD)

@@ -19,7 +19,7 @@ namespace sluice::plane {
   X(token_expired) X(token_address) X(token_scope)
 // clang-format on
 
-/** In the order of SITE_COUNTERS in daemon/plane/contract.ts. */
+/** In the order of SITE_COUNTERS in daemon/plane/contract-counters.ts. */
 struct SiteCounters {
 #define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
   SLUICE_SITE_COUNTERS(SLUICE_COUNTER_FIELD)

@@ -1,0 +1,194 @@
+/** The counters of the native boundary, list by list: what stands in the shared table, in its order. */
+
+/**
+ * Counters of a stream. All are totals since the stream was added unless said otherwise.
+ * The order here is the order in the shared table; the addon states its own order and a test compares the two.
+ */
+export const STREAM_COUNTERS = [
+  'bytesIn', // MPEG-TS bytes taken from the source
+  'tsPacketsIn',
+  'packetsIn', // RTP packets put into the ring
+  'bytesRing', // payload bytes put into the ring
+  'packetsReleased', // RTP packets that reached their departure time
+  'syncErrors', // times the 0x47 was lost
+  'continuityErrors', // ISO/IEC 13818-1 2.4.3.3
+  'transportErrors', // transport_error_indicator set
+  'discontinuities', // splices: announced by the source, or a PCR that jumped
+  'underruns', // the recovered clock ran out of packets
+  'ringFullDrops', // MPEG-TS packets dropped because the ring had no room
+  'ringUsedBytes', // gauge: payload bytes from the oldest valid to the newest
+  'ringSizeBytes', // gauge
+  'bufferLevelUs', // gauge: media time between what has arrived and what departs now
+  'clockPpb', // gauge, signed: correction of the recovered clock, parts per 10^9
+  'bitrate', // gauge: bits a second over the last few seconds
+  'segmentBitratePeak', // gauge: largest bits a second of any listed segment (RFC 8216 4.3.4.2 BANDWIDTH)
+  'segments', // HLS segments cut
+  'accessPoints', // random access points seen
+  'viewersContinuous', // gauge
+  'viewersSegmented', // gauge: connections, or addresses of closed ones, that fetched within three target durations
+  'viewerBytes', // bytes sent to HTTP viewers
+  'viewerDrops', // times a slow viewer jumped
+  'viewerDropBytes', // bytes that slow viewers lost
+  'segmentOverruns', // segment answers cut short because the ring passed the reader
+  'rtpSequence', // gauge: extended sequence number of the next packet
+  'lastInputMs', // gauge: CLOCK_MONOTONIC ms of the last byte taken
+] as const;
+
+/** Counters of an upstream connection. */
+export const UPSTREAM_COUNTERS = [
+  'connects',
+  'requests',
+  'connected', // gauge: 1 while a TCP connection is open
+  'bytesIn', // as on the wire, heads included, TLS's own bytes not
+] as const;
+
+/** Counters of a UDP/RTP input and of a measuring receiver. */
+export const INPUT_COUNTERS = [
+  'packets',
+  'bytes', // UDP payload
+  'rtpLost', // given up; those of them that came after all are in rtpLate too (RFC 3550 A.3: the difference)
+  'rtpReordered',
+  'rtpDuplicates',
+  'rtpLate', // came after they had been given up
+  'jitterNs', // gauge: RFC 3550 6.4.1, of a 90 kHz clock, in ns
+  'malformed', // neither RTP nor MPEG-TS, or cut short
+  'kernelDrops', // SO_RXQ_OVFL
+  'tsPackets',
+  'continuityErrors',
+  'transportErrors',
+  'syncErrors',
+  'pcrCount',
+  'pcrJitterNs', // gauge: largest |PCR_AC + arrival| deviation over the last second
+  'pcrDiscontinuities',
+  'ssrc', // gauge
+  'lastSequence', // gauge: highest extended sequence number received
+  'outputBytes', // bytes written to the file descriptor
+  'outputErrors',
+  'recorded', // datagrams written into the recording
+  'recordError', // gauge: errno of what ended the recording, or 0
+] as const;
+
+/** Counters of a capture. */
+export const CAPTURE_COUNTERS = [
+  'packets', // recorded
+  'bytes', // of those, on the wire
+  'received', // taken from the socket, before the filter
+  'kernelDrops', // PACKET_STATISTICS
+  'fileBytes', // written, in all files
+  'files',
+] as const;
+
+/** Counters of a replay. */
+export const REPLAY_COUNTERS = [
+  'packets', // sent
+  'bytes', // frames, or UDP payload
+  'unsuitable', // not sent: cut by the snap length, or of a kind that the device does not carry
+  'errors', // refused by the kernel
+  'lastError', // gauge: errno of the last of those
+  'loops', // times that the end of the file was reached
+  'lateNsMax', // gauge: worst lateness of a packet
+] as const;
+
+/** Counters of an RTP sender. */
+export const SENDER_COUNTERS = [
+  'packets',
+  'bytes', // RTP packets without UDP and IP headers
+  'calls', // system calls
+  'errors',
+  'drops', // packets the kernel did not take, or that the ring passed
+  'segmentation', // gauge: 1 where UDP_SEGMENT is in use
+] as const;
+
+/** Counters of a listener. */
+export const LISTENER_COUNTERS = [
+  'accepted',
+  'connections', // gauge
+  'refused', // over the limit
+  'requests',
+  'responses2xx',
+  'responses3xx',
+  'responses4xx',
+  'responses5xx',
+  'bytesOut',
+  'headerTimeouts',
+  'stalled', // disconnected because they took nothing
+  'malformed',
+  'tlsHandshakes',
+  'tlsResumed', // of the handshakes, abbreviated ones
+  'tlsFailures', // handshakes that came to nothing
+  'refusedClient', // connections over the limit of their client
+  'limitedClient', // requests over the rate of their client: 429
+  'limitedAll', // requests over the rate of all: 503
+  'tooSlow', // disconnected because they took too little
+] as const;
+
+/** Counters of a site. */
+export const SITE_COUNTERS = [
+  'fetched', // objects along the known way, without asking JavaScript
+  'tokensAccepted',
+  // Refused, by reason:
+  'tokenMissing',
+  'tokenMalformed',
+  'tokenKey', // of a key that is not known
+  'tokenSignature',
+  'tokenExpired',
+  'tokenAddress', // for another client
+  'tokenScope', // for another path
+] as const;
+
+/** Counters of the access log. */
+export const ACCESS_LOG_COUNTERS = [
+  'lines',
+  'dropped', // because the file took too long
+  'errors', // times it took nothing at all
+] as const;
+
+/** Counters of the objects. */
+export const OBJECT_COUNTERS = [
+  'hits', // requests answered from a complete, fresh object
+  'misses', // flights begun
+  'joined', // requests that joined a flight or a growing object
+  'stale', // flights that ended with the old object, because the origin failed
+  'revalidated', // flights that ended with the old object, because the origin said so
+  'refused', // flights that ended without an object
+  'failed', // objects cut short
+  'evicted',
+  'bytesIn',
+  'objects', // gauge: complete ones in the index
+  'growing', // gauge
+  'usedBytes', // gauge, of all that are in memory
+  'budgetBytes', // gauge
+  'wakes', // waiting readers told of progress
+] as const;
+
+/** Counters of the pool of upstream connections that fetches objects. */
+export const FETCH_COUNTERS = [
+  'requests',
+  'connects',
+  'bytesIn',
+  'connections', // gauge
+  'running', // gauge
+  'queued', // gauge
+] as const;
+
+/** Counters of the loop thread. */
+export const LOOP_COUNTERS = [
+  'wakeups',
+  'events',
+  'busyNs',
+  'timerLateNsMax', // gauge: worst lateness of a departure since the last second began
+  'commands',
+] as const;
+
+export type StreamCounters = Readonly<Record<(typeof STREAM_COUNTERS)[number], number>>;
+export type UpstreamCounters = Readonly<Record<(typeof UPSTREAM_COUNTERS)[number], number>>;
+export type InputCounters = Readonly<Record<(typeof INPUT_COUNTERS)[number], number>>;
+export type SenderCounters = Readonly<Record<(typeof SENDER_COUNTERS)[number], number>>;
+export type CaptureCounters = Readonly<Record<(typeof CAPTURE_COUNTERS)[number], number>>;
+export type ReplayCounters = Readonly<Record<(typeof REPLAY_COUNTERS)[number], number>>;
+export type SiteCounters = Readonly<Record<(typeof SITE_COUNTERS)[number], number>>;
+export type AccessLogCounters = Readonly<Record<(typeof ACCESS_LOG_COUNTERS)[number], number>>;
+export type ListenerCounters = Readonly<Record<(typeof LISTENER_COUNTERS)[number], number>>;
+export type ObjectCounters = Readonly<Record<(typeof OBJECT_COUNTERS)[number], number>>;
+export type FetchCounters = Readonly<Record<(typeof FETCH_COUNTERS)[number], number>>;
+export type LoopCounters = Readonly<Record<(typeof LOOP_COUNTERS)[number], number>>;
