@@ -273,7 +273,7 @@ TEST_CASE("objects: nothing is taken from the heap while an object grows and man
   std::vector<CountingReader> readers(200);
   const std::string piece(64 * 1024, 'x');
   std::uint64_t taken = 0;
-  for (int i = 0; i < 200; i++) {
+  for (int i = 0; i < 40; i++) {
     const std::uint64_t wakes = bed.counters.wakes;
     for (auto& reader : readers) object->wait(reader);
     const std::uint64_t before = test::allocations();
