@@ -99,6 +99,47 @@ export const SENDER_COUNTERS = [
   'segmentation', // gauge: 1 where UDP_SEGMENT is in use
 ] as const;
 
+/** Counters of a port. */
+export const PORT_COUNTERS = [
+  'packets', // received, RTCP included
+  'bytes', // UDP payload
+  'unmatched', // no flow asks for them
+  'kernelDrops', // SO_RXQ_OVFL
+  'receiveCalls',
+  'sendCalls', // system calls that sent
+  'segmentation', // gauge: 1 where UDP_SEGMENT is in use
+  'coalescing', // gauge: 1 where UDP_GRO is in use
+] as const;
+
+/** Counters of a flow, all its receivers together. */
+export const FLOW_COUNTERS = [
+  'packetsIn',
+  'bytesIn', // UDP payload
+  'packetsOut',
+  'bytesOut', // UDP payload
+  'sendErrors', // packets that the kernel did not take
+  'malformed', // neither RTP nor RTCP
+  'rtpLost', // RFC 3550 A.3, at the input
+  'rtpReordered',
+  'rtpDuplicates',
+  'jitterUs', // gauge: RFC 3550 6.4.1, at the input
+  'ssrc', // gauge: of the last packet
+  'sequence', // gauge: highest extended sequence number received
+  'receivers', // gauge
+  'receiversOpen', // gauge
+  'switches', // gates that opened, or changed their flow to this one
+  'shedLate', // packets that had waited too long at overload
+  'shedPriority', // packets of a flow that gave way at overload
+  'rtcpIn', // compound packets
+  'rtcpOut',
+  'rtcpMalformed',
+  'historyMs', // gauge: how far back the store reaches
+  'bitrate', // gauge: bits a second at the input, over the last second
+  'peakRate', // gauge: largest bits a second of any 100 ms in the last seconds, at the input
+  'outputPeakRate', // gauge: the same, after smoothing
+  'smoothingDelayUs', // gauge: largest added delay over the last second
+] as const;
+
 /** Counters of a listener. */
 export const LISTENER_COUNTERS = [
   'accepted',
@@ -191,4 +232,6 @@ export type AccessLogCounters = Readonly<Record<(typeof ACCESS_LOG_COUNTERS)[num
 export type ListenerCounters = Readonly<Record<(typeof LISTENER_COUNTERS)[number], number>>;
 export type ObjectCounters = Readonly<Record<(typeof OBJECT_COUNTERS)[number], number>>;
 export type FetchCounters = Readonly<Record<(typeof FETCH_COUNTERS)[number], number>>;
+export type PortCounters = Readonly<Record<(typeof PORT_COUNTERS)[number], number>>;
+export type FlowCounters = Readonly<Record<(typeof FLOW_COUNTERS)[number], number>>;
 export type LoopCounters = Readonly<Record<(typeof LOOP_COUNTERS)[number], number>>;

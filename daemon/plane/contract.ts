@@ -249,8 +249,11 @@ export interface InputOptions {
   readonly reorderMs: number;
 }
 
-/** How datagrams are handed to the kernel. `auto` is segmentation (UDP_SEGMENT) where the kernel has it, else plain. */
-export type Batching = 'auto' | 'segment' | 'plain';
+/**
+ * How datagrams are handed to the kernel: one system call each (`plain`), one for many (`sendmmsg`), or many as one that the kernel
+ * cuts (`segment`, UDP_SEGMENT; at a port also UDP_GRO for what comes in). `auto` is segmentation where the kernel has it.
+ */
+export type Batching = 'auto' | 'segment' | 'sendmmsg' | 'plain';
 
 /** An RTP sender. */
 export interface SenderOptions {
