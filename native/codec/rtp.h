@@ -39,6 +39,13 @@ struct RtpPacket {
 /** Reads a datagram; none when it is not RTP version 2 or a length in it reaches past its end. */
 std::optional<RtpPacket> parse_rtp(Bytes datagram) noexcept;
 
+/**
+ * Reads the fixed header of a datagram that is handed on: none when it is not RTP version 2, or when its CSRC
+ * list or header extension reaches past its end. Padding is not looked at: it may be encrypted (RFC 3711
+ * section 3.1).
+ */
+std::optional<RtpHeader> parse_rtp_header(Bytes datagram) noexcept;
+
 /** Writes the 12-byte fixed header without padding, extension or CSRC. `out` has at least kRtpHeaderSize
  * bytes. */
 void write_rtp_header(const RtpHeader& header, std::uint8_t* out) noexcept;

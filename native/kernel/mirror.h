@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernel/fd.h"
 #include "kernel/result.h"
 
 namespace sluice::kernel {
@@ -29,7 +28,6 @@ class MirrorMemory {
   }
 
  private:
-  Fd fd_;
   std::uint8_t* base_ = nullptr;
   std::size_t size_ = 0;
 };

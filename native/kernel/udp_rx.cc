@@ -118,7 +118,7 @@ Nanos realtime_now() noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o) {
+Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o, UdpInbox* inbox) {
   const std::string what = "receiver of " + o.address + " port " + std::to_string(o.port);
   Result<Target> resolved = resolve(o, what);
   if (!resolved.ok()) return resolved.error();
@@ -133,45 +133,62 @@ Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o) {
     return system_error(what + ": binding");
   if (target.bind.is_multicast() && !join(socket.get(), target))
     return system_error(what + ": " + join_error(o));
-  auto rx = std::unique_ptr<UdpRx>(new UdpRx(std::move(socket), o.headers));
+  auto rx = std::unique_ptr<UdpRx>(new UdpRx(std::move(socket), o.headers, inbox));
   if (target.source && !target.bind.is_multicast()) rx->only_source_ = target.source->storage();
   return rx;
 }
 
-UdpRx::UdpRx(Fd socket, bool headers)
-    : socket_(std::move(socket)), headers_(headers), buffers_(new std::uint8_t[kBatch * kBufferSize]) {
+UdpInbox::UdpInbox(std::size_t messages)
+    : size_(messages),
+      used_(messages),
+      buffers_(new std::uint8_t[messages * kBufferSize]),
+      messages_(new mmsghdr[messages]()),
+      slots_(new Slot[messages]),
+      datagrams_(new Datagram[messages * kMaxSegments]) {}
+
+void UdpInbox::prepare(std::size_t i) noexcept {
+  Slot& slot = slots_[i];
+  slot.vector = {buffers_.get() + i * kBufferSize, kBufferSize};
+  msghdr& m = messages_[i].msg_hdr;
+  m.msg_name = &slot.sender;
+  m.msg_namelen = sizeof slot.sender;
+  m.msg_iov = &slot.vector;
+  m.msg_iovlen = 1;
+  m.msg_control = slot.control.data();
+  m.msg_controllen = kControlSize;
+  m.msg_flags = 0;
+}
+
+UdpRx::UdpRx(Fd socket, bool headers, UdpInbox* inbox)
+    : socket_(std::move(socket)),
+      headers_(headers),
+      own_(inbox == nullptr ? std::make_unique<UdpInbox>(kBatch) : nullptr),
+      inbox_(inbox == nullptr ? *own_ : *inbox) {
   socklen_t size = sizeof bound_;
   getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&bound_), &size);
   if (const auto address = Address::from(bound_)) port_ = address->port();
 }
 
-void UdpRx::prepare(std::size_t i) noexcept {
-  vectors_[i] = {buffers_.get() + i * kBufferSize, kBufferSize};
-  msghdr& m = messages_[i].msg_hdr;
-  m.msg_name = &senders_[i];
-  m.msg_namelen = sizeof senders_[i];
-  m.msg_iov = &vectors_[i];
-  m.msg_iovlen = 1;
-  m.msg_control = controls_[i].bytes.data();
-  m.msg_controllen = kControlSize;
-  m.msg_flags = 0;
-}
-
 std::span<const Datagram> UdpRx::receive() noexcept {
-  for (std::size_t i = 0; i < kBatch; i++) prepare(i);
-  const int n = ::recvmmsg(socket_.get(), messages_.data(), kBatch, MSG_DONTWAIT, nullptr);
-  more_ = n == static_cast<int>(kBatch);
+  // Only what the kernel has filled must be made ready again: most calls bring a few.
+  for (std::size_t i = 0; i < inbox_.used_; i++) inbox_.prepare(i);
+  const int n = ::recvmmsg(socket_.get(), inbox_.messages_.get(), static_cast<unsigned>(inbox_.size_),
+                           MSG_DONTWAIT, nullptr);
+  more_ = n == static_cast<int>(inbox_.size_);
+  // A call that failed may have touched the first.
+  inbox_.used_ = n > 0 ? static_cast<std::size_t>(n) : 1;
   if (n <= 0) return {};
   const Nanos now = monotonic_now();
+  received_at_ = now;
   const Nanos offset = now - realtime_now();
   std::size_t count = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(n); i++) {
-    const Facts facts = read_facts(messages_[i].msg_hdr, now, offset);
-    if (!from_source(senders_[i])) continue;
+    const Facts facts = read_facts(inbox_.messages_[i].msg_hdr, now, offset);
+    if (!from_source(inbox_.slots_[i].sender)) continue;
     if (headers_) read_headers(i, facts.arrival - offset);
     count = split(i, facts, count);
   }
-  return {datagrams_.data(), count};
+  return {inbox_.datagrams_.get(), count};
 }
 
 UdpRx::Facts UdpRx::read_facts(msghdr& message, Nanos now, Nanos realtime_offset) noexcept {
@@ -218,9 +235,9 @@ void read_destination(const cmsghdr& c, sockaddr_storage& out) noexcept {
 }  // namespace
 
 void UdpRx::read_headers(std::size_t i, Nanos wall) noexcept {
-  DatagramHeaders& head = heads_[i];
-  head = {senders_[i], bound_, 0, 0, wall};
-  msghdr& message = messages_[i].msg_hdr;
+  DatagramHeaders& head = inbox_.slots_[i].head;
+  head = {inbox_.slots_[i].sender, bound_, 0, 0, wall};
+  msghdr& message = inbox_.messages_[i].msg_hdr;
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
     read_destination(*c, head.destination);
     const bool v4 = c->cmsg_level == IPPROTO_IP;
@@ -249,11 +266,15 @@ bool UdpRx::from_source(const sockaddr_storage& sender) const noexcept {
 
 /** Lists the datagrams of one message; all but the last of a coalesced one have the same size. */
 std::size_t UdpRx::split(std::size_t i, const Facts& facts, std::size_t count) noexcept {
-  std::span<const std::uint8_t> bytes(buffers_.get() + i * kBufferSize, messages_[i].msg_len);
+  const UdpInbox::Slot& slot = inbox_.slots_[i];
+  std::span<const std::uint8_t> bytes(inbox_.buffers_.get() + i * UdpInbox::kBufferSize,
+                                      inbox_.messages_[i].msg_len);
   const std::size_t size = facts.segment > 0 ? facts.segment : std::max<std::size_t>(bytes.size(), 1);
-  while (count < kMaxDatagrams) {
+  const std::size_t most = inbox_.size_ * UdpInbox::kMaxSegments;
+  while (count < most) {
     const std::size_t n = std::min(size, bytes.size());
-    datagrams_[count++] = {bytes.first(n), facts.arrival, headers_ ? &heads_[i] : nullptr};
+    inbox_.datagrams_[count++] = {bytes.first(n), facts.arrival, &slot.sender,
+                                  headers_ ? &slot.head : nullptr};
     bytes = bytes.subspan(n);
     if (bytes.empty()) break;
   }

@@ -46,23 +46,63 @@ struct DatagramHeaders {
   std::int64_t wall = 0;
 };
 
-/** One datagram; valid until the next call of UdpRx::receive(). */
+/** One datagram; valid until the next call of UdpRx::receive() of any socket with the same inbox. */
 struct Datagram {
   std::span<const std::uint8_t> data;
   /** When the kernel took it from the device, CLOCK_MONOTONIC. */
   Nanos arrival = 0;
+  /** Who sent it. */
+  const sockaddr_storage* sender = nullptr;
   /** Null unless UdpRxOptions::headers asks for it. */
   const DatagramHeaders* headers = nullptr;
 };
 
-/** A UDP socket that receives, with its memory: about 1 MiB of address space, touched as datagrams grow. */
+/**
+ * Memory for what is received, of one socket or shared by all of a loop: 64 KiB of address space for every
+ * message, touched as datagrams grow.
+ */
+class UdpInbox {
+ public:
+  /** Of a coalesced message: 64 (UDP_GRO_CNT_MAX), 128 from a sender on this host (UDP_MAX_SEGMENTS). */
+  static constexpr std::size_t kMaxSegments = 128;
+
+  /** `messages` taken by one system call, 1 to 256. */
+  explicit UdpInbox(std::size_t messages);
+  UdpInbox(const UdpInbox&) = delete;
+  UdpInbox& operator=(const UdpInbox&) = delete;
+  ~UdpInbox() = default;
+
+ private:
+  friend class UdpRx;
+  static constexpr std::size_t kBufferSize = 65536;
+  static constexpr std::size_t kControlSize = 256;
+  /** One message's place. */
+  struct Slot {
+    iovec vector{};
+    sockaddr_storage sender{};
+    alignas(8) std::array<char, kControlSize> control{};
+    DatagramHeaders head;
+  };
+  void prepare(std::size_t i) noexcept;
+
+  const std::size_t size_;
+  /** Messages that must be prepared anew before they are used. */
+  std::size_t used_;
+  std::unique_ptr<std::uint8_t[]> buffers_;
+  std::unique_ptr<mmsghdr[]> messages_;
+  std::unique_ptr<Slot[]> slots_;
+  std::unique_ptr<Datagram[]> datagrams_;
+};
+
+/** A UDP socket that receives. */
 class UdpRx {
  public:
   /**
    * ADDRESS_INVALID (not numeric, families that differ, a source that is a group), ADDRESS_IN_USE,
-   * INTERFACE_UNKNOWN or SYSTEM_CALL, with a sentence that names the setting.
+   * INTERFACE_UNKNOWN or SYSTEM_CALL, with a sentence that names the setting. Without `inbox` it has one of
+   * its own; else `inbox` outlives it.
    */
-  static Result<std::unique_ptr<UdpRx>> open(const UdpRxOptions& options);
+  static Result<std::unique_ptr<UdpRx>> open(const UdpRxOptions& options, UdpInbox* inbox = nullptr);
   UdpRx(const UdpRx&) = delete;
   UdpRx& operator=(const UdpRx&) = delete;
   ~UdpRx() = default;
@@ -70,29 +110,25 @@ class UdpRx {
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
   /** The port bound. */
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  /** As bound. */
+  [[nodiscard]] const sockaddr_storage& bound() const noexcept { return bound_; }
   /** What is there, without waiting: one recvmmsg. Empty when there is nothing. */
   [[nodiscard]] std::span<const Datagram> receive() noexcept;
   /** True when the last receive() filled every buffer: there may be more. */
   [[nodiscard]] bool more() const noexcept { return more_; }
+  /** When the last receive() that brought something returned, CLOCK_MONOTONIC. */
+  [[nodiscard]] Nanos received_at() const noexcept { return received_at_; }
   /** Datagrams that the socket's buffer had no room for, since it was opened (SO_RXQ_OVFL). */
   [[nodiscard]] std::uint64_t drops() const noexcept { return drops_; }
 
  private:
   static constexpr std::size_t kBatch = 16;
-  static constexpr std::size_t kBufferSize = 65536;
-  // Segments of a coalesced message: 64 (UDP_GRO_CNT_MAX), 128 from a sender on this host (UDP_MAX_SEGMENTS).
-  static constexpr std::size_t kMaxDatagrams = kBatch * 128;
-  static constexpr std::size_t kControlSize = 256;
-  struct Control {
-    alignas(8) std::array<char, kControlSize> bytes;
-  };
   struct Facts {
     Nanos arrival = 0;
     std::size_t segment = 0;
   };
 
-  UdpRx(Fd socket, bool headers);
-  void prepare(std::size_t i) noexcept;
+  UdpRx(Fd socket, bool headers, UdpInbox* inbox);
   Facts read_facts(msghdr& message, Nanos now, Nanos realtime_offset) noexcept;
   void read_headers(std::size_t i, Nanos wall) noexcept;
   void note_drops(std::uint32_t total) noexcept;
@@ -107,15 +143,11 @@ class UdpRx {
   /** Set where the kernel does not choose by source. */
   sockaddr_storage only_source_{};
   bool more_ = false;
+  Nanos received_at_ = 0;
   std::uint64_t drops_ = 0;
   std::uint32_t last_overflow_ = 0;
-  std::unique_ptr<std::uint8_t[]> buffers_;
-  std::array<mmsghdr, kBatch> messages_{};
-  std::array<iovec, kBatch> vectors_{};
-  std::array<sockaddr_storage, kBatch> senders_{};
-  std::array<Control, kBatch> controls_{};
-  std::array<DatagramHeaders, kBatch> heads_{};
-  std::array<Datagram, kMaxDatagrams> datagrams_{};
+  std::unique_ptr<UdpInbox> own_;
+  UdpInbox& inbox_;
 };
 
 }  // namespace sluice::kernel

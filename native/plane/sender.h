@@ -9,7 +9,7 @@
 namespace sluice::plane {
 
 /** How datagrams are handed to the kernel; `automatic` is segmentation where the kernel has it. */
-enum class Batching : std::uint8_t { automatic, segment, plain };
+enum class Batching : std::uint8_t { automatic, segment, many, plain };
 
 /** Sends what departs. On the loop thread; detaches itself when destroyed. */
 class Sender final : public PacketReader {

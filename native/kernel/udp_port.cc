@@ -1,0 +1,61 @@
+#include "kernel/udp_port.h"
+
+#include <net/if.h>
+#include <netinet/udp.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+namespace sluice::kernel {
+
+namespace {
+
+/** A burst to thousands of receivers finds room here, until the device has taken it. */
+constexpr int kSendBuffer = 16 << 20;
+
+bool set_int(int fd, int level, int name, int value) noexcept {
+  return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+bool knows(int fd, int name) noexcept {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, IPPROTO_UDP, name, &value, &size) == 0;
+}
+
+const char* set_send_options(int fd, int family, const UdpPortOptions& o) noexcept {
+  const bool v6 = family == AF_INET6;
+  const int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  if (!set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSendBuffer)) set_int(fd, SOL_SOCKET, SO_SNDBUF, kSendBuffer);
+  if (!set_int(fd, level, v6 ? IPV6_UNICAST_HOPS : IP_TTL, o.ttl)) return "the TTL";
+  if (!set_int(fd, level, v6 ? IPV6_MULTICAST_HOPS : IP_MULTICAST_TTL, o.ttl)) return "the TTL";
+  if (!set_int(fd, level, v6 ? IPV6_MULTICAST_LOOP : IP_MULTICAST_LOOP, o.multicast_loop ? 1 : 0))
+    return "loop";
+  if (o.socket.interface_name.empty()) return nullptr;
+  const int index = static_cast<int>(if_nametoindex(o.socket.interface_name.c_str()));
+  if (v6) return set_int(fd, level, IPV6_MULTICAST_IF, index) ? nullptr : "the interface";
+  ip_mreqn request{};
+  request.imr_ifindex = index;
+  return setsockopt(fd, level, IP_MULTICAST_IF, &request, sizeof request) == 0 ? nullptr : "the interface";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<UdpPort>> UdpPort::open(const UdpPortOptions& o, UdpInbox& inbox) {
+  auto rx = UdpRx::open(o.socket, &inbox);
+  if (!rx.ok()) return rx.error();
+  std::unique_ptr<UdpPort> port(new UdpPort(std::move(rx.value())));
+  if (const char* what = set_send_options(port->fd(), port->family(), o)) {
+    return system_error("port " + o.socket.address + " " + std::to_string(o.socket.port) + ": setting " +
+                        what);
+  }
+  port->segments_ = knows(port->fd(), UDP_SEGMENT);
+  port->coalesces_ = o.socket.coalesce && knows(port->fd(), UDP_GRO);
+  return port;
+}
+
+}  // namespace sluice::kernel

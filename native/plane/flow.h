@@ -1,0 +1,138 @@
+// A flow: packets of one origin, and the receivers they are handed to.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "plane/memory_budget.h"
+#include "plane/packet_ring.h"
+#include "plane/port.h"
+
+namespace sluice::plane {
+
+class Flow;
+
+struct FlowOptions {
+  std::string name;
+  /** RTP, or bytes that are handed on as they are. */
+  bool rtp = true;
+  /** RTP clock, Hz. */
+  std::uint32_t clock_rate = 90000;
+  /** Of the rolling store, or 0. */
+  std::size_t history = 0;
+  /** How long packets are gathered for a batch, at most 2 ms. */
+  Nanos wait = 0;
+  /** 0 to 7. */
+  unsigned priority = 4;
+};
+
+/** What the flows of one loop share. */
+struct FlowBench {
+  struct Place {
+    Flow* flow;
+    std::size_t index;
+  };
+  /** A packet of a flow's present batch, and which of the batch follows it. */
+  struct Link {
+    FlowPacket packet;
+    std::uint32_t next;
+  };
+  FlowBench(kernel::Reactor& r, MemoryBudget& b);
+
+  kernel::Reactor& reactor;
+  MemoryBudget& budget;
+  PortBench ports;
+  std::unordered_map<Handle, Place> receivers;
+  /** Of all flows that have something of the present batch. */
+  std::vector<Link> links;
+  std::size_t links_used = 0;
+  std::size_t chains = 0;
+  std::array<FlowPacket, FlowSender::kMostPackets> batch{};
+};
+
+/**
+ * Packets are handed on in the batch in which they came, straight from where they were received. Those of a
+ * flow with a store, with a wait, or with more than kDirect receivers, are copied once, and sent in rounds:
+ * all receivers get the same 1 to 64 packets, some hundred packets in each turn of the loop, and what comes
+ * meanwhile is the next round's. So a flow that falls behind makes larger batches, which cost less. On its
+ * loop; packets take nothing from the heap.
+ */
+class Flow final : public DatagramSink, public PacketReader, private kernel::Timer {
+ public:
+  /** Receivers to which packets are sent from where they were received. */
+  static constexpr std::size_t kDirect = 64;
+
+  /** MEMORY_BUDGET. The arguments outlive the flow. */
+  static kernel::Result<std::unique_ptr<Flow>> create(FlowBench& bench, const FlowOptions& options,
+                                                      FlowCounters& counters);
+  Flow(const Flow&) = delete;
+  Flow& operator=(const Flow&) = delete;
+  /** Its receivers are gone with it. */
+  ~Flow();
+
+  /** Makes sure that `more` receivers find what they need. MEMORY_BUDGET. */
+  std::optional<kernel::Error> prepare(std::size_t more);
+  /** After prepare(). */
+  void put(FlowReceiver receiver);
+  FlowReceiver take_out(std::size_t index) noexcept;
+  void close(std::size_t index) noexcept;
+  /**
+   * Opens the gate of a receiver that was taken out, of this flow or another, and puts it in; after
+   * prepare(). It begins with what came since `since`, as far as that is stored.
+   */
+  void open(FlowReceiver receiver, Nanos since);
+  [[nodiscard]] const std::vector<FlowReceiver>& receivers() const noexcept { return receivers_; }
+  [[nodiscard]] const FlowOptions& options() const noexcept { return options_; }
+  /** Once a second. */
+  void housekeeping(Nanos now) noexcept;
+
+  // DatagramSink
+  void on_datagram(const kernel::Datagram& datagram, Nanos now) noexcept override;
+  void on_batch_end(Nanos now) noexcept override;
+  // PacketReader, where a stream is the input
+  void on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept override;
+
+ private:
+  static constexpr std::uint32_t kNone = 0xffffffff;
+
+  Flow(FlowBench& bench, const FlowOptions& options, FlowCounters& counters) noexcept;
+  std::optional<kernel::Error> make_ring(std::size_t bytes);
+  [[nodiscard]] bool number(codec::Bytes datagram, FlowPacket& packet) noexcept;
+  void take(const FlowPacket& packet) noexcept;
+  void send_batch(std::span<const FlowPacket> packets, Nanos now) noexcept;
+  void send_chain(Nanos now) noexcept;
+  void on_timer(Nanos now) noexcept override;
+  void pump(Nanos now) noexcept;
+  bool begin_round(Nanos now) noexcept;
+  bool go_round(Nanos now) noexcept;
+  std::span<const FlowPacket> read(std::int64_t first, std::int64_t end) noexcept;
+  void send_past(FlowReceiver& receiver, Nanos since) noexcept;
+  void place(std::size_t index) noexcept;
+  void count_receivers(std::int64_t open) noexcept;
+
+  FlowBench& bench_;
+  const FlowOptions options_;
+  FlowCounters& counters_;
+  std::vector<FlowReceiver> receivers_;
+
+  // The source as it numbers its packets.
+  bool begun_ = false;
+  std::uint32_t ssrc_ = 0;
+  std::int64_t highest_ = 0;
+
+  // Of the present batch, in bench_.links.
+  std::uint32_t chain_first_ = kNone;
+  std::uint32_t chain_last_ = kNone;
+
+  std::optional<PacketRing> ring_;
+  /** Everybody has been sent what is before; of the rest a round may be under way. */
+  std::int64_t sent_ = 0;
+  std::int64_t round_end_ = 0;
+  std::size_t round_next_ = 0;
+  bool round_ = false;
+};
+
+}  // namespace sluice::plane

@@ -1,0 +1,164 @@
+#include "plane/flows.h"
+
+#include <algorithm>
+
+namespace sluice::plane {
+
+using kernel::Error;
+using kernel::Result;
+
+namespace {
+
+Error unknown(Handle handle) {
+  return {"HANDLE_UNKNOWN", "there is nothing with the handle " + std::to_string(handle)};
+}
+
+}  // namespace
+
+void Flows::Entry::detach() noexcept {
+  if (port != nullptr) port->remove(match);
+  if (stream != nullptr) stream->detach(*flow);
+  port = nullptr;
+  stream = nullptr;
+}
+
+Flows::~Flows() {
+  for (auto& [handle, entry] : flows_) entry.detach();
+  flows_.clear();
+}
+
+Flow* Flows::find_flow(Handle handle) const noexcept {
+  const auto at = flows_.find(handle);
+  return at != flows_.end() ? at->second.flow.get() : nullptr;
+}
+
+Result<std::uint16_t> Flows::add_port(Handle handle, const PortOptions& options, PortCounters& counters) {
+  auto port = Port::open(bench_.reactor, bench_.ports, options, counters);
+  if (!port.ok()) return port.error();
+  const std::uint16_t number = port.value()->number();
+  ports_.emplace(handle, std::move(port.value()));
+  return number;
+}
+
+std::optional<Error> Flows::remove_port(Handle handle) {
+  const auto at = ports_.find(handle);
+  if (at == ports_.end()) return unknown(handle);
+  if (at->second->users() > 0) {
+    return Error{"FLOWS_ATTACHED", "port " + std::to_string(at->second->number()) + " is used by " +
+                                       std::to_string(at->second->users()) + " flows and receivers"};
+  }
+  ports_.erase(at);
+  return std::nullopt;
+}
+
+std::optional<Error> Flows::add_flow(Handle handle, const AddFlow& options, FlowCounters& counters) {
+  const auto port = ports_.find(options.port);
+  if (options.stream == nullptr && port == ports_.end()) return unknown(options.port);
+  auto flow = Flow::create(bench_, options.flow, counters);
+  if (!flow.ok()) return flow.error();
+  Entry entry{std::move(flow.value()), nullptr, options.match, options.stream};
+  if (options.stream != nullptr) {
+    options.stream->attach(*entry.flow);
+  } else {
+    if (!port->second->add(options.match, *entry.flow)) {
+      return Error{"MATCH_TAKEN", "another flow takes exactly the packets that `" + options.flow.name +
+                                      "` asks for on port " + std::to_string(port->second->number())};
+    }
+    entry.port = port->second.get();
+  }
+  flows_.emplace(handle, std::move(entry));
+  return std::nullopt;
+}
+
+bool Flows::remove_flow(Handle handle) {
+  const auto at = flows_.find(handle);
+  if (at == flows_.end()) return false;
+  at->second.detach();
+  flows_.erase(at);
+  return true;
+}
+
+std::optional<Error> Flows::check(const FlowReceiverOptions& o) const {
+  const auto port = ports_.find(o.port);
+  if (port == ports_.end()) return unknown(o.port);
+  const int family = port->second->family();
+  if (o.destination.family() == family && (!o.source || o.source->family() == family)) return std::nullopt;
+  return Error{"ADDRESS_INVALID", "the receiver " + o.destination.text() +
+                                      " and the port that it is sent from are of different address families"};
+}
+
+std::optional<Error> Flows::add_receivers(Handle handle, std::span<const FlowReceiverOptions> options,
+                                          Handle first) {
+  Flow* const flow = find_flow(handle);
+  if (flow == nullptr) return unknown(handle);
+  for (const FlowReceiverOptions& o : options)
+    if (auto error = check(o)) return error;
+  if (auto error = flow->prepare(options.size())) return error;
+  for (const FlowReceiverOptions& o : options) {
+    Port& port = *ports_.at(o.port);
+    port.hold();
+    flow->put(FlowReceiver(first++, port, o));
+  }
+  return std::nullopt;
+}
+
+void Flows::remove_receivers(std::span<const Handle> receivers) {
+  for (const Handle handle : receivers) {
+    const auto at = bench_.receivers.find(handle);
+    if (at == bench_.receivers.end()) continue;
+    const FlowBench::Place place = at->second;
+    place.flow->take_out(place.index).port().let_go();
+  }
+}
+
+std::optional<Error> Flows::set_gates(std::span<const GateChange> changes) {
+  std::unordered_map<Flow*, std::size_t> more;
+  for (const GateChange& change : changes) {
+    const auto at = bench_.receivers.find(change.receiver);
+    if (at == bench_.receivers.end()) return unknown(change.receiver);
+    Flow* const flow = change.flow != 0 ? find_flow(change.flow) : at->second.flow;
+    if (flow == nullptr) return unknown(change.flow);
+    if (flow != at->second.flow) more[flow]++;
+  }
+  for (const auto& [flow, count] : more)
+    if (auto error = flow->prepare(count)) return error;
+  for (const GateChange& change : changes) {
+    const FlowBench::Place place = bench_.receivers.at(change.receiver);
+    Flow& flow = change.flow != 0 ? *find_flow(change.flow) : *place.flow;
+    const bool was = place.flow->receivers()[place.index].open();
+    if (!change.open) place.flow->close(place.index);
+    if (&flow == place.flow && (!change.open || was)) continue;
+    FlowReceiver receiver = place.flow->take_out(place.index);
+    if (change.open)
+      flow.open(receiver, bench_.reactor.now() - change.past);
+    else
+      flow.put(receiver);
+  }
+  return std::nullopt;
+}
+
+std::vector<FlowReceiverRow> Flows::receivers(Handle handle, std::size_t offset, std::size_t limit) const {
+  std::vector<FlowReceiverRow> rows;
+  const Flow* const flow = find_flow(handle);
+  if (flow == nullptr) return rows;
+  const auto& all = flow->receivers();
+  for (std::size_t i = offset; i < all.size() && rows.size() < limit; i++) {
+    const FlowReceiver& r = all[i];
+    rows.push_back(
+        {r.handle(), handle, r.open(), r.packets(), r.bytes(), r.errors(), r.switches(), r.sequence()});
+  }
+  return rows;
+}
+
+void Flows::remove_stream(const Stream& stream) {
+  std::vector<Handle> gone;
+  for (const auto& [handle, entry] : flows_)
+    if (entry.stream == &stream) gone.push_back(handle);
+  for (const Handle handle : gone) remove_flow(handle);
+}
+
+void Flows::housekeeping(Nanos now) noexcept {
+  for (auto& [handle, entry] : flows_) entry.flow->housekeeping(now);
+}
+
+}  // namespace sluice::plane
