@@ -152,7 +152,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   const admin = createAdmin(settings.admin, {
     ...shared,
     source: service,
-    planeLoop: () => plane.loopCounters(),
+    planeLoops: () => plane.loopCounters(),
     log: log.child({ part: 'admin' }),
     version,
     reloader,
@@ -166,7 +166,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   started.add('reload', () => reloader.close());
   reloader.open();
   log.info({ version, admin: admin.url, viewers: front.url, channels: settings.channels.length }, 'daemon is up');
-  options.service?.watch(loopMoves(plane));
+  options.service?.watch(loopsMove(plane));
   options.service?.ready(`serving ${settings.channels.length} channels at ${front.url}`);
   return {
     adminUrl: admin.url,
@@ -182,13 +182,13 @@ function configFile(file: string | undefined): { file: string; load: () => Promi
   return file === undefined ? null : { file, load: () => loadSettings(file) };
 }
 
-/** Tells whether the plane's loop has turned since it was last asked: it counts once a second at least. */
-function loopMoves(plane: PlaneApi): () => boolean {
-  let last = -1;
+/** Tells whether every loop of the plane has turned since it was last asked: they count once a second at least. */
+function loopsMove(plane: PlaneApi): () => boolean {
+  let last: readonly number[] = [];
   return () => {
-    const { wakeups } = plane.loopCounters();
-    const moved = wakeups !== last;
-    last = wakeups;
+    const now = plane.loopCounters().map(({ wakeups }) => wakeups);
+    const moved = now.every((wakeups, loop) => wakeups !== last[loop]);
+    last = now;
     return moved;
   };
 }

@@ -47,8 +47,8 @@ class AdminServer implements Admin {
   }
 
   async start(): Promise<void> {
-    const { sampler, metrics, planeLoop, log } = this.context;
-    offerSelfMetrics(metrics, { loopDelay: sampler.loopDelay, planeLoop });
+    const { sampler, metrics, planeLoops, log } = this.context;
+    offerSelfMetrics(metrics, { loopDelay: sampler.loopDelay, planeLoops });
     sampler.start();
     try {
       await this.#listenTcp();

@@ -23,7 +23,7 @@ export interface SiteControl {
 /** What the routes work with. */
 export interface AdminContext {
   readonly source: StatusSource;
-  readonly planeLoop: () => LoopCounters;
+  readonly planeLoops: () => readonly LoopCounters[];
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly clock: Clock;

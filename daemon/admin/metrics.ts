@@ -1,21 +1,21 @@
 import { readdir } from 'node:fs/promises';
 import { Gauge, Summary } from 'prom-client';
-import type { Metrics } from '../base/metrics.js';
+import type { Metrics, Sample } from '../base/metrics.js';
 import type { LoopCounters } from '../plane/contract.js';
 import type { DelaySummary, LoopDelay } from './loop-delay.js';
 
 const LOOP_DELAY = 'sluice_event_loop_delay_seconds';
 
-/** What the admin room itself measures: the event loop, the plane's loop, the process. */
+/** What the admin room itself measures: the event loop, the plane's loops, the process. */
 export interface SelfSources {
   readonly loopDelay: LoopDelay;
-  readonly planeLoop: () => LoopCounters;
+  readonly planeLoops: () => readonly LoopCounters[];
 }
 
 /** Offers the daemon's own metrics. */
-export function offerSelfMetrics(metrics: Metrics, { loopDelay, planeLoop }: SelfSources): void {
+export function offerSelfMetrics(metrics: Metrics, { loopDelay, planeLoops }: SelfSources): void {
   registerDelay(metrics, loopDelay);
-  offerPlaneLoop(metrics, planeLoop);
+  offerPlaneLoops(metrics, planeLoops);
   offerProcess(metrics);
 }
 
@@ -44,23 +44,26 @@ function registerDelay(metrics: Metrics, loopDelay: LoopDelay): void {
   summary.read = () => loopDelay.lastMinute;
 }
 
-function offerPlaneLoop(metrics: Metrics, planeLoop: () => LoopCounters): void {
+function offerPlaneLoops(metrics: Metrics, planeLoops: () => readonly LoopCounters[]): void {
+  const each = (labels: Record<string, string>, read: (counters: LoopCounters) => number) => (): Sample[] =>
+    planeLoops().map((counters, loop) => ({ labels: { loop: String(loop), ...labels }, value: read(counters) }));
   metrics.gauge({
     name: 'sluice_plane_loop_seconds',
-    help: 'Worst lateness of a departure in the native loop since its running second began.',
-    labels: ['quantile'],
-    read: () => [{ labels: { quantile: '1' }, value: planeLoop().timerLateNsMax / 1e9 }],
+    help: 'Worst lateness of a departure in a native loop since its running second began.',
+    labels: ['loop', 'quantile'],
+    read: each({ quantile: '1' }, (c) => c.timerLateNsMax / 1e9),
   });
   const totals = [
-    ['busy_seconds', 'Time that the native loop thread worked.', (c: LoopCounters) => c.busyNs / 1e9],
-    ['wakeups', 'Times that the native loop thread woke.', (c: LoopCounters) => c.wakeups],
-    ['events', 'Socket and timer events that the native loop thread handled.', (c: LoopCounters) => c.events],
+    ['busy_seconds', 'Time that a native loop thread worked.', (c: LoopCounters) => c.busyNs / 1e9],
+    ['wakeups', 'Times that a native loop thread woke.', (c: LoopCounters) => c.wakeups],
+    ['events', 'Socket and timer events that a native loop thread handled.', (c: LoopCounters) => c.events],
   ] as const;
   for (const [name, help, read] of totals) {
     metrics.counter({
       name: `sluice_plane_loop_${name}_total`,
       help,
-      read: () => [{ labels: {}, value: read(planeLoop()) }],
+      labels: ['loop'],
+      read: each({}, read),
     });
   }
 }

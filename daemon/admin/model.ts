@@ -113,8 +113,8 @@ export const daemonStatus = z
     memory: z.object({ residentBytes: count, heapUsedBytes: count, ringBytes: count.describe('size of all rings') }),
     eventLoopDelayMs: delay.describe('gauge: over the last second'),
     planeLoop: z.object({
-      lateMs: z.number().describe('gauge: worst lateness of a departure over the last second'),
-      busyRatio: z.number().describe('gauge: share of the last second that the loop thread worked, 0 to 1'),
+      lateMs: z.number().describe('gauge: worst lateness of a departure over the last second, of all loops'),
+      busyRatio: z.number().describe('gauge: share of the last second that the busiest loop thread worked, 0 to 1'),
     }),
     totals: z.object({
       bytesIn: count,

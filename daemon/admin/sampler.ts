@@ -12,7 +12,7 @@ export const HISTORY_SECONDS = 300;
 
 export interface SamplerOptions {
   readonly source: Pick<StatusSource, 'channels'>;
-  readonly planeLoop: () => LoopCounters;
+  readonly planeLoops: () => readonly LoopCounters[];
   readonly clock: Clock;
   readonly version: string;
 }
@@ -27,7 +27,6 @@ export class Sampler {
   readonly #rateIn = new RateWindow();
   readonly #rateOut = new RateWindow();
   #sampledMs: number;
-  #busyNs = 0;
   #snapshot: LiveSnapshot;
   #timer: Timer | undefined;
 
@@ -35,8 +34,7 @@ export class Sampler {
     this.#options = options;
     this.#startedMs = options.clock.now();
     this.#sampledMs = this.#startedMs;
-    this.#busyNs = options.planeLoop().busyNs;
-    this.#snapshot = this.#take(0);
+    this.#snapshot = this.#take();
   }
 
   /** The newest snapshot, at most a second old while the sampler runs. */
@@ -69,7 +67,7 @@ export class Sampler {
     if (seconds <= 0) return;
     this.#sampledMs = now;
     this.loopDelay.tick();
-    this.#snapshot = this.#take(seconds);
+    this.#snapshot = this.#take();
     const { bitsInPerSecond, bitsOutPerSecond, viewers } = this.#snapshot.status.totals;
     this.history.push({
       time: Math.round(this.#options.clock.wall() / 1e3),
@@ -81,17 +79,15 @@ export class Sampler {
     for (const listener of this.#listeners) listener(this.#snapshot);
   }
 
-  #take(seconds: number): LiveSnapshot {
+  #take(): LiveSnapshot {
     const channels = this.#options.source.channels();
     const renditions = channels.flatMap((channel) => channel.renditions);
-    return { status: this.#status(renditions, seconds), channels };
+    return { status: this.#status(renditions), channels };
   }
 
-  #status(renditions: readonly RenditionStatus[], seconds: number): DaemonStatus {
-    const { clock, version, planeLoop } = this.#options;
-    const loop = planeLoop();
-    const busy = seconds > 0 ? (loop.busyNs - this.#busyNs) / 1e9 / seconds : 0;
-    this.#busyNs = loop.busyNs;
+  #status(renditions: readonly RenditionStatus[]): DaemonStatus {
+    const { clock, version, planeLoops } = this.#options;
+    const loops = planeLoops();
     const memory = process.memoryUsage();
     const { mean, p99, max } = this.loopDelay.lastSecond;
     return {
@@ -106,7 +102,10 @@ export class Sampler {
         ringBytes: sum(renditions, (r) => r.ring.sizeBytes),
       },
       eventLoopDelayMs: { mean: mean * 1e3, p99: p99 * 1e3, max: max * 1e3 },
-      planeLoop: { lateMs: loop.timerLateNsMax / 1e6, busyRatio: Math.min(1, Math.max(0, busy)) },
+      planeLoop: {
+        lateMs: most(loops, (loop) => loop.timerLateNsMax) / 1e6,
+        busyRatio: Math.min(1, most(loops, (loop) => loop.busyPermille) / 1e3),
+      },
       totals: this.#totals(renditions),
     };
   }
@@ -125,6 +124,11 @@ export class Sampler {
       drops: sum(renditions, (r) => r.ring.fullDrops + r.viewers.drops + (r.multicast?.drops ?? 0)),
     };
   }
+}
+
+/** The largest of a figure; 0 of none. */
+function most<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((largest, item) => Math.max(largest, value(item)), 0);
 }
 
 /** The sum of a figure over all renditions. */

@@ -116,7 +116,8 @@ export interface RawPlane {
   counters(): {
     readonly table: ArrayBuffer;
     readonly slotWords: number;
-    readonly loopSlot: number;
+    /** In the order of the loops. */
+    readonly loopSlots: readonly number[];
     readonly objectSlot: number;
     readonly fetchSlot: number;
     readonly accessLogSlot: number;

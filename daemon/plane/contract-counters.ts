@@ -212,13 +212,15 @@ export const FETCH_COUNTERS = [
   'queued', // gauge
 ] as const;
 
-/** Counters of the loop thread. */
+/** Counters of a loop thread. */
 export const LOOP_COUNTERS = [
   'wakeups',
   'events',
   'busyNs',
   'timerLateNsMax', // gauge: worst lateness of a departure since the last second began
   'commands',
+  'busyPermille', // gauge: of the last whole second
+  'measured', // how often that was measured
 ] as const;
 
 export type StreamCounters = Readonly<Record<(typeof STREAM_COUNTERS)[number], number>>;

@@ -646,10 +646,11 @@ export interface PlaneApi {
   captureCounters(capture: CaptureHandle): CaptureCounters;
   replayCounters(replay: ReplayHandle): ReplayCounters;
   listenerCounters(listener: ListenerHandle): ListenerCounters;
-  loopCounters(): LoopCounters;
+  /** One for each loop. */
+  loopCounters(): readonly LoopCounters[];
   viewers(): Promise<readonly ViewerInfo[]>;
   /** Subscribes to events; returns the function that ends it. */
   onEvent(listener: (event: PlaneEvent) => void): () => void;
-  /** Stops the loop thread and frees everything. Idempotent. */
+  /** Stops the loop threads and frees everything. Idempotent. */
   close(): Promise<void>;
 }

@@ -83,7 +83,8 @@ class Plane implements PlaneApi {
   readonly #raw: RawPlane;
   readonly #table: CounterTable;
   /** Slots of what every plane has once. */
-  readonly #own: Readonly<Record<'loopSlot' | 'objectSlot' | 'fetchSlot' | 'accessLogSlot', number>>;
+  readonly #own: Readonly<Record<'objectSlot' | 'fetchSlot' | 'accessLogSlot', number>>;
+  readonly #loops: readonly number[];
   readonly #slots = new Map<number, number>();
   /** What is attached to a stream, and goes with it. */
   readonly #attached = new Map<number, Set<number>>();
@@ -100,9 +101,10 @@ class Plane implements PlaneApi {
     const { viaName, authorities, ...o } = checked(checks.planeOptions, wanted, 'createPlane');
     const raw = { ...o, via: `1.1 ${viaName}` };
     this.#raw = native(() => new (loadAddon().Plane)(raw, (events) => this.#deliver(events)));
-    const { table, slotWords, ...slots } = this.#raw.counters();
+    const { table, slotWords, loopSlots, ...slots } = this.#raw.counters();
     this.#table = new CounterTable(table, slotWords);
     this.#own = slots;
+    this.#loops = loopSlots;
     if (authorities !== undefined) this.#trustAtStart(authorities);
   }
 
@@ -309,8 +311,8 @@ class Plane implements PlaneApi {
     return this.#table.read(this.#slotOf(listener), LISTENER_COUNTERS);
   }
 
-  loopCounters(): LoopCounters {
-    return this.#table.read(this.#own.loopSlot, LOOP_COUNTERS);
+  loopCounters(): readonly LoopCounters[] {
+    return this.#loops.map((slot) => this.#table.read(slot, LOOP_COUNTERS));
   }
 
   objectCounters(): ObjectCounters {

@@ -466,16 +466,18 @@ Napi::Value PlaneObject::viewers(const Info& info) {
 
 Napi::Value PlaneObject::counters(const Info& info) {
   const Napi::Env env = info.Env();
-  const auto& words = plane_->counter_words();
+  const auto& words = plane_->counters().words();
   // JavaScript holds the table as long as it likes.
-  auto* const keep = new std::shared_ptr<std::vector<std::uint64_t>>(words);
+  auto* const keep = new std::shared_ptr<std::uint64_t[]>(words);
   Napi::Object o = Napi::Object::New(env);
-  o.Set("table",
-        Napi::ArrayBuffer::New(
-            env, words->data(), words->size() * sizeof(std::uint64_t),
-            [](Napi::Env, void*, std::shared_ptr<std::vector<std::uint64_t>>* held) { delete held; }, keep));
+  o.Set("table", Napi::ArrayBuffer::New(
+                     env, words.get(), plane_->counters().slots() * plane::kSlotWords * sizeof(std::uint64_t),
+                     [](Napi::Env, void*, std::shared_ptr<std::uint64_t[]>* held) { delete held; }, keep));
   o.Set("slotWords", Napi::Number::New(env, plane::kSlotWords));
-  o.Set("loopSlot", Napi::Number::New(env, plane_->loop_slot()));
+  const auto slots = plane_->loop_slots();
+  Napi::Array loops = Napi::Array::New(env, slots.size());
+  for (std::uint32_t i = 0; i < slots.size(); i++) loops.Set(i, Napi::Number::New(env, slots[i]));
+  o.Set("loopSlots", loops);
   o.Set("objectSlot", Napi::Number::New(env, plane_->object_slot()));
   o.Set("fetchSlot", Napi::Number::New(env, plane_->fetch_slot()));
   o.Set("accessLogSlot", Napi::Number::New(env, plane_->access_log_slot()));

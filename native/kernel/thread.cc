@@ -1,5 +1,6 @@
 #include "kernel/thread.h"
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -36,6 +37,14 @@ void prefer_latency() noexcept {
   if (syscall(SYS_sched_setattr, 0, &attributes, 0U) == 0) return;
   attributes.nice = getpriority(PRIO_PROCESS, 0);
   syscall(SYS_sched_setattr, 0, &attributes, 0U);
+}
+
+bool stay_on_cpu(unsigned cpu) noexcept {
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  // Beyond the set's size the macro sets nothing, and an empty set is refused: EINVAL either way.
+  CPU_SET(cpu, &only);
+  return sched_setaffinity(0, sizeof only, &only) == 0;
 }
 
 }  // namespace sluice::kernel

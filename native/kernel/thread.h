@@ -10,4 +10,7 @@ namespace sluice::kernel {
  */
 void prefer_latency() noexcept;
 
+/** Has the calling thread run on one CPU only; false, with errno, where it may not or there is none. */
+[[nodiscard]] bool stay_on_cpu(unsigned cpu) noexcept;
+
 }  // namespace sluice::kernel

@@ -5,10 +5,12 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <vector>
 
 #include "kernel/counter.h"
+#include "kernel/sparse_words.h"
 
 namespace sluice::plane {
 
@@ -22,7 +24,8 @@ namespace sluice::plane {
   X(viewers_continuous) X(viewers_segmented) X(viewer_bytes) X(viewer_drops) X(viewer_drop_bytes)                  \
   X(segment_overruns) X(rtp_sequence) X(last_input_ms)
 #define SLUICE_SENDER_COUNTERS(X) X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation)
-#define SLUICE_LOOP_COUNTERS(X) X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands)
+#define SLUICE_LOOP_COUNTERS(X) \
+  X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands) X(busy_permille) X(measured)
 #define SLUICE_CAPTURE_COUNTERS(X) X(packets) X(bytes) X(received) X(kernel_drops) X(file_bytes) X(files)
 #define SLUICE_REPLAY_COUNTERS(X) \
   X(packets) X(bytes) X(unsuitable) X(errors) X(last_error) X(loops) X(late_ns_max)
@@ -49,21 +52,26 @@ struct ReplayCounters {
 /** Words of one slot: room for the largest of the structs. */
 constexpr std::size_t kSlotWords = 32;
 
-/** The table: fixed slots, zeroed when taken. Slots are taken and given back by verbs, never on the packet
- * path. */
+/**
+ * The table: fixed slots, zeroed when taken; those never taken cost no memory. Slots are taken and given back
+ * by verbs, or by commands that a verb waits for, never on the packet path.
+ */
 class CounterTable {
  public:
-  explicit CounterTable(std::size_t slots)
-      : words_(std::make_shared<std::vector<std::uint64_t>>(slots * kSlotWords)) {
-    for (std::size_t i = slots; i > 0; i--) free_.push_back(static_cast<std::uint32_t>(i - 1));
+  /** Throws std::bad_alloc where there is no address space. */
+  explicit CounterTable(std::size_t slots) : slots_(slots), words_(kernel::sparse_words(slots * kSlotWords)) {
+    if (!words_) throw std::bad_alloc();
   }
 
   /** None when all slots are taken. */
   std::optional<std::uint32_t> take() {
-    if (free_.empty()) return std::nullopt;
+    if (free_.empty()) {
+      if (untouched_ == slots_) return std::nullopt;
+      return untouched_++;
+    }
     const std::uint32_t slot = free_.back();
     free_.pop_back();
-    for (std::size_t i = 0; i < kSlotWords; i++) kernel::gauge((*words_)[slot * kSlotWords + i], 0);
+    for (std::size_t i = 0; i < kSlotWords; i++) kernel::gauge(words_[slot * kSlotWords + i], 0);
     return slot;
   }
   void give_back(std::uint32_t slot) { free_.push_back(slot); }
@@ -72,12 +80,17 @@ class CounterTable {
   template <class T>
   [[nodiscard]] T& as(std::uint32_t slot) noexcept {
     static_assert(sizeof(T) <= kSlotWords * sizeof(std::uint64_t) && alignof(T) == alignof(std::uint64_t));
-    return *reinterpret_cast<T*>(words_->data() + slot * kSlotWords);
+    return *reinterpret_cast<T*>(words_.get() + slot * kSlotWords);
   }
-  [[nodiscard]] const std::shared_ptr<std::vector<std::uint64_t>>& words() const noexcept { return words_; }
+  /** All of them; whoever holds it may read on when the table has gone. */
+  [[nodiscard]] const std::shared_ptr<std::uint64_t[]>& words() const noexcept { return words_; }
+  [[nodiscard]] std::size_t slots() const noexcept { return slots_; }
 
  private:
-  std::shared_ptr<std::vector<std::uint64_t>> words_;
+  const std::size_t slots_;
+  std::shared_ptr<std::uint64_t[]> words_;
+  /** Slots from here on were never taken. */
+  std::uint32_t untouched_ = 0;
   std::vector<std::uint32_t> free_;
 };
 

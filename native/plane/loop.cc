@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <cerrno>
+#include <string>
 #include <system_error>
 
 #include "kernel/thread.h"
@@ -12,11 +13,22 @@ namespace sluice::plane {
 
 using kernel::gauge;
 
-Loop::Loop(LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping)
-    : counters_(counters), housekeeping_(std::move(housekeeping)) {}
+Loop::Loop(std::uint32_t index, LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping)
+    : index_(index), counters_(counters), housekeeping_(std::move(housekeeping)) {}
 
-bool Loop::start() {
-  if (!reactor_.ok()) return false;
+std::optional<kernel::Error> Loop::start(std::optional<unsigned> cpu) {
+  if (!reactor_.ok() || !start_thread()) return kernel::system_error("starting a loop of the plane");
+  if (!cpu) return std::nullopt;
+  bool bound = false;
+  call([&] { bound = kernel::stay_on_cpu(*cpu); });
+  if (bound) return std::nullopt;
+  stop();
+  return kernel::Error{"CPU_UNKNOWN", "no loop can run on CPU " + std::to_string(*cpu) +
+                                          ": it is not there, or this program may not use it"};
+}
+
+/** False with errno. */
+bool Loop::start_thread() {
   // Signals are for Node's own threads: the new thread inherits a mask that blocks them all.
   sigset_t all;
   sigset_t before;
@@ -51,7 +63,7 @@ void Loop::call(const std::function<void()>& command) {
 }
 
 void Loop::run() noexcept {
-  pthread_setname_np(pthread_self(), "sluice-loop");
+  pthread_setname_np(pthread_self(), ("sluice-loop" + std::to_string(index_)).c_str());
   kernel::prefer_latency();
   while (!stopping_.load()) {
     if (reactor_.turn()) run_commands();
@@ -81,11 +93,18 @@ void Loop::run_commands() noexcept {
 }
 
 void Loop::keep_house() noexcept {
-  next_housekeeping_ = reactor_.now() + kernel::kSecond;
+  const kernel::Nanos now = reactor_.now();
+  next_housekeeping_ = now + kernel::kSecond;
   gauge(counters_.wakeups, reactor_.wakeups());
   gauge(counters_.events, reactor_.events());
   gauge(counters_.busy_ns, static_cast<std::uint64_t>(reactor_.busy()));
-  housekeeping_(reactor_.now());
+  if (measured_at_ != 0 && now > measured_at_)
+    gauge(counters_.busy_permille,
+          static_cast<std::uint64_t>((reactor_.busy() - measured_busy_) * 1000 / (now - measured_at_)));
+  measured_at_ = now;
+  measured_busy_ = reactor_.busy();
+  gauge(counters_.measured, counters_.measured + 1);
+  housekeeping_(now);
 }
 
 }  // namespace sluice::plane

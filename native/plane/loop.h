@@ -6,10 +6,12 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "kernel/reactor.h"
+#include "kernel/result.h"
 #include "plane/counters.h"
 
 namespace sluice::plane {
@@ -17,14 +19,17 @@ namespace sluice::plane {
 /** One loop thread. Never calls into V8 and never throws; commands from other threads run between turns. */
 class Loop {
  public:
-  /** `housekeeping` is called on the thread about once a second. */
-  Loop(LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping);
+  /** `index` names the thread; `housekeeping` is called on it about once a second. */
+  Loop(std::uint32_t index, LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
   ~Loop() { stop(); }
 
-  /** False, with errno, when the kernel gave no epoll instance or no thread. */
-  bool start();
+  /**
+   * With `cpu` the thread runs nowhere else.
+   * @returns why there is no thread: SYSTEM_CALL, or CPU_UNKNOWN
+   */
+  std::optional<kernel::Error> start(std::optional<unsigned> cpu = std::nullopt);
   /** Ends the thread after the present turn. Idempotent; from any other thread. */
   void stop();
   /** Runs `command` on the thread and waits for it; throws here what it throws. From any other thread, while
@@ -33,6 +38,7 @@ class Loop {
   [[nodiscard]] kernel::Reactor& reactor() noexcept { return reactor_; }
 
  private:
+  bool start_thread();
   void run() noexcept;
   void run_commands() noexcept;
   void keep_house() noexcept;
@@ -43,6 +49,7 @@ class Loop {
     std::exception_ptr* failure;
   };
 
+  const std::uint32_t index_;
   LoopCounters& counters_;
   std::function<void(kernel::Nanos)> housekeeping_;
   kernel::Reactor reactor_;
@@ -52,6 +59,9 @@ class Loop {
   std::condition_variable done_;
   std::vector<Command> commands_;
   kernel::Nanos next_housekeeping_ = 0;
+  // Of the last housekeeping.
+  kernel::Nanos measured_at_ = 0;
+  kernel::Nanos measured_busy_ = 0;
 };
 
 }  // namespace sluice::plane

@@ -1,4 +1,4 @@
-// The plane: one loop, its streams and everything attached to them, behind a few verbs.
+// The plane: its loops, streams and everything attached to them, behind a few verbs.
 #pragma once
 
 #include <memory>
@@ -6,43 +6,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "http/server.h"
-#include "plane/capture_replay.h"
 #include "plane/fetchers.h"
-#include "plane/loop.h"
-#include "plane/packet_capture.h"
-#include "plane/receiver.h"
-#include "plane/routes.h"
-#include "plane/sender.h"
-#include "plane/sites.h"
-#include "plane/udp_input.h"
-#include "plane/upstream.h"
+#include "plane/memory_budget.h"
 #include "plane/ways.h"
+#include "plane/worker.h"
 
 namespace sluice::plane {
-
-using Handle = std::uint64_t;
-
-/** What the plane tells; made on the loop thread. */
-struct Event {
-  enum class Type : std::uint8_t {
-    source_fault,
-    stream_ready,
-    upstream_head,
-    /** Of a request of an upstream's, or of a fetch. */
-    upstream_end,
-    object_wanted,
-    capture_end,
-    replay_end
-  };
-  Type type = Type::stream_ready;
-  /** The stream, upstream, site, capture or replay concerned; 0 for a fetch. */
-  Handle handle = 0;
-  const char* code = nullptr;
-  std::string detail;
-  UpstreamResult result;
-  WantedObject wanted;
-};
 
 /** What the plane may use, and what it is called. */
 struct PlaneOptions {
@@ -51,7 +20,13 @@ struct PlaneOptions {
   objects::StoreOptions objects;
   /** Received-by part of Via (RFC 9110 section 7.6.3), with the version: `1.1 NAME`. */
   std::string via = "1.1 sluice";
+  /** Threads that work: 1 to kMostLoops. */
+  std::uint32_t loops = 1;
+  /** The CPU of each loop, or none for all that this program may use. */
+  std::vector<unsigned> cpus = {};
 };
+
+constexpr std::uint32_t kMostLoops = 64;
 
 /** An object that TypeScript has made. */
 struct MadeObject {
@@ -64,6 +39,8 @@ struct MadeObject {
 struct Added {
   Handle handle = 0;
   std::uint32_t slot = 0;
+  /** On which loop it lives. */
+  std::uint32_t loop = 0;
 };
 
 /** What a listener has opened. */
@@ -73,31 +50,33 @@ struct Listening {
   int socket = -1;
 };
 
+[[nodiscard]] inline kernel::Error unknown(Handle handle) {
+  return {"HANDLE_UNKNOWN", "there is nothing with the handle " + std::to_string(handle)};
+}
+
 struct SenderOptions {
   kernel::UdpTxOptions socket;
   Batching batching = Batching::automatic;
 };
 
 /**
- * All verbs are for one thread, which is not the loop's; they wait for the loop where needed. Handles are
- * never used again. Removing a stream removes what is attached to it. After close() every verb answers
+ * All verbs are for one thread, which is no loop's; they wait for a loop where needed. Handles are never used
+ * again. A stream lives on the loop on which it was placed, and so does what is attached to it; everything
+ * else on the first. Removing a stream removes what is attached to it. After close() every verb answers
  * HANDLE_UNKNOWN.
  */
 class Plane {
  public:
-  using EventHandler = std::function<void(Event)>;
-
-  /** `on_event` is called on the loop thread. */
   Plane(PlaneOptions options, EventHandler on_event);
   Plane(const Plane&) = delete;
   Plane& operator=(const Plane&) = delete;
   ~Plane();
 
-  /** False, with errno, when the kernel gave no loop; the reason is told where there is no room for objects.
-   */
+  /** CPU_UNKNOWN, or SYSTEM_CALL where there is no thread, or no room for objects. */
   [[nodiscard]] std::optional<kernel::Error> start();
   void close();
 
+  /** LOOP_UNKNOWN, MEMORY_BUDGET, SYSTEM_CALL. */
   kernel::Result<Added> add_stream(const StreamOptions& options);
   bool splice_stream(Handle stream);
   /**
@@ -145,64 +124,120 @@ class Plane {
   bool serve(Handle listener);
   /** Removes whatever the handle names; false when it is unknown. */
   bool remove(Handle handle);
-  void set_route(const std::string& path, Route route);
+  /** Every loop knows every route. */
+  void set_route(const std::string& path, const Route& route);
   void delete_route(const std::string& path);
   std::vector<http::ViewerRow> viewers();
 
-  [[nodiscard]] const std::shared_ptr<std::vector<std::uint64_t>>& counter_words() const noexcept {
-    return counters_.words();
-  }
-  [[nodiscard]] std::uint32_t loop_slot() const noexcept { return loop_slot_; }
+  [[nodiscard]] const CounterTable& counters() const noexcept { return counters_; }
+  /** In the order of the loops. */
+  [[nodiscard]] std::vector<std::uint32_t> loop_slots() const;
   [[nodiscard]] std::uint32_t object_slot() const noexcept { return object_slot_; }
   [[nodiscard]] std::uint32_t fetch_slot() const noexcept { return fetch_slot_; }
   [[nodiscard]] std::uint32_t access_log_slot() const noexcept { return access_log_slot_; }
 
  private:
-  struct Entry;
-  struct StreamEntry;
-  struct UpstreamEntry;
-  struct InputEntry;
-  struct SenderEntry;
-  struct ReceiverEntry;
-  struct ListenerEntry;
   struct SiteEntry;
-  struct CaptureEntry;
-  struct ReplayEntry;
 
-  /** Runs on the loop and gives back what it returns. */
-  template <class F>
-  auto on_loop(F&& f);
+  /** Where something with a handle is, for the verbs. */
+  struct Place {
+    Worker* worker = nullptr;
+    Entry::Kind kind = Entry::Kind::stream;
+    std::uint32_t slot = 0;
+    /** The stream it is attached to, or 0. */
+    Handle owner = 0;
+    /** Taken of the budget. */
+    std::size_t bytes = 0;
+  };
+
+  /** The loop that is asked for, or the one with the least to do. LOOP_UNKNOWN. */
+  kernel::Result<Worker*> place(std::optional<std::uint32_t> wanted);
   template <class E, class Make>
-  kernel::Result<Added> add(Handle owner, Make&& make);
-  /** The entry as one of its kinds, or null; Node builds addons without RTTI. */
-  template <class E>
-  static E* as(Entry* entry) noexcept;
-  template <class E>
-  E* find(Handle handle);
-  void erase(Handle handle);
+  kernel::Result<Added> add(Worker& worker, Handle owner, Make&& make);
+  template <class E, class Make>
+  kernel::Result<Added> attach(Handle stream, Make&& make);
+  template <class E, class F>
+  bool with(Handle handle, F&& f);
+  template <class F>
+  void on_each_loop(F&& f);
+  void set_viewer_lag(Nanos lag);
+  [[nodiscard]] const Place* find(Handle handle, Entry::Kind kind) const;
+  void forget(Handle handle);
   [[nodiscard]] EndHandler end_handler(Event::Type type, Handle handle);
+  std::optional<kernel::Error> start_loops();
+  std::optional<kernel::Error> start_objects();
   void keep_house(Nanos now);
+  /** Where everything lives that is not a stream's. */
+  [[nodiscard]] Worker& first() noexcept { return *workers_.front(); }
 
   CounterTable counters_;
-  std::uint32_t loop_slot_;
   std::uint32_t object_slot_;
   std::uint32_t fetch_slot_;
   std::uint32_t access_log_slot_;
   const PlaneOptions options_;
-  std::size_t memory_used_ = 0;
-  EventHandler on_event_;
-  Loop loop_;
+  MemoryBudget memory_;
+  const EventHandler on_event_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  // On the first loop.
   std::unique_ptr<objects::Store> store_;
   std::unique_ptr<Ways> ways_;
   std::unique_ptr<Fetchers> fetchers_;
   std::unique_ptr<Sites> sites_;
   std::unique_ptr<http::AccessLog> access_log_;
-  Routes routes_;
-  std::unordered_map<Handle, std::unique_ptr<Entry>> entries_;
+  // Of the verbs' thread.
+  std::unordered_map<Handle, Place> places_;
   Handle next_handle_ = 1;
   std::shared_ptr<secure::ClientContext> trusting_;
   std::shared_ptr<secure::ClientContext> insecure_;
   bool open_ = false;
 };
+
+/** `make(handle, slot)`, on the worker's loop, gives a filled entry, or the reason why there is none. */
+template <class E, class Make>
+kernel::Result<Added> Plane::add(Worker& worker, Handle owner, Make&& make) {
+  if (!open_) return unknown(owner);
+  const auto slot = counters_.take();
+  if (!slot)
+    return kernel::Error{"MEMORY_BUDGET",
+                         "the table of counters is full: " + std::to_string(counters_.slots()) + " entries"};
+  const Handle handle = next_handle_++;
+  auto failure = worker.call([&]() -> std::optional<kernel::Error> {
+    kernel::Result<std::unique_ptr<E>> made = make(handle, *slot);
+    if (!made.ok()) return std::move(made.error());
+    worker.put(handle, std::move(made.value()));
+    return std::nullopt;
+  });
+  if (failure) {
+    counters_.give_back(*slot);
+    return std::move(*failure);
+  }
+  places_.emplace(handle, Place{&worker, E::kKind, *slot, owner});
+  return Added{handle, *slot, worker.index()};
+}
+
+/** `make(handle, slot, worker, stream)`, as with add(). */
+template <class E, class Make>
+kernel::Result<Added> Plane::attach(Handle stream, Make&& make) {
+  const Place* const at = find(stream, Entry::Kind::stream);
+  if (at == nullptr) return unknown(stream);
+  Worker& worker = *at->worker;
+  return add<E>(worker, stream, [&](Handle handle, std::uint32_t slot) {
+    return make(handle, slot, worker, *worker.find<StreamEntry>(stream)->stream);
+  });
+}
+
+/** Gives `f` the entry, on its loop; false when there is none, else what `f` gives. */
+template <class E, class F>
+bool Plane::with(Handle handle, F&& f) {
+  const Place* const at = find(handle, E::kKind);
+  return at != nullptr && at->worker->call([&] { return f(*at->worker->template find<E>(handle)); });
+}
+
+/** One after the other. */
+template <class F>
+void Plane::on_each_loop(F&& f) {
+  if (!open_) return;
+  for (const auto& worker : workers_) worker->call([&] { f(*worker); });
+}
 
 }  // namespace sluice::plane

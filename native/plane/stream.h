@@ -21,6 +21,8 @@ struct StreamOptions {
   Nanos segment = 2 * kernel::kSecond;
   std::size_t window = 6;
   std::uint32_t ssrc = 0;
+  /** Where it is placed; none: on the loop with the least to do. */
+  std::optional<std::uint32_t> loop = {};
 };
 
 /** Told when packets depart; one call for a batch. */

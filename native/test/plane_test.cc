@@ -43,7 +43,7 @@ plane::StreamOptions stream_options(const std::string& name) {
 }
 
 std::uint64_t read_word(const Plane& plane, const plane::Added& added, std::size_t word) {
-  return std::atomic_ref<std::uint64_t>((*plane.counter_words())[added.slot * plane::kSlotWords + word])
+  return std::atomic_ref<std::uint64_t>(plane.counters().words()[added.slot * plane::kSlotWords + word])
       .load(std::memory_order_relaxed);
 }
 
@@ -159,9 +159,39 @@ TEST_CASE("plane: closed while packets flow, or by its destructor") {
   }
 }
 
+TEST_CASE("plane: streams on several loops, each with its own input and sender, flow and come and go") {
+  Events events;
+  plane::PlaneOptions options;
+  options.memory = 64 << 20;
+  options.loops = 3;
+  Plane plane(options, std::ref(events));
+  REQUIRE_FALSE(plane.start());
+  std::vector<plane::Added> streams;
+  std::vector<Feeder> feeders;
+  for (int i = 0; i < 6; i++) {
+    streams.push_back(plane.add_stream(stream_options("a/" + std::to_string(i))).value());
+    CHECK(streams.back().loop == static_cast<std::uint32_t>(i % 3));
+    const std::uint16_t port = free_port();
+    REQUIRE(plane.add_input(streams.back().handle, input_on(port)).ok());
+    REQUIRE(plane.add_sender(streams.back().handle, sender_to(free_port())).ok());
+    feeders.emplace_back(port);
+  }
+  CHECK(poll_until([&] {
+    for (auto& feeder : feeders) feeder.send(1);
+    auto other = plane.add_stream(stream_options("a/other"));
+    if (!other.ok() || !plane.remove(other.value().handle)) return false;
+    return std::all_of(streams.begin(), streams.end(),
+                       [&](const plane::Added& stream) { return read_word(plane, stream, 4) > 100; });
+  }));
+  CHECK(poll_until([&] { return events.count(plane::Event::Type::stream_ready) == streams.size(); }));
+  plane.close();
+}
+
 TEST_CASE("plane: closed in its first turn") {
   for (int i = 0; i < 20; i++) {
-    Plane plane({}, [](plane::Event) {});
+    plane::PlaneOptions options;
+    options.loops = static_cast<std::uint32_t>(1 + i % 4);
+    Plane plane(options, [](plane::Event) {});
     REQUIRE_FALSE(plane.start());
     plane.close();
   }
@@ -261,8 +291,8 @@ TEST_CASE(
 
 TEST_CASE("plane: what a command throws is thrown to its caller, and the loop goes on") {
   plane::LoopCounters counters{};
-  plane::Loop loop(counters, [](kernel::Nanos) {});
-  REQUIRE(loop.start());
+  plane::Loop loop(0, counters, [](kernel::Nanos) {});
+  REQUIRE_FALSE(loop.start());
   CHECK_THROWS_AS(loop.call([] { throw std::bad_alloc(); }), std::bad_alloc);
   bool ran = false;
   loop.call([&] { ran = true; });

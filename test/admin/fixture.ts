@@ -214,13 +214,17 @@ export function plannedContext(
   reloader.open();
   return {
     source,
-    planeLoop: () => ({
-      wakeups: 1000,
-      events: 2000,
-      busyNs: performance.now() * 20_000,
-      timerLateNsMax: 180_000,
-      commands: 3,
-    }),
+    planeLoops: () => [
+      {
+        wakeups: 1000,
+        events: 2000,
+        busyNs: performance.now() * 20_000,
+        timerLateNsMax: 180_000,
+        commands: 3,
+        busyPermille: 20,
+        measured: 7,
+      },
+    ],
     registry: new Registry(),
     metrics,
     clock: systemClock,

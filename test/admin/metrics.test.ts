@@ -36,8 +36,8 @@ t.test('the daemon measures itself', async (t) => {
     [...values].sort((a, b) => a - b),
     'quantiles do not fall',
   );
-  t.equal(samples(text, 'sluice_plane_loop_seconds').get('{quantile="1"}'), 0.00018);
-  t.ok((samples(text, 'sluice_plane_loop_busy_seconds_total').get('') ?? 0) > 0);
+  t.equal(samples(text, 'sluice_plane_loop_seconds').get('{loop="0",quantile="1"}'), 0.00018);
+  t.ok((samples(text, 'sluice_plane_loop_busy_seconds_total').get('{loop="0"}') ?? 0) > 0);
   t.ok((samples(text, 'process_resident_memory_bytes').get('') ?? 0) > 1e7);
   t.ok((samples(text, 'process_cpu_seconds_total').get('') ?? 0) > 0);
   t.ok((samples(text, 'process_open_fds').get('') ?? 0) > 3);

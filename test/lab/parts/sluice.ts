@@ -103,9 +103,9 @@ export class Edge {
   planeWaitedMs(): number {
     const tasks = `/proc/${this.child.pid}/task`;
     const plane = readdirSync(tasks).find(
-      (task) => readFileSync(`${tasks}/${task}/comm`, 'utf8').trim() === 'sluice-loop',
+      (task) => readFileSync(`${tasks}/${task}/comm`, 'utf8').trim() === 'sluice-loop0',
     );
-    if (plane === undefined) throw new Error('the edge has no thread sluice-loop');
+    if (plane === undefined) throw new Error('the edge has no thread sluice-loop0');
     return Number(readFileSync(`${tasks}/${plane}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
   }
 

@@ -1,0 +1,117 @@
+// Verbs of the plane for streams and what is attached to them, and for what measures, records and plays.
+#include "plane/plane.h"
+
+namespace sluice::plane {
+
+using kernel::Result;
+
+namespace {
+
+/** An entry that holds what was opened, or why it was not. */
+template <class E, class T>
+Result<std::unique_ptr<E>> holding(Result<std::unique_ptr<T>> opened) {
+  if (!opened.ok()) return std::move(opened.error());
+  return std::make_unique<E>(std::move(opened.value()));
+}
+
+}  // namespace
+
+Result<Added> Plane::add_stream(const StreamOptions& options) {
+  auto worker = place(options.loop);
+  if (!worker.ok()) return worker.error();
+  Worker& w = *worker.value();
+  if (auto refused = memory_.take("the ring of `" + options.name + "`", options.ring_bytes)) return *refused;
+  auto added =
+      add<StreamEntry>(w, 0, [&](Handle handle, std::uint32_t slot) -> Result<std::unique_ptr<StreamEntry>> {
+        auto& counters = counters_.as<StreamCounters>(slot);
+        auto entry = std::make_unique<StreamEntry>(on_event_, handle, counters);
+        auto stream = Stream::create(w.reactor(), options, counters, w.counters(), *entry);
+        if (!stream.ok()) return stream.error();
+        entry->stream = std::move(stream.value());
+        return entry;
+      });
+  if (!added.ok()) {
+    memory_.give_back(options.ring_bytes);
+    return added;
+  }
+  places_[added.value().handle].bytes = options.ring_bytes;
+  w.placed();
+  return added;
+}
+
+bool Plane::splice_stream(Handle stream) {
+  return with<StreamEntry>(stream, [](StreamEntry& entry) {
+    entry.stream->splice();
+    return true;
+  });
+}
+
+Result<bool> Plane::trust(const std::string& authorities) {
+  auto trusting = secure::ClientContext::create({authorities, false});
+  if (!trusting.ok()) return trusting.error();
+  auto insecure = secure::ClientContext::create({"", true});
+  if (!insecure.ok()) return insecure.error();
+  trusting_ = std::move(trusting.value());
+  insecure_ = std::move(insecure.value());
+  return true;
+}
+
+Result<Added> Plane::open_upstream(Handle stream, const http::ClientTimeouts& timeouts) {
+  return attach<UpstreamEntry>(
+      stream,
+      [&](Handle handle, std::uint32_t slot, Worker& w, Stream& s) -> Result<std::unique_ptr<UpstreamEntry>> {
+        auto entry = std::make_unique<UpstreamEntry>(on_event_, handle);
+        entry->upstream = std::make_unique<Upstream>(w.reactor(), s, timeouts,
+                                                     counters_.as<http::UpstreamCounters>(slot), *entry);
+        return entry;
+      });
+}
+
+bool Plane::request(Handle upstream, UpstreamRequest request) {
+  return with<UpstreamEntry>(
+      upstream, [&](UpstreamEntry& entry) { return entry.upstream->request(std::move(request)); });
+}
+
+Result<Added> Plane::add_input(Handle stream, const UdpInputOptions& options) {
+  UdpInputOptions coalescing = options;
+  // Several datagrams with one time stamp are as good here: the stream's clock is recovered from the PCR.
+  coalescing.socket.coalesce = true;
+  return attach<InputEntry>(stream, [&](Handle, std::uint32_t slot, Worker& w, Stream& s) {
+    return holding<InputEntry>(UdpInput::open(w.reactor(), coalescing, s, counters_.as<InputCounters>(slot)));
+  });
+}
+
+Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
+  return attach<SenderEntry>(
+      stream, [&](Handle, std::uint32_t slot, Worker&, Stream& s) -> Result<std::unique_ptr<SenderEntry>> {
+        auto socket = kernel::UdpTx::open(options.socket);
+        if (!socket.ok()) return socket.error();
+        return std::make_unique<SenderEntry>(std::make_unique<Sender>(
+            s, std::move(socket.value()), options.batching, counters_.as<SenderCounters>(slot)));
+      });
+}
+
+Result<Added> Plane::add_receiver(const ReceiverOptions& options) {
+  return add<ReceiverEntry>(first(), 0, [&](Handle, std::uint32_t slot) {
+    return holding<ReceiverEntry>(
+        Receiver::open(first().reactor(), options, counters_.as<InputCounters>(slot)));
+  });
+}
+
+Result<Added> Plane::add_capture(const PacketCaptureOptions& options) {
+  return add<CaptureEntry>(first(), 0, [&](Handle handle, std::uint32_t slot) {
+    return holding<CaptureEntry>(PacketCapture::open(first().reactor(), options,
+                                                     counters_.as<CaptureCounters>(slot),
+                                                     end_handler(Event::Type::capture_end, handle)));
+  });
+}
+
+Result<Added> Plane::add_replay(const ReplayOptions& options) {
+  return add<ReplayEntry>(first(), 0, [&](Handle handle, std::uint32_t slot) {
+    return holding<ReplayEntry>(CaptureReplay::open(first().reactor(), options,
+                                                    counters_.as<ReplayCounters>(slot),
+                                                    end_handler(Event::Type::replay_end, handle)));
+  });
+}
+
+}  // namespace sluice::plane
