@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include "codec/mpegts.h"
+#include "codec/rtcp.h"
 #include "kernel/counter.h"
 
 namespace sluice::plane {
@@ -16,11 +17,6 @@ namespace {
 constexpr int kBatchesPerTurn = 8;
 /** A flow that changes between plain and RTP is believed after so many datagrams. */
 constexpr unsigned kKindChange = 16;
-
-/** RFC 5761 section 4: RTCP packet types where RTP has the marker and the payload type. */
-bool is_rtcp(codec::Bytes datagram) noexcept {
-  return datagram.size() >= 4 && datagram[0] >> 6 == 2 && datagram[1] >= 192 && datagram[1] <= 223;
-}
 
 }  // namespace
 
@@ -67,7 +63,7 @@ void UdpInput::take(codec::Bytes datagram, Nanos arrival) noexcept {
   bump(counters_.bytes, datagram.size());
   if (datagram.size() >= codec::kTsPacketSize && datagram[0] == codec::kTsSync) {
     if (settle(Kind::plain)) sink_.write(datagram, arrival);
-  } else if (!is_rtcp(datagram)) {
+  } else if (!codec::is_rtcp(datagram)) {
     take_rtp(datagram, arrival);
   }
 }
