@@ -27,6 +27,7 @@ import type {
   UpstreamRequest,
   Way,
 } from './contract.js';
+import type { FlowMatch, FlowReceiverInfo } from './contract-flows.js';
 
 /** What adding something gives: its handle, and the slot of its counters. */
 export interface Added {
@@ -95,6 +96,14 @@ export interface RawPlane {
   addInput(stream: number, options: InputOptions): Added;
   addSender(stream: number, options: SenderOptions): Added;
   addReceiver(options: ReceiverOptions): Added;
+  addPort(options: object): Added & { readonly port: number; readonly loop: number };
+  removePort(port: number): void;
+  addFlow(input: number, options: object, match: FlowMatch): Added;
+  /** The first of their handles. */
+  addFlowReceivers(flow: number, receivers: readonly object[]): number;
+  removeFlowReceivers(receivers: readonly number[]): void;
+  setGates(changes: readonly object[]): void;
+  flowReceivers(flow: number, offset: number, limit: number): FlowReceiverInfo[];
   addCapture(options: CaptureOptions): Added;
   addReplay(options: ReplayOptions): Added;
   setCertificates(listener: number, certificates: readonly TlsCertificate[]): void;

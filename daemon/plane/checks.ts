@@ -8,7 +8,7 @@ const GIB = 2 ** 30;
 const MIB = 2 ** 20;
 const ms = (most: number): z.ZodNumber => z.number().int().min(0).max(most);
 const port = z.number().int().min(1).max(65_535);
-const handle = z.number().int().positive();
+export const handle = z.number().int().positive();
 /** Addresses here may carry a zone (`fe80::1%eth0`). */
 const address = z.string().refine((text) => ipAddress.safeParse(text.split('%', 1)[0]).success, {
   error: 'expected a numeric IPv4 or IPv6 address',
@@ -240,7 +240,7 @@ export const senderOptions = z.strictObject({
   ttl: z.number().int().min(0).max(255),
   dscp: z.number().int().min(0).max(63),
   loop: z.boolean(),
-  batching: z.enum(['auto', 'segment', 'plain']),
+  batching: z.enum(['auto', 'segment', 'sendmmsg', 'plain']),
 });
 
 export const tlsCertificate = z.strictObject({ chain: z.string().min(1), key: z.string().min(1) });

@@ -21,6 +21,7 @@ import type {
   StreamCounters,
   UpstreamCounters,
 } from './contract-counters.js';
+import type { FlowsApi } from './contract-flows.js';
 
 export * from './contract-counters.js';
 
@@ -574,6 +575,8 @@ export interface CaptureSummary {
 
 /** The plane as the rest of the daemon sees it. Every verb throws a SluiceError; options are validated before they cross. */
 export interface PlaneApi {
+  /** Ports, flows and their receivers. */
+  readonly flows: FlowsApi;
   addStream(options: StreamOptions): StreamHandle;
   removeStream(stream: StreamHandle): void;
   /** Marks that what comes next does not continue what came (receivers stay, sequence numbers go on). */

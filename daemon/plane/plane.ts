@@ -67,7 +67,9 @@ import {
   type ViewerInfo,
   type Way,
 } from './contract.js';
+import type { FlowsApi } from './contract-flows.js';
 import { CounterTable } from './counters.js';
+import { FlowVerbs } from './flows.js';
 
 /** Starts the plane's loop thread. @throws SluiceError ADDON_MISSING, SYSTEM_CALL, USAGE */
 export function createPlane(options: PlaneOptions & { readonly log?: Logger }): PlaneApi {
@@ -80,6 +82,7 @@ interface PendingRequest {
 }
 
 class Plane implements PlaneApi {
+  readonly flows: FlowsApi;
   readonly #raw: RawPlane;
   readonly #table: CounterTable;
   /** Slots of what every plane has once. */
@@ -105,6 +108,13 @@ class Plane implements PlaneApi {
     this.#table = new CounterTable(table, slotWords);
     this.#own = slots;
     this.#loops = loopSlots;
+    this.flows = new FlowVerbs(this.#raw, {
+      native,
+      added: (add, owner) => this.#added(add, owner),
+      remove: (handle) => this.#remove(handle),
+      known: (handle) => this.#known(handle),
+      read: (handle, names) => this.#table.read(this.#slotOf(handle), names),
+    });
     if (authorities !== undefined) this.#trustAtStart(authorities);
   }
 

@@ -22,6 +22,8 @@ Napi::Object counter_names(Napi::Env env) {
   Napi::Object o = Napi::Object::New(env);
   o.Set("stream", names(env, std::to_array<const char*>({SLUICE_STREAM_COUNTERS(SLUICE_NAME)})));
   o.Set("sender", names(env, std::to_array<const char*>({SLUICE_SENDER_COUNTERS(SLUICE_NAME)})));
+  o.Set("port", names(env, std::to_array<const char*>({SLUICE_PORT_COUNTERS(SLUICE_NAME)})));
+  o.Set("flow", names(env, std::to_array<const char*>({SLUICE_FLOW_COUNTERS(SLUICE_NAME)})));
   o.Set("loop", names(env, std::to_array<const char*>({SLUICE_LOOP_COUNTERS(SLUICE_NAME)})));
   o.Set("upstream", names(env, std::to_array<const char*>({SLUICE_UPSTREAM_COUNTERS(SLUICE_NAME)})));
   o.Set("input", names(env, std::to_array<const char*>({SLUICE_INPUT_COUNTERS(SLUICE_NAME)})));

@@ -65,4 +65,23 @@ class Options {
   Napi::Object object_;
 };
 
+inline plane::Handle handle_of(const Napi::Value& value) {
+  if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), "expected a handle");
+  return static_cast<plane::Handle>(value.As<Napi::Number>().Int64Value());
+}
+
+inline kernel::Address address_of(Napi::Env env, const Options& o, const char* address_key = "address",
+                                  const char* port_key = "port") {
+  const std::string text = o.text(address_key);
+  const auto address = kernel::Address::parse(text, o.number<std::uint16_t>(port_key, 0, 65535));
+  if (!address) throw_error(env, {"ADDRESS_INVALID", "`" + text + "` is not a numeric IPv4 or IPv6 address"});
+  return *address;
+}
+
+inline plane::Batching batching_of(const std::string& name) {
+  if (name == "segment") return plane::Batching::segment;
+  if (name == "sendmmsg") return plane::Batching::many;
+  return name == "plain" ? plane::Batching::plain : plane::Batching::automatic;
+}
+
 }  // namespace sluice::addon

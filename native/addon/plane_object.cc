@@ -11,18 +11,6 @@ namespace {
 
 constexpr std::int64_t kMaxSafe = (std::int64_t{1} << 53) - 1;
 
-Handle handle_of(const Napi::Value& value) {
-  if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), "expected a handle");
-  return static_cast<Handle>(value.As<Napi::Number>().Int64Value());
-}
-
-kernel::Address address_of(Napi::Env env, const Options& o) {
-  const std::string text = o.text("address");
-  const auto address = kernel::Address::parse(text, o.number<std::uint16_t>("port", 0, 65535));
-  if (!address) throw_error(env, {"ADDRESS_INVALID", "`" + text + "` is not a numeric IPv4 or IPv6 address"});
-  return *address;
-}
-
 plane::UdpInputOptions input_options(const Options& o) {
   plane::UdpInputOptions options;
   options.socket.address = o.text("address");
@@ -83,11 +71,6 @@ plane::SegmentSeal seal_of(Napi::Env env, const Options& o) {
   const auto vector = secure::aes_block(o.text("iv"));
   if (!key || !vector) throw Napi::TypeError::New(env, "key and iv: expected 32 hexadecimal digits");
   return {*key, *vector, static_cast<std::uint64_t>(o.integer("skipBytes", 0, kMaxSafe))};
-}
-
-plane::Batching batching_of(const std::string& name) {
-  if (name == "segment") return plane::Batching::segment;
-  return name == "plain" ? plane::Batching::plain : plane::Batching::automatic;
 }
 
 plane::Route route_of(Napi::Env env, const Options& o) {
@@ -169,6 +152,13 @@ Napi::Function PlaneObject::define(Napi::Env env) {
                       InstanceMethod("addReceiver", &PlaneObject::add_receiver),
                       InstanceMethod("addCapture", &PlaneObject::add_capture),
                       InstanceMethod("addReplay", &PlaneObject::add_replay),
+                      InstanceMethod("addPort", &PlaneObject::add_port),
+                      InstanceMethod("removePort", &PlaneObject::remove_port),
+                      InstanceMethod("addFlow", &PlaneObject::add_flow),
+                      InstanceMethod("addFlowReceivers", &PlaneObject::add_flow_receivers),
+                      InstanceMethod("removeFlowReceivers", &PlaneObject::remove_flow_receivers),
+                      InstanceMethod("setGates", &PlaneObject::set_gates),
+                      InstanceMethod("flowReceivers", &PlaneObject::flow_receivers),
                       InstanceMethod("listen", &PlaneObject::listen),
                       InstanceMethod("setCertificates", &PlaneObject::set_certificates),
                       InstanceMethod("setLimits", &PlaneObject::set_limits),

@@ -30,6 +30,13 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   Napi::Value add_receiver(const Info& info);
   Napi::Value add_capture(const Info& info);
   Napi::Value add_replay(const Info& info);
+  Napi::Value add_port(const Info& info);
+  Napi::Value remove_port(const Info& info);
+  Napi::Value add_flow(const Info& info);
+  Napi::Value add_flow_receivers(const Info& info);
+  Napi::Value remove_flow_receivers(const Info& info);
+  Napi::Value set_gates(const Info& info);
+  Napi::Value flow_receivers(const Info& info);
   Napi::Value listen(const Info& info);
   Napi::Value set_certificates(const Info& info);
   Napi::Value add_site(const Info& info);

@@ -26,7 +26,10 @@ struct Entry {
     listener,
     site,
     capture,
-    replay
+    replay,
+    // These two are held by Flows.
+    port,
+    flow
   };
   explicit Entry(Kind k) noexcept : kind(k) {}
   Entry(const Entry&) = delete;

@@ -70,12 +70,14 @@ std::optional<Error> Flows::add_flow(Handle handle, const AddFlow& options, Flow
   return std::nullopt;
 }
 
-bool Flows::remove_flow(Handle handle) {
+std::vector<Handle> Flows::remove_flow(Handle handle) {
+  std::vector<Handle> receivers;
   const auto at = flows_.find(handle);
-  if (at == flows_.end()) return false;
+  if (at == flows_.end()) return receivers;
+  for (const FlowReceiver& receiver : at->second.flow->receivers()) receivers.push_back(receiver.handle());
   at->second.detach();
   flows_.erase(at);
-  return true;
+  return receivers;
 }
 
 std::optional<Error> Flows::check(const FlowReceiverOptions& o) const {
@@ -148,13 +150,6 @@ std::vector<FlowReceiverRow> Flows::receivers(Handle handle, std::size_t offset,
         {r.handle(), handle, r.open(), r.packets(), r.bytes(), r.errors(), r.switches(), r.sequence()});
   }
   return rows;
-}
-
-void Flows::remove_stream(const Stream& stream) {
-  std::vector<Handle> gone;
-  for (const auto& [handle, entry] : flows_)
-    if (entry.stream == &stream) gone.push_back(handle);
-  for (const Handle handle : gone) remove_flow(handle);
 }
 
 void Flows::housekeeping(Nanos now) noexcept {

@@ -40,7 +40,10 @@ struct FlowReceiverRow {
   std::int64_t sequence = -1;
 };
 
-/** All members on the loop; handles are the caller's, and never used again. */
+/**
+ * All members on the loop; handles are the caller's, and never used again. A stream is gone after the flows
+ * whose input it is.
+ */
 class Flows {
  public:
   /** The arguments outlive it. */
@@ -55,8 +58,8 @@ class Flows {
   std::optional<kernel::Error> remove_port(Handle handle);
   /** MATCH_TAKEN, HANDLE_UNKNOWN, MEMORY_BUDGET. */
   std::optional<kernel::Error> add_flow(Handle handle, const AddFlow& options, FlowCounters& counters);
-  /** With its receivers. False when it is unknown. */
-  bool remove_flow(Handle handle);
+  /** With its receivers, whose handles it gives. */
+  std::vector<Handle> remove_flow(Handle handle);
   /** All or none: ADDRESS_INVALID, HANDLE_UNKNOWN, MEMORY_BUDGET. `first` is the first of their handles. */
   std::optional<kernel::Error> add_receivers(Handle flow, std::span<const FlowReceiverOptions> options,
                                              Handle first);
@@ -67,8 +70,6 @@ class Flows {
   /** Receivers of a flow, in no order that lasts. */
   [[nodiscard]] std::vector<FlowReceiverRow> receivers(Handle flow, std::size_t offset,
                                                        std::size_t limit) const;
-  /** Detaches the flows whose input a stream is, which is about to go. */
-  void remove_stream(const Stream& stream);
   void housekeeping(Nanos now) noexcept;
 
  private:

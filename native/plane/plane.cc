@@ -28,7 +28,7 @@ Plane::Plane(PlaneOptions options, EventHandler on_event)
   for (std::uint32_t i = 0; i < std::clamp(options_.loops, 1U, kMostLoops); i++) {
     std::function<void(Nanos)> housekeeping;
     if (i == 0) housekeeping = [this](Nanos now) { keep_house(now); };
-    workers_.push_back(std::make_unique<Worker>(i, counters_, std::move(housekeeping)));
+    workers_.push_back(std::make_unique<Worker>(i, counters_, memory_, std::move(housekeeping)));
   }
 }
 
@@ -83,6 +83,7 @@ std::optional<Error> Plane::start_loops() {
 void Plane::close() {
   if (!std::exchange(open_, false)) return;
   places_.clear();
+  receivers_.clear();
   for (const auto& worker : workers_) {
     worker->close([&] {
       if (worker->index() != 0) return;
@@ -115,7 +116,7 @@ void Plane::forget(Handle handle) {
   const Place& place = at->second;
   counters_.give_back(place.slot);
   memory_.give_back(place.bytes);
-  if (place.kind == Entry::Kind::stream) place.worker->removed();
+  if (place.kind == Entry::Kind::stream || place.kind == Entry::Kind::flow) place.worker->removed();
   places_.erase(at);
 }
 
@@ -128,11 +129,22 @@ bool Plane::remove(Handle handle) {
     if (place.owner == handle) all.push_back(other);
   all.push_back(handle);
   Worker& worker = *at->second.worker;
+  std::vector<Handle> receivers;
   worker.call([&] {
-    for (const Handle each : all) worker.erase(each);
+    for (const Handle each : all) {
+      const auto its = worker.flows().remove_flow(each);
+      receivers.insert(receivers.end(), its.begin(), its.end());
+      worker.erase(each);
+    }
   });
+  for (const Handle each : receivers) receivers_.erase(each);
   for (const Handle each : all) forget(each);
   return true;
+}
+
+Error Plane::table_full() const {
+  return {"MEMORY_BUDGET",
+          "the table of counters is full: " + std::to_string(counters_.slots()) + " entries"};
 }
 
 std::vector<std::uint32_t> Plane::loop_slots() const {

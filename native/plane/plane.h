@@ -94,6 +94,21 @@ class Plane {
   kernel::Result<Added> add_input(Handle stream, const UdpInputOptions& options);
   kernel::Result<Added> add_sender(Handle stream, const SenderOptions& options);
   kernel::Result<Added> add_receiver(const ReceiverOptions& options);
+  /** On a loop of its own choice, or on that one; the port bound is in `number`. LOOP_UNKNOWN, and as of
+   * Port::open(). */
+  kernel::Result<Added> add_port(const PortOptions& options, std::optional<std::uint32_t> loop,
+                                 std::uint16_t& number);
+  /** FLOWS_ATTACHED while a flow or a receiver uses it. */
+  std::optional<kernel::Error> remove_port(Handle port);
+  /** On the loop of its input, a port or a stream. MATCH_TAKEN, MEMORY_BUDGET. */
+  kernel::Result<Added> add_flow(Handle input, const FlowOptions& options, const FlowMatch& match);
+  /** All or none; their handles follow each other from the one given. LOOP_DIFFERS, and as of
+   * Flows::add_receivers(). */
+  kernel::Result<Handle> add_flow_receivers(Handle flow, std::span<const FlowReceiverOptions> options);
+  void remove_flow_receivers(std::span<const Handle> receivers);
+  /** One step, between two packets. LOOP_DIFFERS, and as of Flows::set_gates(). */
+  std::optional<kernel::Error> set_gates(std::span<const GateChange> changes);
+  std::vector<FlowReceiverRow> flow_receivers(Handle flow, std::size_t offset, std::size_t limit);
   kernel::Result<Added> add_capture(const PacketCaptureOptions& options);
   kernel::Result<Added> add_replay(const ReplayOptions& options);
   /** For the connections to come; sessions can still be resumed. TLS_CERTIFICATE, HANDLE_UNKNOWN. */
@@ -158,6 +173,9 @@ class Plane {
   kernel::Result<Added> attach(Handle stream, Make&& make);
   template <class E, class F>
   bool with(Handle handle, F&& f);
+  template <class Make>
+  kernel::Result<Added> add_to_flows(Worker& worker, Entry::Kind kind, Handle owner, Make&& make);
+  [[nodiscard]] kernel::Error table_full() const;
   template <class F>
   void on_each_loop(F&& f);
   void set_viewer_lag(Nanos lag);
@@ -186,6 +204,8 @@ class Plane {
   std::unique_ptr<http::AccessLog> access_log_;
   // Of the verbs' thread.
   std::unordered_map<Handle, Place> places_;
+  /** The receivers of flows. */
+  std::unordered_map<Handle, Worker*> receivers_;
   Handle next_handle_ = 1;
   std::shared_ptr<secure::ClientContext> trusting_;
   std::shared_ptr<secure::ClientContext> insecure_;
@@ -197,9 +217,7 @@ template <class E, class Make>
 kernel::Result<Added> Plane::add(Worker& worker, Handle owner, Make&& make) {
   if (!open_) return unknown(owner);
   const auto slot = counters_.take();
-  if (!slot)
-    return kernel::Error{"MEMORY_BUDGET",
-                         "the table of counters is full: " + std::to_string(counters_.slots()) + " entries"};
+  if (!slot) return table_full();
   const Handle handle = next_handle_++;
   auto failure = worker.call([&]() -> std::optional<kernel::Error> {
     kernel::Result<std::unique_ptr<E>> made = make(handle, *slot);

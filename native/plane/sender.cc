@@ -9,7 +9,8 @@ Sender::Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCo
     : stream_(stream),
       socket_(std::move(socket)),
       counters_(counters),
-      segmenting_(batching != Batching::plain && socket_.can_segment()) {
+      segmenting_((batching == Batching::automatic || batching == Batching::segment) &&
+                  socket_.can_segment()) {
   gauge(counters_.segmentation, segmenting_ ? 1 : 0);
   stream_.attach(*this);
 }

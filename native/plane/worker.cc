@@ -25,7 +25,8 @@ std::uint64_t read(std::uint64_t& counter) noexcept {
 
 }  // namespace
 
-Worker::Worker(std::uint32_t index, CounterTable& counters, std::function<void(Nanos)> housekeeping)
+Worker::Worker(std::uint32_t index, CounterTable& counters, MemoryBudget& memory,
+               std::function<void(Nanos)> housekeeping)
     : index_(index),
       table_(counters),
       slot_(own_slot(counters)),
@@ -35,7 +36,8 @@ Worker::Worker(std::uint32_t index, CounterTable& counters, std::function<void(N
       routes_([this](Handle handle) -> Stream* {
         auto* const entry = find<StreamEntry>(handle);
         return entry != nullptr ? entry->stream.get() : nullptr;
-      }) {}
+      }),
+      flows_(std::make_unique<Flows>(loop_.reactor(), memory)) {}
 
 Worker::~Worker() {
   table_.give_back(slot_);
@@ -43,6 +45,7 @@ Worker::~Worker() {
 
 void Worker::close(const std::function<void()>& last) {
   call([&] {
+    flows_.reset();
     std::vector<Handle> streams;
     std::vector<Handle> others;
     for (const auto& [handle, entry] : entries_)
@@ -71,6 +74,7 @@ LoopLoad Worker::load() noexcept {
 void Worker::keep_house(Nanos now) {
   gauge(counters_.timer_late_ns_max, 0);
   if (housekeeping_) housekeeping_(now);
+  if (flows_) flows_->housekeeping(now);
   int longest = 1;
   each<StreamEntry>([&](StreamEntry& entry) {
     entry.stream->housekeeping(now);

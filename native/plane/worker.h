@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "plane/entries.h"
+#include "plane/flows.h"
 #include "plane/loop.h"
 #include "plane/placement.h"
 #include "plane/routes.h"
@@ -22,8 +23,9 @@ namespace sluice::plane {
 class Worker {
  public:
   /** `housekeeping` is called on the loop about once a second, before the worker's own. Throws std::bad_alloc
-   * where the table of counters is full. */
-  Worker(std::uint32_t index, CounterTable& counters, std::function<void(Nanos)> housekeeping);
+   * where the table of counters is full. The counters and the budget outlive it. */
+  Worker(std::uint32_t index, CounterTable& counters, MemoryBudget& memory,
+         std::function<void(Nanos)> housekeeping);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -59,6 +61,7 @@ class Worker {
   [[nodiscard]] kernel::Reactor& reactor() noexcept { return loop_.reactor(); }
   [[nodiscard]] LoopCounters& counters() noexcept { return counters_; }
   [[nodiscard]] Routes& routes() noexcept { return routes_; }
+  [[nodiscard]] Flows& flows() noexcept { return *flows_; }
   void put(Handle handle, std::unique_ptr<Entry> entry) { entries_.emplace(handle, std::move(entry)); }
   /** Null where there is none, or it is of another kind. */
   template <class E>
@@ -91,6 +94,8 @@ class Worker {
   Loop loop_;
   Routes routes_;
   std::unordered_map<Handle, std::unique_ptr<Entry>> entries_;
+  /** Gone before the streams that its flows listen to. */
+  std::unique_ptr<Flows> flows_;
   // Of the verbs' thread.
   std::size_t placed_ = 0;
   std::size_t measured_placed_ = 0;
