@@ -12,7 +12,8 @@ export const MAX_RECEIVERS = 10_000;
 
 const ssrc = integer({ min: 0, max: 0xffff_ffff });
 
-const gate = z.enum(['open', 'closed'], { error: 'expected open or closed' });
+/** Whether packets pass. */
+export const gate = z.enum(['open', 'closed'], { error: 'expected open or closed' });
 
 /** Turns what may be negative into what is added modulo 2^bits. */
 const offset = (bits: number): z.ZodPipe<z.ZodNumber, z.ZodTransform<number, number>> =>

@@ -154,6 +154,12 @@ export function flow(id: string, port: number, receivers: readonly (number | obj
   return { id, input: `rtp://239.1.1.1:${port}`, ...more, receivers: all };
 }
 
+export interface ServiceBedOptions {
+  readonly findStream?: FindStream;
+  /** What the plane refuses from the start. */
+  readonly refuses?: Readonly<Record<string, ErrorCode>>;
+}
+
 /** A service in front of a recorder. */
 export class ServiceBed {
   readonly plane = new Recorder();
@@ -163,13 +169,7 @@ export class ServiceBed {
   readonly service: FlowService;
   #flows: readonly FlowConfig[];
 
-  constructor(
-    flows: readonly object[],
-    {
-      findStream = () => null,
-      refuses = {},
-    }: { readonly findStream?: FindStream; readonly refuses?: Readonly<Record<string, ErrorCode>> } = {},
-  ) {
+  constructor(flows: readonly object[], { findStream = () => null, refuses = {} }: ServiceBedOptions = {}) {
     this.#flows = flowsSchema.parse(flows);
     for (const [call, code] of Object.entries(refuses)) this.plane.refuses.set(call, code);
     const log = pino({ level: 'silent' });
