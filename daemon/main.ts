@@ -1,4 +1,5 @@
-/** The composition root: configuration -> plane -> viewers' front -> channels -> admin. Nothing else knows all parts. */
+/** The composition root: configuration -> plane -> viewers' front -> channels -> flows -> admin. Nothing else knows all parts. */
+import { hostname } from 'node:os';
 import { createAdmin } from './admin/admin.js';
 import { systemClock } from './base/clock.js';
 import { describeError, SluiceError } from './base/errors.js';
@@ -7,8 +8,11 @@ import { Metrics } from './base/metrics.js';
 import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
+import type { StreamPlace } from './flows/input.js';
+import { FlowService } from './flows/service.js';
 import { AccessLog } from './plane/access-log.js';
-import type { PlaneApi } from './plane/contract.js';
+import type { PlaneApi, StreamHandle } from './plane/contract.js';
+import type { FlowsApi } from './plane/contract-flows.js';
 import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
 import type { ServiceManager } from './plane/service-manager.js';
@@ -132,6 +136,14 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('channels', () => service.stop());
   await service.start();
+  const flows = new FlowService(plane as PlaneApi & FlowsApi, settings.flows, {
+    ...shared,
+    log: log.child({ part: 'flows' }),
+    cname: `sluice@${hostname()}`,
+    findStream: (name) => streamPlace(service.stream(name)),
+  });
+  started.add('flows', () => flows.stop());
+  flows.start();
 
   started.add("viewers' front", () => front.close());
   front.serve();
@@ -139,7 +151,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   const reloader = new Reloader<Settings>({
     source: configFile(options.file),
     settings,
-    parts: [accessLog, front, service, delivery, reloadableLog(log, options.fixedLogLevel ?? false)],
+    parts: [accessLog, front, service, delivery, flows, reloadableLog(log, options.fixedLogLevel ?? false)],
     log: log.child({ part: 'reload' }),
     metrics: shared.metrics,
     clock: shared.clock,
@@ -157,6 +169,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     version,
     reloader,
     sites: delivery,
+    flows,
     onStop: (withdraw) => onStop({ withdraw }),
   });
   started.add('admin', () => admin.stop());
@@ -165,9 +178,14 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   // Added last, ended first: what ends must not be changed meanwhile.
   started.add('reload', () => reloader.close());
   reloader.open();
-  log.info({ version, admin: admin.url, viewers: front.url, channels: settings.channels.length }, 'daemon is up');
+  log.info(
+    { version, admin: admin.url, viewers: front.url, channels: settings.channels.length, flows: settings.flows.length },
+    'daemon is up',
+  );
   options.service?.watch(loopsMove(plane));
-  options.service?.ready(`serving ${settings.channels.length} channels at ${front.url}`);
+  options.service?.ready(
+    `serving ${settings.channels.length} channels at ${front.url}, ${settings.flows.length} flows`,
+  );
   return {
     adminUrl: admin.url,
     viewersUrl: front.url,
@@ -180,6 +198,10 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
 
 function configFile(file: string | undefined): { file: string; load: () => Promise<Settings> } | null {
   return file === undefined ? null : { file, load: () => loadSettings(file) };
+}
+
+function streamPlace(stream: StreamHandle | null): StreamPlace | null {
+  return stream === null ? null : { stream, loop: null };
 }
 
 /** Tells whether every loop of the plane has turned since it was last asked: they count once a second at least. */

@@ -8,6 +8,7 @@ import { logSchema } from './base/log.js';
 import { type Finding, loadConfig, parseConfig, type Rules } from './config/load.js';
 import { type Endpoint, parseEndpoint, sharePort } from './config/units.js';
 import { objectsSchema, sitesSchema } from './delivery/settings.js';
+import { flowsSchema } from './flows/settings.js';
 import { httpSchema, planeSchema } from './plane/settings.js';
 import { channelsSchema } from './streams/settings.js';
 import { upstreamSchema } from './streams/upstream-settings.js';
@@ -22,6 +23,7 @@ export const settingsSchema = z
     upstream: upstreamSchema.prefault({}).describe('Connections to sources over HTTP.'),
     sites: sitesSchema.describe('HTTP origins whose objects are fetched once and handed out to many.'),
     channels: channelsSchema.default([]).describe('What is taken in and handed out.'),
+    flows: flowsSchema.describe('Packets of one origin, sent on to any number of receivers as they are.'),
   })
   .meta({ title: 'Sluice configuration' });
 
@@ -30,7 +32,7 @@ export type Settings = Readonly<z.output<typeof settingsSchema>>;
 
 const rules: Rules<typeof settingsSchema> = {
   schema: settingsSchema,
-  cross: (data) => [...findCollisions(data), ...findNothing(data)],
+  cross: (data) => [...findCollisions(data), ...findNothing(data), ...findStrangers(data)],
 };
 
 /** Reads and checks a configuration file; throws CONFIG_UNREADABLE or CONFIG_INVALID. */
@@ -51,10 +53,26 @@ interface Listener {
 
 /** A daemon that hands out nothing is a mistake in the file. */
 function findNothing(data: unknown): Finding[] {
-  const { channels, sites } = (data ?? {}) as Record<string, unknown>;
+  const { channels, sites, flows } = (data ?? {}) as Record<string, unknown>;
   const empty = (list: unknown): boolean => list === undefined || (Array.isArray(list) && list.length === 0);
-  if (!empty(channels) || !empty(sites)) return [];
-  return [{ path: ['channels'], message: 'expected at least one channel or site' }];
+  if (!empty(channels) || !empty(sites) || !empty(flows)) return [];
+  return [{ path: ['channels'], message: 'expected at least one channel, site or flow' }];
+}
+
+/** Flows of renditions that there are not. */
+function findStrangers(data: unknown): Finding[] {
+  const { channels, flows } = (data ?? {}) as Record<string, unknown>;
+  const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+  const idOf = (value: unknown): string => String((value as { id?: unknown } | null)?.id);
+  const known = list(channels).flatMap((channel) =>
+    list((channel as { renditions?: unknown } | null)?.renditions).map((one) => `${idOf(channel)}/${idOf(one)}`),
+  );
+  return list(flows).flatMap((flow, at): Finding[] => {
+    const channel = (flow as { channel?: unknown } | null)?.channel;
+    if (typeof channel !== 'string' || known.includes(channel)) return [];
+    const message = `there is no such rendition (expected one of ${known.slice(0, 20).join(', ') || 'a channel'}, got ${channel})`;
+    return [{ path: ['flows', at, 'channel'], message }];
+  });
 }
 
 /** TCP listeners that would take each other's port. The data is what was written, checked by nothing yet. */

@@ -8,6 +8,7 @@ import { refuseUnknown } from './not-found.js';
 import { channelRoutes } from './routes/channels.js';
 import { configRoutes } from './routes/config.js';
 import { controlRoutes } from './routes/control.js';
+import { flowRoutes } from './routes/flows.js';
 import { healthRoutes } from './routes/health.js';
 import { type LiveSocket, liveRoute } from './routes/live.js';
 import { pageRoutes } from './routes/page.js';
@@ -15,7 +16,7 @@ import { siteRoutes } from './routes/sites.js';
 import { tableRoutes } from './routes/tables.js';
 import { addSharedSchemas } from './schemas.js';
 
-/** Largest request body, bytes. The largest legal one is some 20 bytes. */
+/** Largest request body of most routes, bytes; those that take lists have limits of their own. */
 const BODY_LIMIT = 16 * 1024;
 /** Open admin connections in all, per listener. */
 const MAX_CONNECTIONS = 256;
@@ -58,6 +59,7 @@ export async function buildApp(context: RouteContext, transport: Transport): Pro
     configRoutes(scope, context);
     controlRoutes(scope, context);
     siteRoutes(scope, context);
+    flowRoutes(scope, context);
     liveRoute(scope, context);
   });
   await app.register(async (scope) => pageRoutes(scope, context));

@@ -3,6 +3,8 @@ import type { Logger } from '../base/log.js';
 import type { Metrics } from '../base/metrics.js';
 import type { Registry } from '../base/registry.js';
 import type { ReloadOutcome, ReloadRequest, RunningConfig } from '../config/reload.js';
+import type { FlowConfig, FlowReceiverConfig } from '../flows/flow-schema.js';
+import type { FlowStatus, GateOrder, ReceiverStatus } from '../flows/status.js';
 import type { LoopCounters } from '../plane/contract.js';
 import type { Sampler } from './sampler.js';
 import type { StatusSource } from './source.js';
@@ -20,6 +22,22 @@ export interface SiteControl {
   purge(id: string, path: string): number;
 }
 
+/** The flows of the daemon, as the API asks for them; every verb throws a SluiceError, and has changed nothing then. */
+export interface FlowControl {
+  flows(): readonly FlowStatus[];
+  flow(id: string): FlowStatus;
+  receivers(flow: string): readonly ReceiverStatus[];
+  receiver(flow: string, id: string): ReceiverStatus;
+  create(config: FlowConfig): FlowStatus;
+  /** How many receivers it had. */
+  remove(id: string): number;
+  /** All of them, or none. */
+  addReceivers(flow: string, configs: readonly FlowReceiverConfig[]): void;
+  removeReceiver(flow: string, id: string): void;
+  /** One atomic step. */
+  setGates(orders: readonly GateOrder[]): void;
+}
+
 /** What the routes work with. */
 export interface AdminContext {
   readonly source: StatusSource;
@@ -32,6 +50,7 @@ export interface AdminContext {
   readonly version: string;
   readonly reloader: ReloadControl;
   readonly sites: SiteControl;
+  readonly flows: FlowControl;
   /** Called after `POST /v1/stop` has been answered; `withdraw`: also take the forwarding away. */
   readonly onStop: (withdraw: boolean) => void;
 }

@@ -6,6 +6,8 @@ import { z } from 'zod';
 import type { ReloadOutcome } from '../config/reload.js';
 import type { ChannelStatus, ViewerStatus, WhyAnswer } from '../streams/status.js';
 
+export * from './model-flows.js';
+
 const text = z.string();
 /** A count or a number of bytes: a whole number, 0 or more. */
 const count = z.number();

@@ -8,7 +8,10 @@ export type Row = Readonly<Record<string, Cell | readonly string[]>>;
 /** What a part offers under a noun: the operator's columns in order, and the lines as they stand now. */
 export interface Offer {
   readonly columns: readonly string[];
-  rows(): Promise<readonly Row[]> | readonly Row[];
+  /** What an id behind the noun names, such as `flow`, where the lines of one can be asked for. */
+  readonly of?: string;
+  /** @param id only those of it; only where {@link Offer.of} says what it is */
+  rows(id?: string): Promise<readonly Row[]> | readonly Row[];
 }
 
 /** A table as read. */
@@ -50,11 +53,13 @@ export class Registry {
     return [...this.#explains.keys()].sort();
   }
 
-  /** Reads one table. Throws USAGE for a noun that nobody offers. */
-  async read(noun: string): Promise<Table> {
+  /** Reads one table, or what it has of one thing. Throws USAGE for a noun that nobody offers, or that takes no id. */
+  async read(noun: string, id?: string): Promise<Table> {
     const offer = this.#offers.get(noun);
     if (offer === undefined) throw unknownNoun('show', noun, this.nouns());
-    return { noun, columns: offer.columns, rows: await offer.rows() };
+    if (id !== undefined && offer.of === undefined)
+      throw new SluiceError('USAGE', `show: ${noun} takes no id (got ${id})`, { noun, id });
+    return { noun, columns: offer.columns, rows: await offer.rows(id) };
   }
 
   /** Why the thing is as it is; undefined when there is none of that id. Throws USAGE for a noun that nobody explains. */

@@ -4,6 +4,7 @@ import { register as capture } from './capture.js';
 import { register as check } from './check.js';
 import { register as completion } from './completion.js';
 import { register as demo } from './demo.js';
+import { register as gate } from './gate.js';
 import { register as purge } from './purge.js';
 import { register as receive } from './receive.js';
 import { register as reload } from './reload.js';
@@ -32,6 +33,7 @@ export function createProgram(): Command {
     replay,
     show,
     why,
+    gate,
     purge,
     reload,
     stop,

@@ -8,14 +8,14 @@ const explanation = z.object({ noun: z.string(), id: z.string(), sentences: z.ar
 /** `sluice why NOUN ID`: from the cause to the effect. */
 export function register(program: Command): void {
   withAdmin(program.command('why'))
-    .summary('explain why a channel is as it is')
+    .summary('explain why a channel or a flow is as it is')
     .description(
       'Follows the way of the media through the running daemon and tells, step by step, what works and what does not.',
     )
-    .argument('<noun>', 'channel')
+    .argument('<noun>', 'channel or flow')
     .argument('<id>', 'its id, as in sluice show')
     .option('--json', 'one JSON line: {"noun","id","sentences"}')
-    .addHelpText('after', '\nExamples:\n  sluice why channel news')
+    .addHelpText('after', '\nExamples:\n  sluice why channel news\n  sluice why flow studio-a')
     .action(async (noun: string, id: string, options: { admin: string; json?: true }) => {
       // The id may hold a slash (CHANNEL/RENDITION), which belongs to the path.
       const path = `/v1/why/${encodeURIComponent(noun)}/${id.split('/').map(encodeURIComponent).join('/')}`;

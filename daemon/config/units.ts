@@ -54,6 +54,12 @@ export function duration(
   return quantityType(DURATION_UNITS, `expected a duration of ${range}, such as 300ms, 2s or 1m`, bounds);
 }
 
+/** `500us`, `2ms` -> microseconds, within the bounds (microseconds). */
+export function microseconds(bounds: Bounds): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
+  const expected = `expected a duration of ${bounds.min}us to ${bounds.max}us, such as 500us or 1.5ms`;
+  return quantityType({ us: 1, ms: 1000 }, expected, bounds);
+}
+
 /** `512KiB`, `32MiB`, `1GiB`, `64kB` -> bytes, within the bounds (bytes). */
 export function bytes(
   bounds: Bounds = { min: 0, max: 2 ** 50 },

@@ -129,6 +129,11 @@ export class ChannelService implements Reloadable<ChannelSettings> {
     }));
   }
 
+  /** The ring of `CHANNEL/RENDITION`, or null while there is none. */
+  stream(name: string): StreamHandle | null {
+    return this.#renditions().find((one) => one.name === name)?.stream ?? null;
+  }
+
   /** Every HTTP URL that the channels' sources are configured with. */
   urls(): readonly string[] {
     return this.#channels.flatMap(({ config }) => config.renditions.flatMap((one) => urlsOf(locationsOf(one))));

@@ -9,6 +9,7 @@ import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
 import { type ConfigFile, Reloader } from '../../daemon/config/reload.js';
 import type { ChannelStatus, RenditionState, RenditionStatus, ViewerStatus } from '../../daemon/streams/status.js';
+import { flow, ServiceBed } from '../flows/recorder.js';
 
 /** What a rendition of the test is like; the rest follows from it. */
 export interface RenditionPlan {
@@ -232,6 +233,7 @@ export function plannedContext(
     version: '0.0.0-test',
     reloader,
     onStop: (withdraw) => void stops.push(withdraw),
+    flows: new ServiceBed([flow('studio-a', 5004, [6000, 6001])]).service,
     sites: {
       purge(id, path) {
         if (id !== 'vod') throw new SluiceError('NOT_FOUND', `there is no site ${id}`, { site: id });

@@ -19,6 +19,7 @@ test('every command has help, and help is no error', { timeout: 60_000 }, async 
     'replay',
     'show',
     'why',
+    'gate',
     'purge',
     'reload',
     'stop',
@@ -47,7 +48,9 @@ test('wrong use is told on standard error with exit code 2', { timeout: 60_000 }
     ['check', '-c', 'config/sluice.yaml', '--exit-code'],
     ['show'],
     ['show', 'channels', '--admin', 'ftp://127.0.0.1'],
-    ['show', 'channels', 'more'],
+    ['show', 'channels', 'more', 'still'],
+    ['gate', 'a/b', 'ajar'],
+    ['gate', 'a', 'open'],
     ['why', 'channel'],
     ['demo', '--fast'],
   ]) {

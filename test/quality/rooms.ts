@@ -12,7 +12,7 @@ export type Rules = Readonly<Record<string, readonly string[]>>;
 const BASE = ['base'];
 const FOUNDATION = [...BASE, 'config', 'protocols', 'plane'];
 const MODEL = [...FOUNDATION, 'store', 'membership', 'streams'];
-const SYSTEMS = [...MODEL, 'delivery', 'cdn'];
+const SYSTEMS = [...MODEL, 'delivery', 'flows', 'cdn'];
 const SURFACE = [...SYSTEMS, 'systems'];
 
 /**
@@ -30,6 +30,7 @@ export const DAEMON_RULES: Rules = {
   membership: [...FOUNDATION, 'store'],
   streams: [...FOUNDATION, 'store'],
   delivery: MODEL,
+  flows: MODEL,
   cdn: [...MODEL, 'delivery'],
   systems: SYSTEMS,
   admin: SURFACE,

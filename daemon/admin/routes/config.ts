@@ -1,11 +1,7 @@
 import type { FastifyInstance } from 'fastify';
-import { SluiceError } from '../../base/errors.js';
+import { asConflict } from '../conflict.js';
 import type { RouteContext } from '../context.js';
-import { statusOf } from '../errors.js';
 import { errorResponses, ref } from '../schemas.js';
-
-/** Whatever refuses a reload, and is not told apart more exactly: what the file wants is in conflict with what there is. */
-const CONFLICT = 409;
 
 /** `GET /v1/config`, `POST /v1/reload`. */
 export function configRoutes(app: FastifyInstance, { reloader }: RouteContext): void {
@@ -41,9 +37,7 @@ export function configRoutes(app: FastifyInstance, { reloader }: RouteContext): 
       try {
         return await reloader.reload({ by: 'API', dryRun: body?.dry_run ?? false });
       } catch (error) {
-        if (!(error instanceof SluiceError)) throw error;
-        const status = statusOf(error.code) ?? CONFLICT;
-        throw new SluiceError(error.code, error.message, { ...error.details, status }, { cause: error });
+        throw asConflict(error);
       }
     },
   );

@@ -3,7 +3,7 @@ import { SluiceError } from '../../base/errors.js';
 import type { RouteContext } from '../context.js';
 import { errorResponses, type JsonSchema, ref } from '../schemas.js';
 
-const word: JsonSchema = { type: 'string', pattern: '^[a-z][a-z0-9-]{0,62}$' };
+const word: JsonSchema = { type: 'string', pattern: '^[a-z0-9][a-z0-9-]{0,62}$' };
 
 /** `/v1/show/NOUN` and `/v1/why/NOUN/ID`: whatever the parts of the daemon offer, as `sluice show` and `sluice why` read it. */
 export function tableRoutes(app: FastifyInstance, { registry }: RouteContext): void {
@@ -23,18 +23,23 @@ export function tableRoutes(app: FastifyInstance, { registry }: RouteContext): v
     },
     async () => ({ show: registry.nouns(), why: registry.explained() }),
   );
-  app.get<{ Params: { noun: string } }>(
+  app.get<{ Params: { noun: string }; Querystring: { id?: string } }>(
     '/v1/show/:noun',
     {
       schema: {
         summary: 'A table',
         params: { type: 'object', required: ['noun'], properties: { noun: word } },
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          properties: { id: { ...word, description: 'only what belongs to it, such as the receivers of a flow' } },
+        },
         response: { 200: ref('Table'), ...errorResponses },
       },
     },
-    async ({ params: { noun } }) => {
+    async ({ params: { noun }, query: { id } }) => {
       if (!registry.nouns().includes(noun)) throw unknownNoun(noun, registry.nouns());
-      return registry.read(noun);
+      return registry.read(noun, id);
     },
   );
   app.get<{ Params: { noun: string; '*': string } }>(
