@@ -12,7 +12,6 @@ import type { StreamPlace } from './flows/input.js';
 import { FlowService } from './flows/service.js';
 import { AccessLog } from './plane/access-log.js';
 import type { PlaneApi, StreamHandle } from './plane/contract.js';
-import type { FlowsApi } from './plane/contract-flows.js';
 import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
 import type { ServiceManager } from './plane/service-manager.js';
@@ -136,7 +135,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('channels', () => service.stop());
   await service.start();
-  const flows = new FlowService(plane as PlaneApi & FlowsApi, settings.flows, {
+  const flows = new FlowService(plane.flows, settings.flows, {
     ...shared,
     log: log.child({ part: 'flows' }),
     cname: `sluice@${hostname()}`,
