@@ -231,17 +231,23 @@ export const replayOptions = z
     error: 'expected a flow, since only datagrams are sent',
   });
 
-export const senderOptions = z.strictObject({
-  address,
-  port,
-  interfaceName,
-  sourceAddress: address.nullable(),
-  sourcePort: z.number().int().min(0).max(65_535),
-  ttl: z.number().int().min(0).max(255),
-  dscp: z.number().int().min(0).max(63),
-  loop: z.boolean(),
-  batching: z.enum(['auto', 'segment', 'sendmmsg', 'plain']),
-});
+export const senderOptions = z
+  .strictObject({
+    address,
+    port,
+    interfaceName,
+    sourceAddress: address.nullable(),
+    sourcePort: z.number().int().min(0).max(65_535),
+    ttl: z.number().int().min(0).max(255),
+    dscp: z.number().int().min(0).max(63),
+    loop: z.boolean(),
+    batching: z.enum(['auto', 'segment', 'sendmmsg', 'plain']),
+    rtcp: z.strictObject({ cname: z.string().regex(/^[\x21-\x7e]{1,255}$/) }).nullable(),
+  })
+  .refine(({ rtcp, port: to, sourcePort: from }) => rtcp === null || Math.max(to, from) < 65_535, {
+    path: ['port'],
+    error: 'expected a port with one above it for RTCP',
+  });
 
 export const tlsCertificate = z.strictObject({ chain: z.string().min(1), key: z.string().min(1) });
 

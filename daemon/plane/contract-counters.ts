@@ -66,6 +66,7 @@ export const INPUT_COUNTERS = [
   'outputErrors',
   'recorded', // datagrams written into the recording
   'recordError', // gauge: errno of what ended the recording, or 0
+  'rtcp', // datagrams of RTCP that came beside the RTP (RFC 5761)
 ] as const;
 
 /** Counters of a capture. */
@@ -97,6 +98,14 @@ export const SENDER_COUNTERS = [
   'errors',
   'drops', // packets the kernel did not take, or that the ring passed
   'segmentation', // gauge: 1 where UDP_SEGMENT is in use
+  'rtcpOut', // compound packets
+  'rtcpErrors', // those that the kernel did not take
+  'rtcpIn', // compound packets that receivers answered
+  'rtcpMalformed',
+  'reports', // report blocks about this sender
+  'reportedLostPpm', // gauge: fraction lost, of the last of those
+  'reportedJitterUs', // gauge: of the last of those
+  'roundTripUs', // gauge: of the last of those that named an SR
 ] as const;
 
 /** Counters of a port. */

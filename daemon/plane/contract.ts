@@ -273,6 +273,11 @@ export interface SenderOptions {
   /** Whether local sockets on the same host also get the packets (IP_MULTICAST_LOOP). */
   readonly loop: boolean;
   readonly batching: Batching;
+  /** RTCP to the port above (RFC 3550 section 11), or null for none. */
+  readonly rtcp: {
+    /** For SDES (RFC 3550 section 6.5.1): printable ASCII, up to 255. */
+    readonly cname: string;
+  } | null;
 }
 
 /** What a listener of the viewers' HTTP front bears; may be changed while it listens. */

@@ -174,6 +174,16 @@ function offerTraffic(offer: Offer): void {
   offer('counter', 'sluice_sender_errors_total', 'Errors of the multicast sender.', ['stream'], (r) => [
     { labels: streamLabels(r), value: r.sender?.counters().errors ?? 0 },
   ]);
+  offer(
+    'counter',
+    'sluice_sender_rtcp_total',
+    'RTCP of the multicast sender: out, its reports; in, what receivers answered.',
+    ['stream', 'direction'],
+    (r) => {
+      const sender = r.sender?.counters();
+      return direction(r, sender?.rtcpIn ?? 0, sender?.rtcpOut ?? 0);
+    },
+  );
 }
 
 /** Viewers are counted by channel: sums over its renditions. */

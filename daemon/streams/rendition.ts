@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { hostname } from 'node:os';
 import { SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import {
@@ -342,7 +343,7 @@ export class Rendition {
 
   #createSender(stream: StreamHandle, multicast: MulticastConfig): MulticastSender {
     const { plane, clock } = this.#context;
-    return new MulticastSender(plane, clock, this.#log, stream, multicast);
+    return new MulticastSender(plane, clock, this.#log, stream, multicast, `${this.name}@${hostname()}`);
   }
 
   #openSender(stream: StreamHandle, multicast: MulticastConfig): MulticastSender {

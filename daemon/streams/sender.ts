@@ -2,7 +2,13 @@ import type { Clock } from '../base/clock.js';
 import { describeError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { isMulticast } from '../config/units.js';
-import type { PlaneApi, SenderCounters, SenderHandle, StreamHandle } from '../plane/contract.js';
+import {
+  type PlaneApi,
+  SENDER_COUNTERS,
+  type SenderCounters,
+  type SenderHandle,
+  type StreamHandle,
+} from '../plane/contract.js';
 import { rtpUrl } from './media-url.js';
 import type { MulticastConfig } from './settings.js';
 
@@ -11,7 +17,20 @@ const RETRY_MS = 2_000;
 /** Checks (one a second) without a packet taken and with errors after which the socket is made anew. */
 const DEAD_CHECKS = 3;
 
-const NOTHING: SenderCounters = { packets: 0, bytes: 0, calls: 0, errors: 0, drops: 0, segmentation: 0 };
+/** What is not added up over the sockets that were used. */
+const GAUGES: readonly (keyof SenderCounters)[] = [
+  'segmentation',
+  'reportedLostPpm',
+  'reportedJitterUs',
+  'roundTripUs',
+];
+
+/** What each counter is, in the order of the list. */
+function countersOf(value: (name: keyof SenderCounters) => number): SenderCounters {
+  return Object.fromEntries(SENDER_COUNTERS.map((name) => [name, value(name)])) as SenderCounters;
+}
+
+const NOTHING = countersOf(() => 0);
 
 /** Whether a group is source-specific: 232.0.0.0/8 (RFC 4607) or ff3x::/32 (RFC 4607 section 1, RFC 3306). */
 export function isSourceSpecific(group: string): boolean {
@@ -30,6 +49,7 @@ export class MulticastSender {
   readonly #log: Logger;
   readonly #stream: StreamHandle;
   readonly #config: MulticastConfig;
+  readonly #cname: string;
   #handle: SenderHandle | null = null;
   #before = NOTHING;
   #retryAt = 0;
@@ -37,12 +57,21 @@ export class MulticastSender {
   #seen = NOTHING;
   #deadChecks = 0;
 
-  constructor(plane: PlaneApi, clock: Clock, log: Logger, stream: StreamHandle, config: MulticastConfig) {
+  /** `cname` tells receivers' tools who sends (RFC 3550 section 6.5.1). */
+  constructor(
+    plane: PlaneApi,
+    clock: Clock,
+    log: Logger,
+    stream: StreamHandle,
+    config: MulticastConfig,
+    cname: string,
+  ) {
     this.#plane = plane;
     this.#clock = clock;
     this.#log = log;
     this.#stream = stream;
     this.#config = config;
+    this.#cname = cname;
     this.url = rtpUrl(config.address, config.port, isSourceSpecific(config.address) ? (config.source ?? null) : null);
   }
 
@@ -68,6 +97,7 @@ export class MulticastSender {
       dscp,
       batching,
       loop,
+      rtcp,
     } = this.#config;
     this.#handle = this.#plane.addSender(this.#stream, {
       address,
@@ -79,6 +109,7 @@ export class MulticastSender {
       dscp,
       batching,
       loop,
+      rtcp: rtcp ? { cname: this.#cname } : null,
     });
     if (this.#fault !== null) this.#log.info({ to: this.url, interface: interfaceName }, 'multicast sender is up');
     this.#fault = null;
@@ -98,17 +129,8 @@ export class MulticastSender {
   }
 
   counters(): SenderCounters {
-    if (this.#handle === null) return { ...this.#before, segmentation: 0 };
-    const live = this.#plane.senderCounters(this.#handle);
-    const { packets, bytes, calls, errors, drops } = this.#before;
-    return {
-      packets: packets + live.packets,
-      bytes: bytes + live.bytes,
-      calls: calls + live.calls,
-      errors: errors + live.errors,
-      drops: drops + live.drops,
-      segmentation: live.segmentation,
-    };
+    const live = this.#handle === null ? NOTHING : this.#plane.senderCounters(this.#handle);
+    return countersOf((name) => live[name] + (GAUGES.includes(name) ? 0 : this.#before[name]));
   }
 
   #tryOpen(): void {

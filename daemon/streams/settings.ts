@@ -57,6 +57,10 @@ const multicastSchema = z
       .describe('Differentiated services code point (RFC 2474); 34 is AF41.'),
     batching: z.enum(['auto', 'segment', 'sendmmsg', 'plain']).default('auto').describe('How datagrams are handed to the kernel.'),
     loop: z.boolean().default(true).describe('Whether receivers on this host get the packets too.'),
+    rtcp: z
+      .boolean()
+      .default(true)
+      .describe('Whether sender reports go to the port above (RFC 3550), about every five seconds.'),
   })
   .refine((value) => value.source === undefined || isIP(value.source) === isIP(value.address), {
     path: ['source'],

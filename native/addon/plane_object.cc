@@ -277,6 +277,7 @@ Napi::Value PlaneObject::add_sender(const Info& info) {
   s.socket.dscp = o.number<std::uint8_t>("dscp", 0, 63);
   s.socket.loop = o.flag("loop");
   s.batching = batching_of(o.text("batching"));
+  if (!o.is_null("rtcp")) s.cname = Options(info.Env(), o.get("rtcp")).text("cname");
   return to_object(info.Env(), plane_->add_sender(handle_of(info[0]), s));
 }
 

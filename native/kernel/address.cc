@@ -71,6 +71,15 @@ std::uint16_t Address::port() const noexcept {
   return ntohs(family() == AF_INET6 ? v6(storage_).sin6_port : v4(storage_).sin_port);
 }
 
+Address Address::with_port(std::uint16_t port) const noexcept {
+  Address a = *this;
+  if (family() == AF_INET6)
+    v6(a.storage_).sin6_port = htons(port);
+  else
+    v4(a.storage_).sin_port = htons(port);
+  return a;
+}
+
 bool Address::is_multicast() const noexcept {
   if (family() == AF_INET6) return IN6_IS_ADDR_MULTICAST(&v6(storage_).sin6_addr);
   return IN_MULTICAST(ntohl(v4(storage_).sin_addr.s_addr));

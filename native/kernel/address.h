@@ -27,6 +27,7 @@ class Address {
   [[nodiscard]] const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage_); }
   [[nodiscard]] socklen_t size() const noexcept;
   [[nodiscard]] std::uint16_t port() const noexcept;
+  [[nodiscard]] Address with_port(std::uint16_t port) const noexcept;
   [[nodiscard]] bool is_multicast() const noexcept;
   /** The IPv6 address; IPv4 ones as IPv4-mapped (RFC 4291 section 2.5.5.2), which is how a socket for both
    * families shows them. */

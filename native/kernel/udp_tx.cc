@@ -64,17 +64,22 @@ Result<UdpTx> UdpTx::open(const UdpTxOptions& o) {
   sockaddr_storage destination = o.destination.storage();
   if (o.destination.family() == AF_INET6 && o.destination.is_multicast() && index != 0)
     reinterpret_cast<sockaddr_in6&>(destination).sin6_scope_id = index;
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&destination), o.destination.size()) != 0)
+  if (o.answers) {
+    tx.destination_ = destination;
+    tx.destination_size_ = o.destination.size();
+  } else if (connect(fd, reinterpret_cast<const sockaddr*>(&destination), o.destination.size()) != 0) {
     return system_error(to + ": connect");
+  }
   int probe = 0;
   socklen_t size = sizeof probe;
   tx.can_segment_ = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &probe, &size) == 0;
   return tx;
 }
 
-namespace {
-
-UdpTxOutcome send_message(int fd, const msghdr& message) noexcept {
+UdpTxOutcome UdpTx::send_message(msghdr& message) noexcept {
+  const int fd = socket_.get();
+  message.msg_name = destination_size_ > 0 ? &destination_ : nullptr;
+  message.msg_namelen = destination_size_;
   ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL);
   // An ICMP answer to an earlier datagram is reported in place of sending this one.
   if (sent < 0 && errno == ECONNREFUSED) sent = ::sendmsg(fd, &message, MSG_NOSIGNAL);
@@ -83,13 +88,16 @@ UdpTxOutcome send_message(int fd, const msghdr& message) noexcept {
   return {false, errno == EIO || errno == EINVAL || errno == EMSGSIZE, errno};
 }
 
-}  // namespace
+std::span<std::uint8_t> UdpTx::receive(std::span<std::uint8_t> room) noexcept {
+  const ssize_t size = recv(socket_.get(), room.data(), room.size(), MSG_DONTWAIT);
+  return room.first(size > 0 ? static_cast<std::size_t>(size) : 0);
+}
 
 UdpTxOutcome UdpTx::send(std::span<iovec> pieces) noexcept {
   msghdr message{};
   message.msg_iov = pieces.data();
   message.msg_iovlen = pieces.size();
-  return send_message(socket_.get(), message);
+  return send_message(message);
 }
 
 UdpTxOutcome UdpTx::send_segmented(std::span<iovec> pieces, std::uint16_t segment) noexcept {
@@ -104,7 +112,7 @@ UdpTxOutcome UdpTx::send_segmented(std::span<iovec> pieces, std::uint16_t segmen
   c->cmsg_type = UDP_SEGMENT;
   c->cmsg_len = CMSG_LEN(sizeof segment);
   std::memcpy(CMSG_DATA(c), &segment, sizeof segment);
-  return send_message(socket_.get(), message);
+  return send_message(message);
 }
 
 }  // namespace sluice::kernel

@@ -25,6 +25,8 @@ struct UdpTxOptions {
   /** DSCP, 0 to 63 (RFC 2474). */
   std::uint8_t dscp = 0;
   bool loop = true;
+  /** Takes datagrams from anyone, too, as answers: see UdpTx::receive(). */
+  bool answers = false;
 };
 
 /** What one call to the kernel did. */
@@ -35,7 +37,7 @@ struct UdpTxOutcome {
   int error = 0;
 };
 
-/** A connected UDP socket for one destination. */
+/** A UDP socket for one destination. */
 class UdpTx {
  public:
   /** INTERFACE_UNKNOWN, ADDRESS_INVALID, ADDRESS_IN_USE or SYSTEM_CALL with a sentence that names the
@@ -46,11 +48,20 @@ class UdpTx {
   UdpTxOutcome send(std::span<iovec> pieces) noexcept;
   /** Datagrams of `segment` bytes each (the last may be shorter) from their pieces, by UDP_SEGMENT. */
   UdpTxOutcome send_segmented(std::span<iovec> pieces, std::uint16_t segment) noexcept;
+  /** The next datagram that is there, without waiting, as much of it as `room` holds; empty when there is
+   * none. Only with UdpTxOptions::answers; watch fd() for them. */
+  std::span<std::uint8_t> receive(std::span<std::uint8_t> room) noexcept;
+  [[nodiscard]] int fd() const noexcept { return socket_.get(); }
   /** Whether this kernel knows UDP_SEGMENT (since Linux 4.18). */
   [[nodiscard]] bool can_segment() const noexcept { return can_segment_; }
 
  private:
+  UdpTxOutcome send_message(msghdr& message) noexcept;
+
   Fd socket_;
+  /** Empty where the socket is connected: a connected one hears none but its destination. */
+  sockaddr_storage destination_{};
+  socklen_t destination_size_ = 0;
   bool can_segment_ = false;
 };
 

@@ -23,7 +23,9 @@ namespace sluice::plane {
   X(buffer_level_us) X(clock_ppb) X(bitrate) X(segment_bitrate_peak) X(segments) X(access_points)                  \
   X(viewers_continuous) X(viewers_segmented) X(viewer_bytes) X(viewer_drops) X(viewer_drop_bytes)                  \
   X(segment_overruns) X(rtp_sequence) X(last_input_ms)
-#define SLUICE_SENDER_COUNTERS(X) X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation)
+#define SLUICE_SENDER_COUNTERS(X)                                                                                  \
+  X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation) X(rtcp_out) X(rtcp_errors) X(rtcp_in)           \
+  X(rtcp_malformed) X(reports) X(reported_lost_ppm) X(reported_jitter_us) X(round_trip_us)
 #define SLUICE_LOOP_COUNTERS(X) \
   X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands) X(busy_permille) X(measured)
 #define SLUICE_CAPTURE_COUNTERS(X) X(packets) X(bytes) X(received) X(kernel_drops) X(file_bytes) X(files)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "codec/rtcp.h"
 #include "codec/rtp.h"
 #include "kernel/counter.h"
 
@@ -22,10 +23,6 @@ constexpr std::size_t kPacketsPerTurn = 512;
 /** RFC 3550 A.1: numbers further apart than this are those of a source that has begun anew. */
 constexpr std::int64_t kMaxDropout = 3000;
 constexpr std::int64_t kMaxMisorder = 100;
-
-bool is_rtcp(codec::Bytes datagram) noexcept {
-  return datagram.size() >= 4 && datagram[0] >> 6 == 2 && datagram[1] >= 192 && datagram[1] <= 223;
-}
 
 }  // namespace
 
@@ -165,7 +162,7 @@ bool Flow::number(codec::Bytes datagram, FlowPacket& packet) noexcept {
 }
 
 void Flow::on_datagram(const kernel::Datagram& datagram, Nanos now) noexcept {
-  if (options_.rtp && is_rtcp(datagram.data)) return bump(counters_.rtcp_in);
+  if (options_.rtp && codec::is_rtcp(datagram.data)) return bump(counters_.rtcp_in);
   FlowPacket packet{nullptr, datagram.data, highest_ + 1, datagram.arrival, false};
   if (!options_.rtp) {
     highest_++;

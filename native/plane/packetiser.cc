@@ -30,8 +30,6 @@ constexpr std::size_t kMaxFormed = 8192;
 constexpr std::size_t kMostAtOnce = 2 * PsiPackets::kMaxPackets + 2;
 /** Media ticks for every byte where no PCR has told: 8 Mbit/s. */
 constexpr double kUnknownTicksPerByte = 27.0;
-/** 90 kHz from 27 MHz. */
-constexpr std::int64_t kTicksPerRtp = 300;
 
 }  // namespace
 

@@ -13,6 +13,8 @@ namespace sluice::plane {
 
 /** Seven TS packets: 1,316 bytes, what fits beside RTP, UDP and IP headers into an Ethernet frame. */
 constexpr std::size_t kPacketsPerRtp = 7;
+/** RTP timestamps count at 90 kHz, media time at 27 MHz. */
+constexpr std::int64_t kTicksPerRtp = 300;
 constexpr std::uint16_t kFullPayload = kPacketsPerRtp * codec::kTsPacketSize;
 
 /** A place where a decoder can begin. */

@@ -56,6 +56,8 @@ struct Listening {
 
 struct SenderOptions {
   kernel::UdpTxOptions socket;
+  /** For its RTCP; empty for none. */
+  std::string cname;
   Batching batching = Batching::automatic;
 };
 

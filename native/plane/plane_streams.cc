@@ -83,11 +83,18 @@ Result<Added> Plane::add_input(Handle stream, const UdpInputOptions& options) {
 
 Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
   return attach<SenderEntry>(
-      stream, [&](Handle, std::uint32_t slot, Worker&, Stream& s) -> Result<std::unique_ptr<SenderEntry>> {
+      stream,
+      [&](Handle, std::uint32_t slot, Worker& worker, Stream& s) -> Result<std::unique_ptr<SenderEntry>> {
         auto socket = kernel::UdpTx::open(options.socket);
         if (!socket.ok()) return socket.error();
-        return std::make_unique<SenderEntry>(std::make_unique<Sender>(
-            s, std::move(socket.value()), options.batching, counters_.as<SenderCounters>(slot)));
+        auto& counters = counters_.as<SenderCounters>(slot);
+        auto sender = std::make_unique<Sender>(s, std::move(socket.value()), options.batching, counters);
+        if (!options.cname.empty()) {
+          auto reports = SenderReports::open(worker.reactor(), s, options.socket, options.cname, counters);
+          if (!reports.ok()) return reports.error();
+          sender->keep(std::move(reports.value()));
+        }
+        return std::make_unique<SenderEntry>(std::move(sender));
       });
 }
 

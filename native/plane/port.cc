@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "codec/rtcp.h"
 #include "codec/rtp.h"
 #include "kernel/counter.h"
 
@@ -23,11 +24,6 @@ constexpr unsigned kAddress = 4;
 
 /** Calls per wake-up, so that one port does not starve the others. */
 constexpr int kCallsPerTurn = 8;
-
-/** RFC 5761 section 4: RTCP packet types where RTP has the marker and the payload type. */
-bool is_rtcp(codec::Bytes datagram) noexcept {
-  return datagram[1] >= 192 && datagram[1] <= 223;
-}
 
 kernel::Handover handover_of(Batching batching, bool segments) noexcept {
   if (batching == Batching::plain) return kernel::Handover::one_by_one;
@@ -114,7 +110,7 @@ DatagramSink* Port::find(const kernel::Datagram& datagram) const noexcept {
     }
     if ((table.mask & kSsrc) != 0) {
       if (datagram.data.size() < codec::kRtpHeaderSize) continue;
-      key.ssrc = codec::load32(datagram.data.data() + (is_rtcp(datagram.data) ? 4 : 8));
+      key.ssrc = codec::load32(datagram.data.data() + (codec::is_rtcp(datagram.data) ? 4 : 8));
     }
     const auto at = table.sinks.find(key);
     if (at != table.sinks.end()) return at->second;

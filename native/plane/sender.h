@@ -4,7 +4,7 @@
 #include <array>
 
 #include "kernel/udp_tx.h"
-#include "plane/stream.h"
+#include "plane/sender_reports.h"
 
 namespace sluice::plane {
 
@@ -18,6 +18,8 @@ class Sender final : public PacketReader {
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
   ~Sender();
+  /** The RTCP that goes with it. */
+  void keep(std::unique_ptr<SenderReports> reports) noexcept { reports_ = std::move(reports); }
 
   void on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept override;
 
@@ -32,6 +34,7 @@ class Sender final : public PacketReader {
   kernel::UdpTx socket_;
   SenderCounters& counters_;
   bool segmenting_;
+  std::unique_ptr<SenderReports> reports_;
   std::array<iovec, 2 * kMostPerCall> pieces_{};
 };
 

@@ -117,6 +117,11 @@ void Stream::on_room(const void* owner, std::function<void()> listener) {
   if (listener) room_.push_back({owner, std::move(listener)});
 }
 
+std::optional<std::uint32_t> Stream::timestamp_at(Nanos at) const noexcept {
+  if (!clock_.running()) return std::nullopt;
+  return static_cast<std::uint32_t>(clock_.media_at(at) / kTicksPerRtp);
+}
+
 std::uint64_t Stream::edge_before(Nanos lag) const noexcept {
   // The edge moves in steps; between them every viewer asks the same.
   if (lag == lag_asked_ && edge_ == lag_edge_) return lag_position_;

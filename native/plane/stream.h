@@ -88,6 +88,9 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   [[nodiscard]] const std::shared_ptr<const std::string>& name() const noexcept { return name_; }
   [[nodiscard]] Ring& ring() noexcept { return ring_; }
   [[nodiscard]] Segmenter& segmenter() noexcept { return segmenter_; }
+  /** RTP timestamp of what departs at `at`, on the recovered clock; none before the first media. */
+  [[nodiscard]] std::optional<std::uint32_t> timestamp_at(Nanos at) const noexcept;
+  [[nodiscard]] std::uint32_t ssrc() const noexcept { return options_.ssrc; }
   [[nodiscard]] StreamCounters& counters() noexcept { return counters_; }
   /** Byte readers may read up to here; it moves in pieces, so that sending is worth a system call. */
   [[nodiscard]] std::uint64_t edge() const noexcept { return edge_; }

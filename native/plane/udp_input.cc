@@ -63,7 +63,9 @@ void UdpInput::take(codec::Bytes datagram, Nanos arrival) noexcept {
   bump(counters_.bytes, datagram.size());
   if (datagram.size() >= codec::kTsPacketSize && datagram[0] == codec::kTsSync) {
     if (settle(Kind::plain)) sink_.write(datagram, arrival);
-  } else if (!codec::is_rtcp(datagram)) {
+  } else if (codec::is_rtcp(datagram)) {
+    bump(counters_.rtcp);
+  } else {
     take_rtp(datagram, arrival);
   }
 }

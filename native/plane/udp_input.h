@@ -28,7 +28,7 @@ struct UdpInputOptions {
 
 /**
  * Reads a socket on the loop thread. The first byte tells plain MPEG-TS (0x47) from RTP (version 2); the
- * payload type must be 33, or the payload begin with 0x47. RTCP on the same port (RFC 5761) is passed over.
+ * payload type must be 33, or the payload begin with 0x47. RTCP on the same port (RFC 5761) is counted.
  * Arrival times given to the sink are the kernel's, so that those of reordered packets do not ascend. Closes
  * the socket, and with it the join, when destroyed.
  */

@@ -25,6 +25,7 @@ export const SENDER: SenderOptions = {
   interfaceName: null,
   sourceAddress: null,
   sourcePort: 0,
+  rtcp: null,
   ttl: 1,
   dscp: 0,
   loop: false,

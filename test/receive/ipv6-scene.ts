@@ -47,6 +47,7 @@ plane.addSender(stream, {
   interfaceName: 'd0',
   sourceAddress: 'fd00::1',
   sourcePort: 0,
+  rtcp: null,
   ttl: 4,
   dscp: 34,
   loop: true,
