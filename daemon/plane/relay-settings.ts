@@ -15,11 +15,11 @@ const WHAT =
 const ADDRESS = /^(?:\[([0-9a-f:.]+(?:\/\d{1,3})?)\]|([0-9.]+(?:\/\d{1,3})?)):(\d{1,5})(?:-(\d{1,5}))?$/i;
 
 /** What stands for other addresses: the wildcards, broadcast, IPv4 addresses in IPv6 ones (RFC 4291 section 2.5.5.2). */
-const NO_ADDRESS = new BlockList();
-NO_ADDRESS.addSubnet('0.0.0.0', 8, 'ipv4');
-NO_ADDRESS.addAddress('255.255.255.255', 'ipv4');
-NO_ADDRESS.addAddress('::', 'ipv6');
-NO_ADDRESS.addSubnet('::ffff:0:0', 96, 'ipv6');
+const NO_ADDRESS = { 4: new BlockList(), 6: new BlockList() };
+NO_ADDRESS[4].addSubnet('0.0.0.0', 8, 'ipv4');
+NO_ADDRESS[4].addAddress('255.255.255.255', 'ipv4');
+NO_ADDRESS[6].addAddress('::', 'ipv6');
+NO_ADDRESS[6].addSubnet('::ffff:0:0', 96, 'ipv6');
 
 interface Prefix {
   readonly text: string;
@@ -45,7 +45,8 @@ function holdsGroups({ address, family, bits }: Prefix): boolean {
 }
 
 function isOneUnicast({ address, family, single }: Prefix): boolean {
-  return single && !isMulticast(address) && !NO_ADDRESS.check(address, family === 6 ? 'ipv6' : 'ipv4');
+  const standsForOthers = family === 6 ? NO_ADDRESS[6].check(address, 'ipv6') : NO_ADDRESS[4].check(address, 'ipv4');
+  return single && !isMulticast(address) && !standsForOthers;
 }
 
 /** Reads one line of the list as an operator writes it; a text says what was expected. */
