@@ -1,7 +1,6 @@
 #include "plane/relays.h"
 
 #include <algorithm>
-#include <atomic>
 #include <string_view>
 #include <utility>
 
@@ -15,6 +14,7 @@ using kernel::bump;
 using kernel::gauge;
 using kernel::kMillisecond;
 using kernel::Nanos;
+using kernel::read;
 
 namespace {
 
@@ -25,11 +25,6 @@ constexpr Nanos kLook = 100 * kMillisecond;
 /** Those who waited are told in slices of this, so that departures are not held up. */
 constexpr Nanos kWakeSlice = kMillisecond;
 constexpr int kWakesBetweenLooks = 8;
-
-/** Counters of a stream may be written by another loop. */
-std::uint64_t read(std::uint64_t& counter) noexcept {
-  return std::atomic_ref<std::uint64_t>(counter).load(std::memory_order_relaxed);
-}
 
 /** What stands behind one of the prefixes; none where there is none. */
 std::optional<std::string_view> behind_prefix(std::string_view path) noexcept {
