@@ -1,5 +1,5 @@
 /** Groups on the loopback interface, what is sent to them, and who of this machine is in them. */
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
@@ -21,19 +21,29 @@ export class LiveGroup {
   #sequence = 65_500;
   #frame = 1;
   readonly #maker = new TsMaker();
-  readonly #socket = createSocket('udp4');
+  readonly #socket: Socket;
   #timer: NodeJS.Timeout | undefined;
   /** Whether there are places where a picture can be entered. */
   entries = true;
 
+  private constructor(family: 'udp4' | 'udp6') {
+    this.#socket = createSocket(family);
+  }
+
   /** @param rtp whether MPEG-TS is sent in RTP, or plainly; @param source address of the loopback network */
   static async start(t: Test, group: Group, rtp = true, source = '127.0.0.1'): Promise<LiveGroup> {
-    const live = new LiveGroup();
+    const live = await LiveGroup.open(group, rtp, source, '127.0.0.1');
+    t.teardown(() => live.end());
+    return live;
+  }
+
+  /** @param by address of the interface, or `::%NAME` */
+  static async open(group: Group, rtp: boolean, source: string, by: string): Promise<LiveGroup> {
+    const live = new LiveGroup(group.address.includes(':') ? 'udp6' : 'udp4');
     live.#socket.bind(0, source);
     await once(live.#socket, 'listening');
-    live.#socket.setMulticastInterface('127.0.0.1');
+    live.#socket.setMulticastInterface(by);
     live.#timer = setInterval(() => live.#send(group, rtp), FRAME_MS);
-    t.teardown(() => live.end());
     return live;
   }
 
