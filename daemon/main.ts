@@ -17,6 +17,7 @@ import { createPlane } from './plane/plane.js';
 import type { ServiceManager } from './plane/service-manager.js';
 import { loadSettings, type Settings } from './settings.js';
 import { readAuthorities } from './streams/authorities.js';
+import { RelayService } from './streams/relay/service.js';
 import { ChannelService } from './streams/service.js';
 import { Guide } from './streams/source/guide.js';
 import { Resolver } from './streams/source/resolver.js';
@@ -126,10 +127,14 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('sites', () => delivery.stop());
   delivery.start();
+  const relays = new RelayService(plane, settings, { ...shared, log: log.child({ part: 'relay' }) });
+  started.add('relays', () => relays.stop());
+  relays.start();
   const service = new ChannelService(plane, settings.channels, {
     ...shared,
     log: log.child({ part: 'streams' }),
     httpBase: () => front.url,
+    others: () => relays.streams(),
     version,
     guide,
   });
@@ -150,7 +155,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   const reloader = new Reloader<Settings>({
     source: configFile(options.file),
     settings,
-    parts: [accessLog, front, service, delivery, flows, reloadableLog(log, options.fixedLogLevel ?? false)],
+    parts: [accessLog, front, relays, service, delivery, flows, reloadableLog(log, options.fixedLogLevel ?? false)],
     log: log.child({ part: 'reload' }),
     metrics: shared.metrics,
     clock: shared.clock,

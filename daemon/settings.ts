@@ -32,7 +32,7 @@ export type Settings = Readonly<z.output<typeof settingsSchema>>;
 
 const rules: Rules<typeof settingsSchema> = {
   schema: settingsSchema,
-  cross: (data) => [...findCollisions(data), ...findNothing(data), ...findStrangers(data)],
+  cross: (data) => [...findCollisions(data), ...findNothing(data), ...findStrangers(data), ...findHidden(data)],
 };
 
 /** Reads and checks a configuration file; throws CONFIG_UNREADABLE or CONFIG_INVALID. */
@@ -55,8 +55,9 @@ interface Listener {
 function findNothing(data: unknown): Finding[] {
   const { channels, sites, flows } = (data ?? {}) as Record<string, unknown>;
   const empty = (list: unknown): boolean => list === undefined || (Array.isArray(list) && list.length === 0);
-  if (!empty(channels) || !empty(sites) || !empty(flows)) return [];
-  return [{ path: ['channels'], message: 'expected at least one channel, site or flow' }];
+  const relay = valueAt(data, 'http', 'relay');
+  if (!empty(channels) || !empty(sites) || !empty(flows) || (relay !== undefined && relay !== null)) return [];
+  return [{ path: ['channels'], message: 'expected at least one channel, site or flow, or http.relay' }];
 }
 
 /** Flows of renditions that there are not. */
@@ -72,6 +73,20 @@ function findStrangers(data: unknown): Finding[] {
     if (typeof channel !== 'string' || known.includes(channel)) return [];
     const message = `there is no such rendition (expected one of ${known.slice(0, 20).join(', ') || 'a channel'}, got ${channel})`;
     return [{ path: ['flows', at, 'channel'], message }];
+  });
+}
+
+/** A site that nobody would get to. */
+function findHidden(data: unknown): Finding[] {
+  const sites = (data as { readonly sites?: unknown } | null)?.sites;
+  const relay = valueAt(data, 'http', 'relay');
+  if (relay === undefined || relay === null || !Array.isArray(sites)) return [];
+  return sites.flatMap((_, at) => {
+    const prefix = valueAt(sites, String(at), 'prefix') ?? `/${valueAt(sites, String(at), 'id')}/`;
+    if (typeof prefix !== 'string' || !/^\/(udp|rtp)\//.test(prefix)) return [];
+    return [
+      { path: ['sites', at, 'prefix'], message: 'expected another prefix: /udp/ and /rtp/ are those of http.relay' },
+    ];
   });
 }
 

@@ -16,6 +16,8 @@ import type {
   MadeObject,
   ObjectRefusal,
   ReceiverOptions,
+  RelayEnd,
+  RelayOptions,
   ReplayOptions,
   Route,
   SenderOptions,
@@ -66,6 +68,15 @@ export type RawEvent =
       readonly code: string | null;
       readonly detail: string;
     }
+  | {
+      readonly type: 'relay-wanted';
+      readonly handle: 0;
+      readonly group: string;
+      readonly address: string;
+      readonly port: number;
+      readonly source: string | null;
+    }
+  | { readonly type: 'relay-ended'; readonly handle: number; readonly group: string; readonly reason: RelayEnd }
   | { readonly type: 'upstream-end'; readonly handle: number; readonly result: RawResult };
 
 export interface RawPlaneOptions {
@@ -113,6 +124,9 @@ export interface RawPlane {
   putObject(ticket: number, object: MadeObject): boolean;
   refuseObject(ticket: number, refusal: ObjectRefusal): boolean;
   purge(site: number, path: string): number;
+  setRelay(options: RelayOptions | null): void;
+  openRelay(group: string, stream: number): boolean;
+  refuseRelay(group: string, refusal: ObjectRefusal): boolean;
   setLimits(listener: number, limits: ListenerLimits): boolean;
   setTokens(site: number, rule: TokenRule): boolean;
   setAccessLog(options: AccessLogOptions | null): void;
@@ -130,6 +144,7 @@ export interface RawPlane {
     readonly objectSlot: number;
     readonly fetchSlot: number;
     readonly accessLogSlot: number;
+    readonly relaySlot: number;
   };
   close(): void;
 }

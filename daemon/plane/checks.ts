@@ -155,6 +155,17 @@ export const objectRefusal = z.strictObject({
   message: z.string().max(1000),
 });
 
+export const relayOptions = z.strictObject({
+  allow: z.array(
+    z
+      .strictObject({ source: addressPrefix.nullable(), address: addressPrefix, firstPort: port, lastPort: port })
+      .refine(({ firstPort, lastPort }) => firstPort <= lastPort, { error: 'expected ports in ascending order' }),
+  ),
+  mostGroups: z.number().int().min(1).max(1000),
+  waitMs: ms(600_000).min(100),
+  holdMs: ms(86_400_000).min(100),
+});
+
 export const inputOptions = z.strictObject({
   address,
   port,

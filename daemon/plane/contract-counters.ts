@@ -193,6 +193,21 @@ export const ACCESS_LOG_COUNTERS = [
   'errors', // times it took nothing at all
 ] as const;
 
+/** Counters of groups that are asked for by their addresses. */
+export const RELAY_COUNTERS = [
+  'groups', // gauge
+  'begun',
+  'joined', // requests for a group that is allowed
+  // Refused, by reason:
+  'malformed', // 400
+  'forbidden', // not on the list: 403
+  'full', // as many groups as there may be: 503
+  'silent', // groups that gave nothing for too long: 504
+  'noPicture', // viewers for whom nothing came that a picture could begin with: 504
+  'failed', // groups that could not be had
+  'told', // viewers who waited and were told
+] as const;
+
 /** Counters of the objects. */
 export const OBJECT_COUNTERS = [
   'hits', // requests answered from a complete, fresh object
@@ -241,6 +256,7 @@ export type ReplayCounters = Readonly<Record<(typeof REPLAY_COUNTERS)[number], n
 export type SiteCounters = Readonly<Record<(typeof SITE_COUNTERS)[number], number>>;
 export type AccessLogCounters = Readonly<Record<(typeof ACCESS_LOG_COUNTERS)[number], number>>;
 export type ListenerCounters = Readonly<Record<(typeof LISTENER_COUNTERS)[number], number>>;
+export type RelayCounters = Readonly<Record<(typeof RELAY_COUNTERS)[number], number>>;
 export type ObjectCounters = Readonly<Record<(typeof OBJECT_COUNTERS)[number], number>>;
 export type FetchCounters = Readonly<Record<(typeof FETCH_COUNTERS)[number], number>>;
 export type PortCounters = Readonly<Record<(typeof PORT_COUNTERS)[number], number>>;

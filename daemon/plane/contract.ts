@@ -15,6 +15,7 @@ import type {
   ListenerCounters,
   LoopCounters,
   ObjectCounters,
+  RelayCounters,
   ReplayCounters,
   SenderCounters,
   SiteCounters,
@@ -22,8 +23,10 @@ import type {
   UpstreamCounters,
 } from './contract-counters.js';
 import type { FlowsApi } from './contract-flows.js';
+import type { RelayEnd, RelayGroup, RelayOptions } from './contract-relay.js';
 
 export * from './contract-counters.js';
+export * from './contract-relay.js';
 
 /** A stream: one ring, one packetiser, one recovered clock. */
 export type StreamHandle = number & { readonly __kind: 'stream' };
@@ -227,7 +230,7 @@ export interface MadeObject {
   readonly freshness: FreshnessRule;
 }
 
-/** What those who wait for an object get instead. */
+/** What those who wait for an object or a group get instead. */
 export interface ObjectRefusal {
   /** 400 to 599. */
   readonly status: number;
@@ -492,6 +495,22 @@ export type PlaneEvent =
       /** What the origin answered already, along the way that {@link PlaneApi.setWay} told; null: it was not asked yet. */
       readonly answer: UpstreamResponse | SluiceError | null;
     }
+  /** Viewers wait for a group that is not there, until it is opened or refused, or the time is over. */
+  | {
+      readonly type: 'relay-wanted';
+      readonly group: RelayGroup;
+      /** Numeric, without brackets. */
+      readonly address: string;
+      readonly port: number;
+      readonly source: string | null;
+    }
+  /** Nobody gets to the stream any more: it is to be removed. Viewers who are still there are disconnected by that. */
+  | {
+      readonly type: 'relay-ended';
+      readonly group: RelayGroup;
+      readonly stream: StreamHandle;
+      readonly reason: RelayEnd;
+    }
   /** The head of a `stream` answer has come (continuous answers may never end). */
   | { readonly type: 'upstream-head'; readonly upstream: UpstreamHandle; readonly status: number }
   /** A capture has reached its limit (`code` null), or its file could not be written. */
@@ -614,6 +633,16 @@ export interface PlaneApi {
   refuseObject(ticket: Ticket, refusal: ObjectRefusal): boolean;
   /** Forgets a site's objects whose path (behind the prefix) begins with `path`; how many. */
   purge(site: SiteHandle, path: string): number;
+  /** Answers `/udp/` and `/rtp/` from now on; groups that are not allowed (any more) end. Null: no longer, all groups end. */
+  setRelay(options: RelayOptions | null): void;
+  /**
+   * Gives a group its stream, before anything supplies it: who waits is answered as soon as it is ready. False when nobody
+   * waits any more.
+   */
+  openRelay(group: RelayGroup, stream: StreamHandle): boolean;
+  /** Tells those who wait, and forgets the group. False when there is none. */
+  refuseRelay(group: RelayGroup, refusal: ObjectRefusal): boolean;
+  relayCounters(): RelayCounters;
   objectCounters(): ObjectCounters;
   fetchCounters(): FetchCounters;
   addInput(stream: StreamHandle, options: InputOptions): InputHandle;

@@ -34,9 +34,13 @@ import {
   type PlaneApi,
   type PlaneEvent,
   type PlaneOptions,
+  RELAY_COUNTERS,
   REPLAY_COUNTERS,
   type ReceiverHandle,
   type ReceiverOptions,
+  type RelayCounters,
+  type RelayGroup,
+  type RelayOptions,
   type ReplayCounters,
   type ReplayHandle,
   type ReplayOptions,
@@ -86,7 +90,7 @@ class Plane implements PlaneApi {
   readonly #raw: RawPlane;
   readonly #table: CounterTable;
   /** Slots of what every plane has once. */
-  readonly #own: Readonly<Record<'objectSlot' | 'fetchSlot' | 'accessLogSlot', number>>;
+  readonly #own: Readonly<Record<'objectSlot' | 'fetchSlot' | 'accessLogSlot' | 'relaySlot', number>>;
   readonly #loops: readonly number[];
   readonly #slots = new Map<number, number>();
   /** What is attached to a stream, and goes with it. */
@@ -195,6 +199,23 @@ class Plane implements PlaneApi {
 
   purge(site: SiteHandle, path: string): number {
     return this.#raw.purge(this.#known(site), path);
+  }
+
+  setRelay(options: RelayOptions | null): void {
+    const o = options === null ? null : checked(checks.relayOptions, options, 'setRelay');
+    native(() => this.#raw.setRelay(o));
+  }
+
+  openRelay(group: RelayGroup, stream: StreamHandle): boolean {
+    return this.#raw.openRelay(group, this.#known(stream));
+  }
+
+  refuseRelay(group: RelayGroup, refusal: ObjectRefusal): boolean {
+    return native(() => this.#raw.refuseRelay(group, checked(checks.objectRefusal, refusal, 'refuseRelay')));
+  }
+
+  relayCounters(): RelayCounters {
+    return this.#table.read(this.#own.relaySlot, RELAY_COUNTERS);
   }
 
   addInput(stream: StreamHandle, options: InputOptions): InputHandle {
@@ -432,8 +453,8 @@ class Plane implements PlaneApi {
   #deliver(events: readonly RawEvent[]): void {
     for (const event of events) {
       if (event.type === 'upstream-end') this.#settle(event.result);
-      // What was removed while its event was on the way is not spoken of any more.
-      else if (this.#slots.has(event.handle)) this.#tell(toEvent(event));
+      // What was removed while its event was on the way is not spoken of any more. What is wanted has no handle yet.
+      else if (event.type === 'relay-wanted' || this.#slots.has(event.handle)) this.#tell(toEvent(event));
     }
   }
 
@@ -473,6 +494,14 @@ function toEvent(event: Exclude<RawEvent, { type: 'upstream-end' }>): PlaneEvent
     const { handle, ticket, result, ...rest } = event;
     const answer = result === null ? null : toAnswer(result);
     return { ...rest, site: handle as SiteHandle, ticket: ticket as Ticket, answer };
+  }
+  if (event.type === 'relay-wanted') {
+    const { handle: _, group, ...rest } = event;
+    return { ...rest, group: group as RelayGroup };
+  }
+  if (event.type === 'relay-ended') {
+    const { handle, group, ...rest } = event;
+    return { ...rest, group: group as RelayGroup, stream: handle as StreamHandle };
   }
   if (event.type === 'capture-end') {
     const code = event.code === null ? null : 'SYSTEM_CALL';

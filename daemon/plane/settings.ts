@@ -1,6 +1,7 @@
 /** What an operator can set of the plane and of the viewers' HTTP front. */
 import { z } from 'zod';
 import { addressPrefix, bytes, duration, integer, listenAddress } from '../config/units.js';
+import { relaySchema } from './relay-settings.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -107,5 +108,9 @@ export const httpSchema = z.strictObject({
     .prefault('10s')
     .describe('A continuous viewer later than this jumps to the newest access point.'),
   limits: limitsSchema.prefault({}).describe('What one client, and all, may ask of one listener.'),
+  relay: relaySchema
+    .nullable()
+    .default(null)
+    .describe('Groups that viewers ask for by their addresses: /udp/239.1.1.1:5000, /rtp/[ff3e::1]:5000.'),
   access_log: accessLogSchema.nullable().default(null).describe('A line for every request that is answered.'),
 });

@@ -52,8 +52,18 @@ const PLAIN: readonly [
 const STATES = ['stopped', 'starting', 'flowing', 'retrying', 'failed'] as const;
 const REQUEST_KINDS: readonly (keyof RequestCounts)[] = ['playlist', 'segment', 'key', 'stream'];
 
+/** Viewers of a stream that is of no channel. */
+export interface OtherViewers {
+  readonly name: string;
+  readonly continuous: number;
+}
+
 /** Offers the streams' metrics, read from the counters at each scrape; returns the function that takes them away. */
-export function offerStreamMetrics(metrics: Metrics, renditions: () => readonly Rendition[]): () => void {
+export function offerStreamMetrics(
+  metrics: Metrics,
+  renditions: () => readonly Rendition[],
+  others: () => readonly OtherViewers[] = () => [],
+): () => void {
   const names: string[] = [];
   const offer = (
     kind: 'counter' | 'gauge',
@@ -76,7 +86,7 @@ export function offerStreamMetrics(metrics: Metrics, renditions: () => readonly 
   for (const [kind, name, counter, factor, help] of PLAIN) {
     offer(kind, name, help, ['stream'], (r) => [{ labels: streamLabels(r), value: r.counters()[counter] * factor }]);
   }
-  offerViewers(metrics, renditions);
+  offerViewers(metrics, renditions, others);
   names.push('sluice_viewers');
   return () => {
     for (const name of names) metrics.remove(name);
@@ -186,8 +196,12 @@ function offerTraffic(offer: Offer): void {
   );
 }
 
-/** Viewers are counted by channel: sums over its renditions. */
-function offerViewers(metrics: Metrics, renditions: () => readonly Rendition[]): void {
+/** Viewers are counted by channel: sums over its renditions. Those of other streams stand by their names. */
+function offerViewers(
+  metrics: Metrics,
+  renditions: () => readonly Rendition[],
+  others: () => readonly OtherViewers[],
+): void {
   metrics.gauge({
     name: 'sluice_viewers',
     help: 'Connected viewers: continuous, and HLS clients seen within three target durations.',
@@ -202,10 +216,16 @@ function offerViewers(metrics: Metrics, renditions: () => readonly Rendition[]):
           hls: sum.hls + viewersSegmented,
         });
       }
-      return [...sums].flatMap(([channel, { continuous, hls }]) => [
-        { labels: { channel, mode: 'continuous' }, value: continuous },
-        { labels: { channel, mode: 'hls' }, value: hls },
-      ]);
+      return [
+        ...[...sums].flatMap(([channel, { continuous, hls }]) => [
+          { labels: { channel, mode: 'continuous' }, value: continuous },
+          { labels: { channel, mode: 'hls' }, value: hls },
+        ]),
+        ...others().map(({ name, continuous }) => ({
+          labels: { channel: name, mode: 'continuous' },
+          value: continuous,
+        })),
+      ];
     },
   });
 }

@@ -6,7 +6,7 @@ import type { Registry, Row } from '../base/registry.js';
 import type { Reloadable, ReloadPlan } from '../base/reloadable.js';
 import type { PlaneApi, PlaneEvent, Route, StreamHandle } from '../plane/contract.js';
 import { urlsOf } from './media-url.js';
-import { offerStreamMetrics } from './metrics.js';
+import { type OtherViewers, offerStreamMetrics } from './metrics.js';
 import { type Channel, channelOf, planChannels } from './reload.js';
 import { Rendition, type RenditionContext } from './rendition.js';
 import { masterPath, RouteTable } from './routes.js';
@@ -28,6 +28,8 @@ export interface ChannelServiceOptions {
   readonly version?: string;
   /** As Math.random; the jitter of retries. */
   readonly random?: () => number;
+  /** Streams that are of no channel, with their names: their viewers are told about, too. */
+  readonly others?: () => ReadonlyMap<StreamHandle, string>;
   /** The way to sources; when absent, one that lets itself be led to the hosts of these channels and the Internet. */
   readonly guide?: Guide;
 }
@@ -86,7 +88,11 @@ export class ChannelService implements Reloadable<ChannelSettings> {
     const { metrics, registry, clock } = this.#options;
     this.#withdraw = [
       this.#plane.onEvent((event) => this.#take(event)),
-      offerStreamMetrics(metrics, () => this.#renditions()),
+      offerStreamMetrics(
+        metrics,
+        () => this.#renditions(),
+        () => this.#otherViewers(),
+      ),
       registry.offer('channels', { columns: CHANNEL_COLUMNS, rows: () => this.#channelRows() }),
       registry.offer('viewers', { columns: VIEWER_COLUMNS, rows: () => this.#viewerRows() }),
       registry.explain('channel', (id) => this.#explain(id)),
@@ -114,7 +120,7 @@ export class ChannelService implements Reloadable<ChannelSettings> {
 
   /** The continuous viewers that are connected now. */
   async viewers(): Promise<ViewerStatus[]> {
-    const names = new Map<StreamHandle, string>();
+    const names = new Map(this.#options.others?.());
     for (const rendition of this.#renditions())
       if (rendition.stream !== null) names.set(rendition.stream, rendition.name);
     return (await this.#plane.viewers()).map((viewer) => ({
@@ -190,12 +196,19 @@ export class ChannelService implements Reloadable<ChannelSettings> {
     return this.#channels.flatMap((channel) => channel.renditions);
   }
 
+  #otherViewers(): OtherViewers[] {
+    return [...(this.#options.others?.() ?? [])].map(([stream, name]) => ({
+      name,
+      continuous: this.#plane.streamCounters(stream).viewersContinuous,
+    }));
+  }
+
   #take(event: PlaneEvent): void {
     if (event.type === 'upstream-head') {
       for (const rendition of this.#renditions()) rendition.head(event.upstream, event.status);
       return;
     }
-    // Objects are the delivery's, and of captures and replays the daemon has none.
+    // Objects are the delivery's, groups by their addresses the relays', and of captures and replays the daemon has none.
     if (event.type !== 'source-fault' && event.type !== 'stream-ready') return;
     const rendition = this.#renditions().find((one) => one.stream === event.stream);
     if (event.type === 'source-fault') rendition?.fault(event.code, event.detail);

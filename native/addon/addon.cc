@@ -33,6 +33,7 @@ Napi::Object counter_names(Napi::Env env) {
   o.Set("object", names(env, std::to_array<const char*>({SLUICE_OBJECT_COUNTERS(SLUICE_NAME)})));
   o.Set("site", names(env, std::to_array<const char*>({SLUICE_SITE_COUNTERS(SLUICE_NAME)})));
   o.Set("accessLog", names(env, std::to_array<const char*>({SLUICE_ACCESS_LOG_COUNTERS(SLUICE_NAME)})));
+  o.Set("relay", names(env, std::to_array<const char*>({SLUICE_RELAY_COUNTERS(SLUICE_NAME)})));
   o.Set("fetch", names(env, std::to_array<const char*>({SLUICE_FETCH_COUNTERS(SLUICE_NAME)})));
   return o;
 }

@@ -33,6 +33,10 @@ const char* name_of(Event::Type type) {
       return "upstream-head";
     case Event::Type::object_wanted:
       return "object-wanted";
+    case Event::Type::relay_wanted:
+      return "relay-wanted";
+    case Event::Type::relay_ended:
+      return "relay-ended";
     case Event::Type::capture_end:
       return "capture-end";
     case Event::Type::replay_end:
@@ -40,6 +44,18 @@ const char* name_of(Event::Type type) {
     default:
       return "upstream-end";
   }
+}
+
+void set_relay(Napi::Env env, Napi::Object& o, const Event& e) {
+  const auto& [group, target, stream, reason] = e.relay;
+  o.Set("group", Napi::String::New(env, group));
+  if (reason != nullptr) {
+    o.Set("reason", Napi::String::New(env, reason));
+    return;
+  }
+  o.Set("address", Napi::String::New(env, target.address.host()));
+  o.Set("port", Napi::Number::New(env, target.address.port()));
+  o.Set("source", target.source ? Napi::Value(Napi::String::New(env, target.source->host())) : env.Null());
 }
 
 Napi::Object to_object(Napi::Env env, const Event& e) {
@@ -54,6 +70,7 @@ Napi::Object to_object(Napi::Env env, const Event& e) {
     o.Set("code", e.code != nullptr ? Napi::Value(Napi::String::New(env, e.code)) : env.Null());
     o.Set("detail", Napi::String::New(env, e.detail));
   }
+  if (e.type == Event::Type::relay_wanted || e.type == Event::Type::relay_ended) set_relay(env, o, e);
   if (e.type == Event::Type::upstream_head) o.Set("status", Napi::Number::New(env, e.result.status));
   if (e.type == Event::Type::upstream_end) o.Set("result", to_result(env, e.result));
   if (e.type == Event::Type::object_wanted) {

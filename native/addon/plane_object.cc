@@ -28,6 +28,12 @@ std::vector<std::string> texts_of(const Napi::Value& value) {
   return texts;
 }
 
+kernel::AddressPrefix prefix_of(Napi::Env env, const std::string& text) {
+  const auto prefix = kernel::AddressPrefix::parse(text);
+  if (!prefix) throw_error(env, {"ADDRESS_INVALID", "`" + text + "` is not a prefix of addresses"});
+  return *prefix;
+}
+
 http::ClientLimitOptions client_limits_of(Napi::Env env, const Options& o) {
   constexpr std::int64_t kMost = 1'000'000;
   http::ClientLimitOptions c;
@@ -35,11 +41,7 @@ http::ClientLimitOptions client_limits_of(Napi::Env env, const Options& o) {
   c.requests = o.number<std::uint32_t>("requestsPerAddress", 0, kMost);
   c.burst = o.number<std::uint32_t>("burst", 1, kMost);
   c.all_requests = o.number<std::uint32_t>("requests", 0, kMost);
-  for (const std::string& text : texts_of(o.get("exempt"))) {
-    const auto prefix = kernel::AddressPrefix::parse(text);
-    if (!prefix) throw_error(env, {"ADDRESS_INVALID", "`" + text + "` is not a prefix of addresses"});
-    c.exempt.push_back(*prefix);
-  }
+  for (const std::string& text : texts_of(o.get("exempt"))) c.exempt.push_back(prefix_of(env, text));
   return c;
 }
 
@@ -127,6 +129,29 @@ http::FreshnessRule freshness_rule_of(const Options& o) {
           o.milliseconds("mostMs"), o.milliseconds("staleIfErrorMs")};
 }
 
+objects::Refusal refusal_of(const Options& o) {
+  return {o.number<unsigned>("status", 400, 599), o.number<unsigned>("retryAfter", 0, 3600),
+          o.text("message")};
+}
+
+plane::RelayOptions relay_options_of(Napi::Env env, const Options& o) {
+  plane::RelayOptions options;
+  const auto rules = o.get("allow").As<Napi::Array>();
+  for (std::uint32_t i = 0; i < rules.Length(); i++) {
+    const Options r(env, rules.Get(i));
+    plane::RelayRule rule;
+    if (!r.is_null("source")) rule.source = prefix_of(env, r.text("source"));
+    rule.address = prefix_of(env, r.text("address"));
+    rule.first_port = r.number<std::uint16_t>("firstPort", 1, 65535);
+    rule.last_port = r.number<std::uint16_t>("lastPort", 1, 65535);
+    options.allow.push_back(rule);
+  }
+  options.most_groups = o.number<std::size_t>("mostGroups", 1, 1000);
+  options.wait = o.milliseconds("waitMs");
+  options.hold = o.milliseconds("holdMs");
+  return options;
+}
+
 /** Empty for plain HTTP. */
 std::vector<secure::ServerCertificate> certificates_of(Napi::Env env, const Napi::Value& value) {
   std::vector<secure::ServerCertificate> certificates;
@@ -171,6 +196,9 @@ Napi::Function PlaneObject::define(Napi::Env env) {
                       InstanceMethod("putObject", &PlaneObject::put_object),
                       InstanceMethod("refuseObject", &PlaneObject::refuse_object),
                       InstanceMethod("purge", &PlaneObject::purge),
+                      InstanceMethod("setRelay", &PlaneObject::set_relay),
+                      InstanceMethod("openRelay", &PlaneObject::open_relay),
+                      InstanceMethod("refuseRelay", &PlaneObject::refuse_relay),
                       InstanceMethod("serve", &PlaneObject::serve),
                       InstanceMethod("setRoute", &PlaneObject::set_route),
                       InstanceMethod("deleteRoute", &PlaneObject::delete_route),
@@ -378,11 +406,26 @@ Napi::Value PlaneObject::put_object(const Info& info) {
 
 Napi::Value PlaneObject::refuse_object(const Info& info) {
   const Napi::Env env = info.Env();
-  const Options o(env, info[1]);
+  return Napi::Boolean::New(env,
+                            plane_->refuse_object(handle_of(info[0]), refusal_of(Options(env, info[1]))));
+}
+
+Napi::Value PlaneObject::set_relay(const Info& info) {
+  const Napi::Env env = info.Env();
+  plane_->set_relay(info[0].IsNull() ? std::nullopt
+                                     : std::optional(relay_options_of(env, Options(env, info[0]))));
+  return env.Undefined();
+}
+
+Napi::Value PlaneObject::open_relay(const Info& info) {
+  return Napi::Boolean::New(info.Env(),
+                            plane_->open_relay(info[0].As<Napi::String>().Utf8Value(), handle_of(info[1])));
+}
+
+Napi::Value PlaneObject::refuse_relay(const Info& info) {
+  const Napi::Env env = info.Env();
   return Napi::Boolean::New(
-      env, plane_->refuse_object(handle_of(info[0]),
-                                 {o.number<unsigned>("status", 400, 599),
-                                  o.number<unsigned>("retryAfter", 0, 3600), o.text("message")}));
+      env, plane_->refuse_relay(info[0].As<Napi::String>().Utf8Value(), refusal_of(Options(env, info[1]))));
 }
 
 Napi::Value PlaneObject::purge(const Info& info) {
@@ -472,6 +515,7 @@ Napi::Value PlaneObject::counters(const Info& info) {
   o.Set("objectSlot", Napi::Number::New(env, plane_->object_slot()));
   o.Set("fetchSlot", Napi::Number::New(env, plane_->fetch_slot()));
   o.Set("accessLogSlot", Napi::Number::New(env, plane_->access_log_slot()));
+  o.Set("relaySlot", Napi::Number::New(env, plane_->relay_slot()));
   return o;
 }
 

@@ -44,6 +44,9 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   Napi::Value fetch(const Info& info);
   Napi::Value put_object(const Info& info);
   Napi::Value refuse_object(const Info& info);
+  Napi::Value set_relay(const Info& info);
+  Napi::Value open_relay(const Info& info);
+  Napi::Value refuse_relay(const Info& info);
   Napi::Value purge(const Info& info);
   Napi::Value set_limits(const Info& info);
   Napi::Value set_tokens(const Info& info);

@@ -96,14 +96,18 @@ std::array<std::uint8_t, 16> Address::bytes() const noexcept {
   return all;
 }
 
-std::string Address::text() const {
+std::string Address::host() const {
   char buffer[INET6_ADDRSTRLEN] = "?";
-  if (family() == AF_INET6) {
+  if (family() == AF_INET6)
     inet_ntop(AF_INET6, &v6(storage_).sin6_addr, buffer, sizeof buffer);
-    return "[" + std::string(buffer) + "]:" + std::to_string(port());
-  }
-  inet_ntop(AF_INET, &v4(storage_).sin_addr, buffer, sizeof buffer);
-  return std::string(buffer) + ":" + std::to_string(port());
+  else
+    inet_ntop(AF_INET, &v4(storage_).sin_addr, buffer, sizeof buffer);
+  return buffer;
+}
+
+std::string Address::text() const {
+  const std::string name = host();
+  return (family() == AF_INET6 ? "[" + name + "]" : name) + ":" + std::to_string(port());
 }
 
 namespace {

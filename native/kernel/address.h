@@ -32,6 +32,8 @@ class Address {
   /** The IPv6 address; IPv4 ones as IPv4-mapped (RFC 4291 section 2.5.5.2), which is how a socket for both
    * families shows them. */
   [[nodiscard]] std::array<std::uint8_t, 16> bytes() const noexcept;
+  /** `192.0.2.1` or `2001:db8::1`: the same however it was written. */
+  [[nodiscard]] std::string host() const;
   /** `192.0.2.1:80` or `[2001:db8::1]:80`. */
   [[nodiscard]] std::string text() const;
   [[nodiscard]] const sockaddr_storage& storage() const noexcept { return storage_; }

@@ -12,6 +12,11 @@ inline void bump(std::uint64_t& counter, std::uint64_t n = 1) noexcept {
   ref.store(ref.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 
+/** What another thread's counter stands at. */
+inline std::uint64_t read(std::uint64_t& counter) noexcept {
+  return std::atomic_ref<std::uint64_t>(counter).load(std::memory_order_relaxed);
+}
+
 /** Sets a gauge. */
 inline void gauge(std::uint64_t& counter, std::uint64_t value) noexcept {
   std::atomic_ref<std::uint64_t>(counter).store(value, std::memory_order_relaxed);

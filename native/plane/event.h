@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "plane/relays.h"
 #include "plane/sites.h"
 #include "plane/upstream.h"
 
@@ -22,16 +23,20 @@ struct Event {
     /** Of a request of an upstream's, or of a fetch. */
     upstream_end,
     object_wanted,
+    relay_wanted,
+    relay_ended,
     capture_end,
     replay_end
   };
   Type type = Type::stream_ready;
-  /** The stream, upstream, site, capture or replay concerned; 0 for a fetch. */
+  /** The stream, upstream, site, capture or replay concerned; 0 for a fetch and for a group that is
+   * wanted. */
   Handle handle = 0;
   const char* code = nullptr;
   std::string detail;
   UpstreamResult result;
   WantedObject wanted;
+  RelayEvent relay = {};
 };
 
 /** Called on the loop threads, by several at a time. */

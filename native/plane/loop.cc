@@ -62,6 +62,14 @@ void Loop::call(const std::function<void()>& command) {
   if (failure) std::rethrow_exception(failure);
 }
 
+void Loop::post(std::function<void()> command) {
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(command));
+  }
+  reactor_.wake();
+}
+
 void Loop::run() noexcept {
   pthread_setname_np(pthread_self(), ("sluice-loop" + std::to_string(index_)).c_str());
   kernel::prefer_latency();
@@ -74,10 +82,13 @@ void Loop::run() noexcept {
 
 void Loop::run_commands() noexcept {
   std::vector<Command> commands;
+  std::vector<std::function<void()>> posted;
   {
     const std::lock_guard lock(mutex_);
     commands.swap(commands_);
+    posted.swap(posted_);
   }
+  for (const auto& command : posted) command();
   for (const Command& command : commands) {
     // Want of memory, at most: the caller's thread can tell it, this one cannot.
     try {

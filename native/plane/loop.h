@@ -35,6 +35,9 @@ class Loop {
   /** Runs `command` on the thread and waits for it; throws here what it throws. From any other thread, while
    * the loop runs. */
   void call(const std::function<void()>& command);
+  /** Runs `command`, which does not throw, on the thread and waits for nothing. From any thread; not run
+   * where the loop ends before. */
+  void post(std::function<void()> command);
   [[nodiscard]] kernel::Reactor& reactor() noexcept { return reactor_; }
 
  private:
@@ -58,6 +61,7 @@ class Loop {
   std::mutex mutex_;
   std::condition_variable done_;
   std::vector<Command> commands_;
+  std::vector<std::function<void()>> posted_;
   kernel::Nanos next_housekeeping_ = 0;
   // Of the last housekeeping.
   kernel::Nanos measured_at_ = 0;

@@ -22,9 +22,11 @@ Plane::Plane(PlaneOptions options, EventHandler on_event)
       object_slot_(*counters_.take()),
       fetch_slot_(*counters_.take()),
       access_log_slot_(*counters_.take()),
+      relay_slot_(*counters_.take()),
       options_(std::move(options)),
       memory_(options_.memory),
-      on_event_(std::move(on_event)) {
+      handler_(std::move(on_event)),
+      on_event_([this](Event event) { tell(std::move(event)); }) {
   for (std::uint32_t i = 0; i < std::clamp(options_.loops, 1U, kMostLoops); i++) {
     std::function<void(Nanos)> housekeeping;
     if (i == 0) housekeeping = [this](Nanos now) { keep_house(now); };
@@ -38,6 +40,7 @@ Plane::~Plane() {
 
 std::optional<Error> Plane::start() {
   if (auto failure = start_objects()) return failure;
+  start_relays();
   return start_loops();
 }
 
@@ -130,6 +133,7 @@ bool Plane::remove(Handle handle) {
   all.push_back(handle);
   Worker& worker = *at->second.worker;
   std::vector<Handle> receivers;
+  if (at->second.kind == Entry::Kind::stream) first().call([&] { relays_->forget(handle); });
   worker.call([&] {
     for (const Handle each : all) {
       const auto its = worker.flows().remove_flow(each);
@@ -157,6 +161,13 @@ EndHandler Plane::end_handler(Event::Type type, Handle handle) {
   return [this, type, handle](const char* code, std::string detail) {
     on_event_({type, handle, code, std::move(detail), {}, {}});
   };
+}
+
+/** On any loop. */
+void Plane::tell(Event event) {
+  if (event.type == Event::Type::stream_ready)
+    first().post([this, stream = event.handle] { relays_->ready(stream); });
+  handler_(std::move(event));
 }
 
 /** On the first loop. */

@@ -130,6 +130,12 @@ class Plane {
   /** Logs the requests of all listeners there from now on; opens also a file that is open already, in case it
    * is another by now. None: logs nothing. On failure what was stays. */
   std::optional<kernel::Error> set_access_log(const std::optional<http::AccessLogOptions>& options);
+  /** Groups by their addresses, from now on; none: no longer. */
+  void set_relay(std::optional<RelayOptions> options);
+  /** Gives a group that is wanted its stream; false when nobody wants it any more, or the stream is unknown.
+   */
+  bool open_relay(const std::string& group, Handle stream);
+  bool refuse_relay(const std::string& group, objects::Refusal refusal);
   /** How many objects were forgotten. */
   std::size_t purge(Handle site, const std::string& path);
   /** Changes the limits of a listener, and of all the lag; false when it is unknown. The address is not
@@ -152,6 +158,7 @@ class Plane {
   [[nodiscard]] std::uint32_t object_slot() const noexcept { return object_slot_; }
   [[nodiscard]] std::uint32_t fetch_slot() const noexcept { return fetch_slot_; }
   [[nodiscard]] std::uint32_t access_log_slot() const noexcept { return access_log_slot_; }
+  [[nodiscard]] std::uint32_t relay_slot() const noexcept { return relay_slot_; }
 
  private:
   struct SiteEntry;
@@ -183,9 +190,11 @@ class Plane {
   void set_viewer_lag(Nanos lag);
   [[nodiscard]] const Place* find(Handle handle, Entry::Kind kind) const;
   void forget(Handle handle);
+  void tell(Event event);
   [[nodiscard]] EndHandler end_handler(Event::Type type, Handle handle);
   std::optional<kernel::Error> start_loops();
   std::optional<kernel::Error> start_objects();
+  void start_relays();
   void keep_house(Nanos now);
   /** Where everything lives that is not a stream's. */
   [[nodiscard]] Worker& first() noexcept { return *workers_.front(); }
@@ -194,8 +203,11 @@ class Plane {
   std::uint32_t object_slot_;
   std::uint32_t fetch_slot_;
   std::uint32_t access_log_slot_;
+  std::uint32_t relay_slot_;
   const PlaneOptions options_;
   MemoryBudget memory_;
+  const EventHandler handler_;
+  /** tell(), for those on the loops. */
   const EventHandler on_event_;
   std::vector<std::unique_ptr<Worker>> workers_;
   // On the first loop.
@@ -204,6 +216,7 @@ class Plane {
   std::unique_ptr<Fetchers> fetchers_;
   std::unique_ptr<Sites> sites_;
   std::unique_ptr<http::AccessLog> access_log_;
+  std::unique_ptr<Relays> relays_;
   // Of the verbs' thread.
   std::unordered_map<Handle, Place> places_;
   /** The receivers of flows. */

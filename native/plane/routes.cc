@@ -29,6 +29,7 @@ Answer Routes::resolve(const http::Request& request, const kernel::Address& remo
   const auto at = routes_.find(request.path);
   if (at == routes_.end()) {
     if (auto a = segment(request.path)) return std::move(*a);
+    if (auto a = relays_ != nullptr ? relays_->resolve(request) : std::nullopt) return std::move(*a);
     if (auto a = sites_ != nullptr ? sites_->resolve(request, remote) : std::nullopt) return std::move(*a);
     return not_found();
   }

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "http/body.h"
+#include "plane/relays.h"
 #include "plane/sites.h"
 #include "plane/stream.h"
 
@@ -41,10 +42,14 @@ class Routes final : public http::Router {
   void erase(const std::string& path) { routes_.erase(path); }
   /** Where to look for paths that are not in the table. */
   void set_sites(Sites* sites) noexcept { sites_ = sites; }
+  /** Where to look before the sites. */
+  void set_relays(Relays* relays) noexcept { relays_ = relays; }
   void set_viewer_lag(Nanos lag) noexcept { viewer_lag_ = lag; }
 
   http::Answer resolve(const http::Request& request, const kernel::Address& remote) override;
   void on_sent(std::uint64_t stream, std::uint64_t bytes) noexcept override;
+  /** The answer of a continuous stream. */
+  http::Answer follow(std::uint64_t stream) { return answer(ContinuousRoute{stream}); }
 
  private:
   http::Answer answer(const StaticRoute& route);
@@ -54,6 +59,7 @@ class Routes final : public http::Router {
 
   StreamFinder find_;
   std::unordered_map<std::string, Route> routes_;
+  Relays* relays_ = nullptr;
   Sites* sites_ = nullptr;
   Nanos viewer_lag_ = 10 * kernel::kSecond;
 };

@@ -1,12 +1,12 @@
 #include "plane/worker.h"
 
 #include <algorithm>
-#include <atomic>
 #include <new>
 
 namespace sluice::plane {
 
 using kernel::gauge;
+using kernel::read;
 
 namespace {
 
@@ -17,10 +17,6 @@ std::uint32_t own_slot(CounterTable& table) {
   const auto slot = table.take();
   if (!slot) throw std::bad_alloc();
   return *slot;
-}
-
-std::uint64_t read(std::uint64_t& counter) noexcept {
-  return std::atomic_ref<std::uint64_t>(counter).load(std::memory_order_relaxed);
 }
 
 }  // namespace

@@ -52,6 +52,9 @@ class Worker {
     }
   }
 
+  /** Runs on the loop some time; from any thread. */
+  void post(std::function<void()> command) { loop_.post(std::move(command)); }
+
   // For the thread of the verbs.
   [[nodiscard]] LoopLoad load() noexcept;
   void placed() noexcept { placed_++; }

@@ -12,6 +12,7 @@ import {
   LISTENER_COUNTERS,
   LOOP_COUNTERS,
   OBJECT_COUNTERS,
+  RELAY_COUNTERS,
   REPLAY_COUNTERS,
   SENDER_COUNTERS,
   SITE_COUNTERS,
@@ -54,6 +55,7 @@ t.test('the counters have one order on both sides', async (t) => {
     fetch: FETCH_COUNTERS,
     site: SITE_COUNTERS,
     accessLog: ACCESS_LOG_COUNTERS,
+    relay: RELAY_COUNTERS,
   };
   t.same(Object.keys(native).toSorted(), Object.keys(lists).toSorted());
   for (const [kind, names] of Object.entries(lists)) t.same(native[kind]?.map(camel), names, kind);

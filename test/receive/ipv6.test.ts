@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import { z } from 'zod';
 import { ROOT } from '../../daemon/cli/root.js';
+import { namespaceFlags, VETH_PAIR } from './namespace.js';
 
 const SCENE = join(ROOT, 'dist', 'test', 'receive', 'ipv6-scene.js');
-const SET_UP =
-  'ip link set lo up && ip link add d0 type veth peer name d1 && ip addr add fd00::1/64 dev d0 nodad && ip link set d0 up && ip link set d1 up && exec "$@"';
 const counters = z.object({
   packets: z.number(),
   bytes: z.number(),
@@ -16,12 +15,6 @@ const counters = z.object({
 });
 const told = z.object({ sent: z.number(), got: z.array(counters), bytes: z.number(), relayed: counters });
 
-/** The flags with which this user may make a network namespace, or undefined. */
-function namespaceFlags(): string | undefined {
-  const pair = ['ip', 'link', 'add', 'd0', 'type', 'veth', 'peer', 'name', 'd1'];
-  return ['-n', '-Urn'].find((flags) => spawnSync('unshare', [flags, ...pair]).status === 0);
-}
-
 const flags = namespaceFlags();
 const skip = flags === undefined ? 'no network namespace with a veth pair can be made here' : false;
 
@@ -29,7 +22,7 @@ test('IPv6 groups: any source, link-local scope, source-specific, and our own se
   skip,
   timeout: 30_000,
 }, async (t) => {
-  const run = spawnSync('unshare', [flags ?? '', 'sh', '-c', SET_UP, 'sh', process.execPath, SCENE], {
+  const run = spawnSync('unshare', [flags ?? '', 'sh', '-c', VETH_PAIR, 'sh', process.execPath, SCENE], {
     encoding: 'utf8',
     timeout: 20_000,
   });
