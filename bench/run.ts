@@ -1,13 +1,15 @@
 import { fileURLToPath } from 'node:url';
 import { Lab } from '../test/lab/lib/lab.js';
 import { enterNamespaces, NoNamespaces } from '../test/lab/lib/privilege.js';
+import { fanout } from './fanout/fanout.js';
 import { httpObjects } from './http-objects/http-objects.js';
 import type { Bench, BenchLine } from './lib/bench.js';
 import { interleave, linesOf } from './lib/interleave.js';
 import { table, writePage } from './lib/output.js';
 import { mainJob } from './main-job/main-job.js';
+import { voice } from './voice/voice.js';
 
-const BENCHES: readonly Bench[] = [httpObjects, mainJob];
+const BENCHES: readonly Bench[] = [fanout, httpObjects, mainJob, voice];
 const FLAGS = /^--(json|quick|write|case=.+)$/;
 const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write] [--case=TEXT], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
   --json   one JSON line per case and peer on standard output; progress goes to standard error in any case

@@ -1,0 +1,122 @@
+import type { Child } from '../../../test/lab/lib/process.js';
+import { cpuSeconds, processTree } from '../processes.js';
+import { elapse } from '../sink.js';
+import type { Topology } from '../topology.js';
+import { counted } from './topology.js';
+import { begins, generate, sentBy, type Traffic } from './traffic.js';
+
+/** One load, in packets that come in; every one goes out `copies` times. */
+export interface Load extends Omit<Traffic, 'phases'> {
+  readonly copies: number;
+}
+
+export interface Cost {
+  /** Microseconds of CPU for each packet delivered, all threads and children. */
+  readonly microseconds: number;
+  /** Share of one core. */
+  readonly busy: number;
+  /** Packets delivered, of those that should have been. */
+  readonly share: number;
+}
+
+interface Reading {
+  readonly at: number;
+  readonly delivered: number;
+  readonly cpuAt: number;
+  readonly cpu: number;
+}
+
+async function read(topology: Topology, pids: readonly number[]): Promise<Reading> {
+  const delivered = await counted(topology);
+  const at = performance.now() / 1000;
+  return { delivered, at, cpu: cpuSeconds(pids), cpuAt: performance.now() / 1000 };
+}
+
+/** What a running program takes of the machine under a load of `rate` packets a second in. */
+export async function costOf(
+  topology: Topology,
+  program: Child,
+  load: Load,
+  rate: number,
+  seconds: number,
+): Promise<Cost> {
+  const generator = await generate(topology, { ...load, phases: [{ rate, seconds: seconds + 2 }] });
+  try {
+    await begins(generator, 0, 5_000);
+    await elapse(700);
+    const pids = processTree(program.pid);
+    const begin = await read(topology, pids);
+    await elapse(seconds * 1000);
+    const end = await read(topology, pids);
+    if (!program.running) throw new Error(`${program.name} ended: ${program.tail()}`);
+    const perSecond = (end.delivered - begin.delivered) / (end.at - begin.at);
+    const busy = (end.cpu - begin.cpu) / (end.cpuAt - begin.cpuAt);
+    return { microseconds: (busy / perSecond) * 1e6, busy, share: perSecond / (rate * load.copies) };
+  } finally {
+    await generator.stop();
+  }
+}
+
+/** A backlog longer than this when the last packet was sent is loss. */
+const LATE_MS = 30;
+const BEARABLE_LOSS = 1e-4;
+/** How close the search comes. */
+const STEP = 1.05;
+/** Its first steps. */
+const FAR = 1.25;
+/** A guess that is further off than this was none. */
+const MOST_OFF = 20;
+
+type Outcome = 'borne' | 'lost' | 'not sent';
+
+async function tryOnce(topology: Topology, load: Load, rate: number, seconds: number): Promise<Outcome> {
+  const before = await counted(topology);
+  const generator = await generate(topology, { ...load, phases: [{ rate, seconds }] });
+  const [phase] = await sentBy(generator);
+  await elapse(LATE_MS);
+  const delivered = (await counted(topology)) - before;
+  // What is late must not be counted for the next step.
+  await elapse(10 * LATE_MS);
+  if (phase === undefined || phase.sent < 0.98 * phase.asked) return 'not sent';
+  return delivered >= phase.sent * load.copies * (1 - BEARABLE_LOSS) ? 'borne' : 'lost';
+}
+
+/** The machine is not ours alone: what is lost once is tried again, and what the generator had no time for, too. */
+async function bears(topology: Topology, load: Load, rate: number, seconds: number): Promise<boolean> {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const outcome = await tryOnce(topology, load, rate, seconds);
+    if (outcome === 'borne') return true;
+    if (outcome === 'lost' && attempt > 0) return false;
+  }
+  return false;
+}
+
+/**
+ * Capacity of a running program in packets in a second: the highest load with loss under 1e-4, to 5 %.
+ *
+ * @param guess where to look first
+ * @param most what the generator can send
+ */
+export async function capacityOf(
+  topology: Topology,
+  load: Load,
+  guess: number,
+  seconds: number,
+  most = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const borne = (rate: number): Promise<boolean> => bears(topology, load, rate, seconds);
+  let [low, high] = [0, Math.min(guess, most)];
+  while (high < most && (await borne(high))) [low, high] = [high, Math.min(high * FAR, most)];
+  if (high === most && (await borne(most))) return most;
+  for (let rate = high / FAR; low === 0; rate /= FAR) {
+    if (rate < guess / MOST_OFF) return 0;
+    if (await borne(rate)) low = rate;
+    else high = rate;
+  }
+  while (high / low > STEP) {
+    const middle = Math.sqrt(low * high);
+    if (await borne(middle)) low = middle;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,109 @@
+// The relays that are measured, each as one way to start it.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { compile, ROOT } from '../../test/lab/lib/compile.js';
+import { poll } from '../../test/lab/lib/poll.js';
+import type { Child } from '../../test/lab/lib/process.js';
+import { which } from '../../test/lab/lib/tools.js';
+import { Absent } from '../lib/bench.js';
+import { startFlows } from '../lib/flows/daemon.js';
+import { INPUT_PORT, inputs, on, receivers, targetFile } from '../lib/flows/topology.js';
+import { EDGE_SOURCE_ADDRESS, type Topology } from '../lib/topology.js';
+
+/** Flows that go from one sender to one receiver each. */
+export interface Relaying {
+  readonly flows: number;
+  /** A port for every flow, in and out; or one for all, where the SSRC tells them apart. */
+  readonly kind: 'sockets' | 'shared';
+  /** Port of all receivers. */
+  readonly destinationPort: number;
+}
+
+export interface Running {
+  readonly child: Child;
+  /** Where the generator sends the flows to. */
+  readonly targets: string;
+}
+
+export interface Relay {
+  readonly name: string;
+  start(topology: Topology, relaying: Relaying, env?: Readonly<Record<string, string>>): Promise<Running>;
+}
+
+function inputFile(topology: Topology, { flows, kind }: Relaying): string {
+  return targetFile(topology.lab, `in-${kind}-${flows}`, inputs(flows, kind));
+}
+
+/** First SSRC of the generator (flows.h). */
+const FIRST_SSRC = 0x10000000;
+
+/** `flows:` of the daemon. */
+export function flowsOf({ flows, kind, destinationPort }: Relaying) {
+  const at = inputs(flows, kind);
+  return receivers(flows, destinationPort).map(({ address, port }, i) => {
+    const own = `0.0.0.0:${at[i]?.port ?? INPUT_PORT}`;
+    return {
+      id: `flow-${i}`,
+      input: `rtp://${own}`,
+      clock_rate: 8000,
+      receive_buffer: kind === 'shared' ? '4MiB' : '256KiB',
+      ...(kind === 'shared' ? { ssrc: FIRST_SSRC + i } : {}),
+      receivers: [{ id: 'receiver', to: `${address}:${port}`, from: own, dscp: 0 }],
+    };
+  });
+}
+
+export const sluice: Relay = {
+  name: 'sluice',
+  async start(topology, relaying, env = {}) {
+    const child = await startFlows(topology, { flows: flowsOf(relaying) }, env);
+    return { child, targets: inputFile(topology, relaying) };
+  },
+};
+
+export const bare: Relay = {
+  name: 'bare-relay',
+  async start(topology, relaying) {
+    const { lab, edge } = topology;
+    const program = await compile('bench-bare-relay', ['bench/voice/bare-relay.cc'], {
+      headers: ['bench/lib', 'bench/lib/flows'],
+    });
+    const { flows, kind, destinationPort } = relaying;
+    const out = targetFile(lab, `out-${flows}-${destinationPort}`, receivers(flows, destinationPort));
+    const child = await edge.spawn('bare-relay', on('program', [program, kind, String(INPUT_PORT), out]));
+    return { child, targets: inputFile(topology, relaying) };
+  },
+};
+
+const NG_PORT = 2223;
+
+/** Debian's rtpengine without its kernel module: one thread, a call for every flow. */
+export const rtpengine: Relay = {
+  name: 'rtpengine',
+  async start(topology, relaying) {
+    const path = which('rtpengine');
+    if (path === undefined) throw new Absent('not installed (Debian: rtpengine-daemon)');
+    if (relaying.kind === 'shared') throw new Absent('has a port for every flow');
+    const { edge, lab } = topology;
+    const ng = ['--config-file=none', '--table=-1', '--foreground', `--listen-ng=${EDGE_SOURCE_ADDRESS}:${NG_PORT}`];
+    const media = [`--interface=${EDGE_SOURCE_ADDRESS}`, '--port-min=10000', '--port-max=60000', '--num-threads=1'];
+    const patience = ['--timeout=3600', '--silent-timeout=3600', '--log-stderr', '--log-level=3'];
+    const child = await edge.spawn('rtpengine', on('program', [path, ...ng, ...media, ...patience]));
+    const listens = async (): Promise<boolean> => {
+      if (!child.running) throw new Error(`rtpengine ended: ${child.tail()}`);
+      return (await edge.must(['ss', '-Hlun', `sport = :${NG_PORT}`])).stdout !== '';
+    };
+    await poll(listens, 10_000, 'rtpengine to listen');
+    const client = [
+      process.execPath,
+      join(ROOT, 'dist/bench/voice/ng-client.js'),
+      EDGE_SOURCE_ADDRESS,
+      String(NG_PORT),
+    ];
+    const { flows, destinationPort } = relaying;
+    const calls = await edge.must([...client, String(flows), String(destinationPort)], { timeoutMs: 60_000 });
+    const targets = lab.file(`targets-rtpengine-${flows}`);
+    writeFileSync(targets, calls.stdout);
+    return { child, targets };
+  },
+};
