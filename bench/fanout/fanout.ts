@@ -1,5 +1,5 @@
 import type { Bench, Contender, Group, Sample } from '../lib/bench.js';
-import { capacityOf, costOf, type Load } from '../lib/flows/measure.js';
+import { capacityOf, costOf, GENERATOR_MOST, type Load } from '../lib/flows/measure.js';
 import { buildFlowTopology, inputs, targetFile } from '../lib/flows/topology.js';
 import { memoryBytes, processTree } from '../lib/processes.js';
 import { elapse } from '../lib/sink.js';
@@ -17,9 +17,6 @@ interface Case {
   readonly rate: number;
 }
 
-/** What the generator sends at most on one core, packets a second. */
-const GENERATOR_MOST = 330_000;
-
 function load(topology: Topology, { fanout, bytes, burst }: Case): Load {
   const targets = targetFile(topology.lab, 'fanout-input', inputs(1, 'shared'));
   return { targets, bytes, burst, copies: fanout.receivers };
@@ -34,9 +31,9 @@ function contender(topology: Topology, program: Program, one: Case, quick: boole
       const all = load(topology, one);
       const cost = await costOf(topology, child, all, one.rate / receivers, quick ? 0.7 : 3);
       const guess = one.rate / receivers / Math.min(1, Math.max(cost.busy, 0.05));
-      const capacity = await capacityOf(topology, all, guess, quick ? 0.2 : 1, GENERATOR_MOST);
+      const capacity = await capacityOf(topology, all, guess, quick ? 0.2 : 1);
       const notes = cost.share < 0.999 ? [`delivered ${(cost.share * 100).toFixed(1)} % of the load in a run`] : [];
-      const atMost = capacity * 1.05 > GENERATOR_MOST ? ['capacity: as much as the generator sends'] : [];
+      const atMost = capacity === GENERATOR_MOST ? ['capacity: as much as the generator sends'] : [];
       return {
         figures: { cpu: cost.microseconds, capacity: (capacity * receivers) / 1000 },
         notes: [...notes, ...atMost],

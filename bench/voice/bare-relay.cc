@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kEvents = 256;
 constexpr int kSharedBytes = 4 << 20;
-constexpr int kOwnBytes = 1 << 18;
+constexpr int kOwnBytes = 1 << 16;
 
 /** SSRC -> target: open addressing, a power of two of places, at most half of them taken. */
 class Table {

@@ -1,8 +1,9 @@
-// ng-client ADDRESS PORT CALLS DESTINATION-PORT: sets up calls at an rtpengine by its ng protocol, one flow each, and prints a
-// line `ADDRESS PORT` for every call: where to send so that it comes out at the call's receiver.
+// ng-client ADDRESS PORT RECEIVERS: sets up a call at an rtpengine by its ng protocol for every receiver of the file, and prints a
+// line `ADDRESS PORT` for each: where to send so that it comes out at the receiver.
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { receivers, type Target } from '../lib/flows/topology.js';
+import { readFileSync } from 'node:fs';
+import type { Target } from '../lib/flows/topology.js';
 import { type Bencoded, bdecode, bencode } from './bencode.js';
 
 const ANSWER_MS = 5_000;
@@ -44,11 +45,16 @@ async function call(socket: Socket, index: number, callee: Target): Promise<Targ
   return placeIn(await command(socket, `a${index}`, answer));
 }
 
-const [address = '', port = '', calls = '', destination = ''] = process.argv.slice(2);
+function receiversIn(file: string): Target[] {
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  return lines.map((line) => line.split(' ')).map(([address = '', port]) => ({ address, port: Number(port) }));
+}
+
+const [address = '', port = '', file = ''] = process.argv.slice(2);
 const socket = createSocket('udp4');
 socket.connect(Number(port), address);
 await once(socket, 'connect');
-for (const [index, callee] of receivers(Number(calls), Number(destination)).entries()) {
+for (const [index, callee] of receiversIn(file).entries()) {
   const place = await call(socket, index, callee);
   console.log(`${place.address} ${place.port}`);
 }

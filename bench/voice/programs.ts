@@ -7,17 +7,19 @@ import type { Child } from '../../test/lab/lib/process.js';
 import { which } from '../../test/lab/lib/tools.js';
 import { Absent } from '../lib/bench.js';
 import { startFlows } from '../lib/flows/daemon.js';
-import { INPUT_PORT, inputs, on, receivers, targetFile } from '../lib/flows/topology.js';
+import { INPUT_PORT, inputs, on, type Target, targetFile } from '../lib/flows/topology.js';
 import { EDGE_SOURCE_ADDRESS, type Topology } from '../lib/topology.js';
 
 /** Flows that go from one sender to one receiver each. */
 export interface Relaying {
-  readonly flows: number;
+  /** One for each flow. */
+  readonly receivers: readonly Target[];
   /** A port for every flow, in and out; or one for all, where the SSRC tells them apart. */
   readonly kind: 'sockets' | 'shared';
-  /** Port of all receivers. */
-  readonly destinationPort: number;
 }
+
+/** As words. */
+export const KINDS: Readonly<Record<Relaying['kind'], string>> = { sockets: 'a port each', shared: 'one port' };
 
 export interface Running {
   readonly child: Child;
@@ -30,23 +32,27 @@ export interface Relay {
   start(topology: Topology, relaying: Relaying, env?: Readonly<Record<string, string>>): Promise<Running>;
 }
 
-function inputFile(topology: Topology, { flows, kind }: Relaying): string {
-  return targetFile(topology.lab, `in-${kind}-${flows}`, inputs(flows, kind));
+function inputFile(topology: Topology, { receivers, kind }: Relaying): string {
+  return targetFile(topology.lab, 'in', inputs(receivers.length, kind));
+}
+
+function outputFile(topology: Topology, { receivers }: Relaying): string {
+  return targetFile(topology.lab, 'out', receivers);
 }
 
 /** First SSRC of the generator (flows.h). */
 const FIRST_SSRC = 0x10000000;
 
 /** `flows:` of the daemon. */
-export function flowsOf({ flows, kind, destinationPort }: Relaying) {
-  const at = inputs(flows, kind);
-  return receivers(flows, destinationPort).map(({ address, port }, i) => {
+export function flowsOf({ receivers, kind }: Relaying) {
+  const at = inputs(receivers.length, kind);
+  return receivers.map(({ address, port }, i) => {
     const own = `0.0.0.0:${at[i]?.port ?? INPUT_PORT}`;
     return {
       id: `flow-${i}`,
       input: `rtp://${own}`,
       clock_rate: 8000,
-      receive_buffer: kind === 'shared' ? '4MiB' : '256KiB',
+      receive_buffer: kind === 'shared' ? '4MiB' : '64KiB',
       ...(kind === 'shared' ? { ssrc: FIRST_SSRC + i } : {}),
       receivers: [{ id: 'receiver', to: `${address}:${port}`, from: own, dscp: 0 }],
     };
@@ -64,13 +70,11 @@ export const sluice: Relay = {
 export const bare: Relay = {
   name: 'bare-relay',
   async start(topology, relaying) {
-    const { lab, edge } = topology;
     const program = await compile('bench-bare-relay', ['bench/voice/bare-relay.cc'], {
       headers: ['bench/lib', 'bench/lib/flows'],
     });
-    const { flows, kind, destinationPort } = relaying;
-    const out = targetFile(lab, `out-${flows}-${destinationPort}`, receivers(flows, destinationPort));
-    const child = await edge.spawn('bare-relay', on('program', [program, kind, String(INPUT_PORT), out]));
+    const command = [program, relaying.kind, String(INPUT_PORT), outputFile(topology, relaying)];
+    const child = await topology.edge.spawn('bare-relay', on('program', command));
     return { child, targets: inputFile(topology, relaying) };
   },
 };
@@ -94,15 +98,10 @@ export const rtpengine: Relay = {
       return (await edge.must(['ss', '-Hlun', `sport = :${NG_PORT}`])).stdout !== '';
     };
     await poll(listens, 10_000, 'rtpengine to listen');
-    const client = [
-      process.execPath,
-      join(ROOT, 'dist/bench/voice/ng-client.js'),
-      EDGE_SOURCE_ADDRESS,
-      String(NG_PORT),
-    ];
-    const { flows, destinationPort } = relaying;
-    const calls = await edge.must([...client, String(flows), String(destinationPort)], { timeoutMs: 60_000 });
-    const targets = lab.file(`targets-rtpengine-${flows}`);
+    const client = join(ROOT, 'dist/bench/voice/ng-client.js');
+    const arguments_ = [EDGE_SOURCE_ADDRESS, String(NG_PORT), outputFile(topology, relaying)];
+    const calls = await edge.must([process.execPath, client, ...arguments_], { timeoutMs: 60_000 });
+    const targets = lab.file('targets-rtpengine');
     writeFileSync(targets, calls.stdout);
     return { child, targets };
   },

@@ -57,6 +57,11 @@ export async function costOf(
   }
 }
 
+/** What the generator sends at most on one core, packets a second. */
+export const GENERATOR_MOST = 330_000;
+/** A machine on which a relay can do less is too busy with something else. */
+export const LEAST_CAPACITY = 20_000;
+
 /** A backlog longer than this when the last packet was sent is loss. */
 const LATE_MS = 30;
 const BEARABLE_LOSS = 1e-4;
@@ -95,15 +100,9 @@ async function bears(topology: Topology, load: Load, rate: number, seconds: numb
  * Capacity of a running program in packets in a second: the highest load with loss under 1e-4, to 5 %.
  *
  * @param guess where to look first
- * @param most what the generator can send
  */
-export async function capacityOf(
-  topology: Topology,
-  load: Load,
-  guess: number,
-  seconds: number,
-  most = Number.POSITIVE_INFINITY,
-): Promise<number> {
+export async function capacityOf(topology: Topology, load: Load, guess: number, seconds: number): Promise<number> {
+  const most = GENERATOR_MOST;
   const borne = (rate: number): Promise<boolean> => bears(topology, load, rate, seconds);
   let [low, high] = [0, Math.min(guess, most)];
   while (high < most && (await borne(high))) [low, high] = [high, Math.min(high * FAR, most)];

@@ -27,6 +27,7 @@ volatile std::sig_atomic_t ended = 0;
 struct PhaseSeen {
   std::uint64_t packets = 0;
   std::uint32_t flows = 0;
+  std::uint64_t gaps = 0;
   /** When the first packet of the last flow came that had not been heard in this phase; CLOCK_REALTIME. */
   Nanos all_flows = 0;
   std::vector<bool> heard;
@@ -65,9 +66,11 @@ class Sink {
       const PhaseSeen& one = phases_[i];
       if (one.packets == 0) continue;
       std::printf(
-          "{\"phase\":%zu,\"packets\":%llu,\"flows\":%u,\"allFlows\":%lld,\"p50\":%.1f,\"p99\":%.1f,\"p999\":"
+          "{\"phase\":%zu,\"packets\":%llu,\"flows\":%u,\"gaps\":%llu,\"allFlows\":%lld,\"p50\":%.1f,\"p99\":"
+          "%.1f,\"p999\":"
           "%.1f}\n",
-          i, static_cast<unsigned long long>(one.packets), one.flows, static_cast<long long>(one.all_flows),
+          i, static_cast<unsigned long long>(one.packets), one.flows,
+          static_cast<unsigned long long>(one.gaps), static_cast<long long>(one.all_flows),
           quantile(one, 0.5), quantile(one, 0.99), quantile(one, 0.999));
     }
     (void)std::fflush(stdout);
@@ -103,15 +106,19 @@ class Sink {
     if (mark.flow >= flows_ || mark.phase >= kPhases) return;
     packets_seen_++;
     bytes_ += size - kRtpHeader;
-    follow(mark.flow, packet[2] << 8 | packet[3]);
-    count(phases_[mark.phase], mark, arrival(messages_[i].msg_hdr));
+    PhaseSeen& phase = phases_[mark.phase];
+    if (!follow(mark.flow, packet[2] << 8 | packet[3])) phase.gaps++;
+    count(phase, mark, arrival(messages_[i].msg_hdr));
   }
 
-  void follow(std::uint32_t flow, int sequence) {
+  /** False where something is missing before this one. */
+  bool follow(std::uint32_t flow, int sequence) {
     int& last = sequences_[flow];
     if (last < 0) connected_++;
-    if (last >= 0 && sequence != ((last + 1) & 0xffff)) errors_++;
+    const bool continues = last < 0 || sequence == ((last + 1) & 0xffff);
+    if (!continues) errors_++;
     last = sequence;
+    return continues;
   }
 
   void count(PhaseSeen& phase, const Mark& mark, Nanos at) const {

@@ -29,6 +29,14 @@ export function receivers(count: number, port: number): Target[] {
   }));
 }
 
+/** Of {@link sampled} receivers, one in so many is heard. */
+export const HEARD_EVERY = 10;
+
+/** Receivers of which the first and every tenth after it is heard; the others cost the sink nothing. */
+export function sampled(count: number): Target[] {
+  return receivers(count, COUNTED_PORT).map((one, i) => (i % HEARD_EVERY === 0 ? { ...one, port: HEARD_PORT } : one));
+}
+
 /** Where flows come in at the edge: on a port each (even ones), or all on one. */
 export function inputs(flows: number, kind: 'sockets' | 'shared'): Target[] {
   return Array.from({ length: flows }, (_, i) => ({

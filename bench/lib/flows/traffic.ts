@@ -52,6 +52,8 @@ const heard = z.object({
   phase: z.number(),
   packets: z.number(),
   flows: z.number(),
+  /** Times that something was missing in a flow. */
+  gaps: z.number(),
   allFlows: z.number(),
   p50: z.number(),
   p99: z.number(),
