@@ -8,9 +8,10 @@ import { interleave, linesOf } from './lib/interleave.js';
 import { table, writePage } from './lib/output.js';
 import { mainJob } from './main-job/main-job.js';
 import { relayLatency } from './relay-latency/relay-latency.js';
+import { soak } from './soak/soak.js';
 import { voice } from './voice/voice.js';
 
-const BENCHES: readonly Bench[] = [fanout, httpObjects, mainJob, relayLatency, voice];
+const BENCHES: readonly Bench[] = [fanout, httpObjects, mainJob, relayLatency, soak, voice];
 const FLAGS = /^--(json|quick|write|case=.+)$/;
 const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write] [--case=TEXT], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
   --json   one JSON line per case and peer on standard output; progress goes to standard error in any case

@@ -46,7 +46,7 @@ function contender(
         ...(flowing < all ? [`only ${flowing} of ${all} flows delivered within the second`] : []),
       ];
       const recovery = flowing < all ? 1000 : ((after?.allFlows ?? 0) - over) / 1e6;
-      return { figures: { recovery, lost: (1 - share(AFTERWARDS)) * 1e6 }, notes };
+      return { figures: { recovery, lost: Math.max(0, 1 - share(AFTERWARDS)) * 1e6 }, notes };
     } finally {
       await child.stop();
     }

@@ -8,7 +8,7 @@ import type { Topology } from '../topology.js';
 import { on } from './topology.js';
 
 /** Anything that goes into the configuration. */
-type Json = string | number | boolean | readonly Json[] | { readonly [key: string]: Json };
+export type Json = string | number | boolean | readonly Json[] | { readonly [key: string]: Json };
 
 export const ADMIN_PORT = 9480;
 
