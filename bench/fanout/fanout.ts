@@ -29,9 +29,9 @@ function contender(topology: Topology, program: Program, one: Case, quick: boole
     const child = await program.start(topology, one.fanout);
     try {
       const all = load(topology, one);
-      const cost = await costOf(topology, child, all, one.rate / receivers, quick ? 0.7 : 3);
+      const cost = await costOf(topology, child, all, one.rate / receivers, quick ? 0.7 : 2);
       const guess = one.rate / receivers / Math.min(1, Math.max(cost.busy, 0.05));
-      const capacity = await capacityOf(topology, all, guess, quick ? 0.2 : 1);
+      const capacity = await capacityOf(topology, all, guess, quick ? 0.2 : 0.5);
       const notes = cost.share < 0.999 ? [`delivered ${(cost.share * 100).toFixed(1)} % of the load in a run`] : [];
       const atMost = capacity === GENERATOR_MOST ? ['capacity: as much as the generator sends'] : [];
       return {

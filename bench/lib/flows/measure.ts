@@ -81,7 +81,7 @@ async function tryOnce(topology: Topology, load: Load, rate: number, seconds: nu
   await elapse(LATE_MS);
   const delivered = (await counted(topology)) - before;
   // What is late must not be counted for the next step.
-  await elapse(10 * LATE_MS);
+  await elapse(5 * LATE_MS);
   if (phase === undefined || phase.sent < 0.98 * phase.asked) return 'not sent';
   return delivered >= phase.sent * load.copies * (1 - BEARABLE_LOSS) ? 'borne' : 'lost';
 }
