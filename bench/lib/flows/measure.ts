@@ -2,6 +2,7 @@ import type { Child } from '../../../test/lab/lib/process.js';
 import { cpuSeconds, processTree } from '../processes.js';
 import { elapse } from '../sink.js';
 import type { Topology } from '../topology.js';
+import { highestBorne } from './search.js';
 import { counted } from './topology.js';
 import { begins, generate, sentBy, type Traffic } from './traffic.js';
 
@@ -65,13 +66,6 @@ export const LEAST_CAPACITY = 20_000;
 /** A backlog longer than this when the last packet was sent is loss. */
 const LATE_MS = 30;
 const BEARABLE_LOSS = 1e-4;
-/** How close the search comes. */
-const STEP = 1.05;
-/** Its first steps. */
-const FAR = 1.25;
-/** A guess that is further off than this was none. */
-const MOST_OFF = 20;
-
 type Outcome = 'borne' | 'lost' | 'not sent';
 
 async function tryOnce(topology: Topology, load: Load, rate: number, seconds: number): Promise<Outcome> {
@@ -102,20 +96,5 @@ async function bears(topology: Topology, load: Load, rate: number, seconds: numb
  * @param guess where to look first
  */
 export async function capacityOf(topology: Topology, load: Load, guess: number, seconds: number): Promise<number> {
-  const most = GENERATOR_MOST;
-  const borne = (rate: number): Promise<boolean> => bears(topology, load, rate, seconds);
-  let [low, high] = [0, Math.min(guess, most)];
-  while (high < most && (await borne(high))) [low, high] = [high, Math.min(high * FAR, most)];
-  if (high === most && (await borne(most))) return most;
-  for (let rate = high / FAR; low === 0; rate /= FAR) {
-    if (rate < guess / MOST_OFF) return 0;
-    if (await borne(rate)) low = rate;
-    else high = rate;
-  }
-  while (high / low > STEP) {
-    const middle = Math.sqrt(low * high);
-    if (await borne(middle)) low = middle;
-    else high = middle;
-  }
-  return low;
+  return highestBorne((rate) => bears(topology, load, rate, seconds), guess, GENERATOR_MOST);
 }
