@@ -22,7 +22,7 @@ export async function highestBorne(
   return low === 0 || low === high ? low : between(borne, low, high);
 }
 
-/** A rate that is borne and one that is not; twice `most` where that is borne, 0 first where nothing is. */
+/** A rate that is borne and one that is not; both are `most` where that is borne, the first is 0 where nothing is. */
 async function bounds(
   borne: (rate: number) => Promise<boolean>,
   guess: number,
