@@ -1,40 +1,5 @@
-import { Agent, request } from 'node:http';
+import type { AdminApi } from '../lib/flows/admin.js';
 import { COUNTED_PORT, receivers } from '../lib/flows/topology.js';
-
-/** The admin API behind the daemon's Unix socket, which is reached from any network namespace. */
-export class AdminApi {
-  readonly #socket: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 2 });
-
-  constructor(socket: string) {
-    this.#socket = socket;
-  }
-
-  /** Resolves with the answer's body; rejects unless its status is one of 200 to 299. */
-  ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<string> {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers = text === undefined ? {} : { 'content-type': 'application/json' };
-    return new Promise((resolve, reject) => {
-      const asked = request({ socketPath: this.#socket, agent: this.#agent, method, path, headers }, (answer) => {
-        const pieces: Buffer[] = [];
-        answer.on('data', (piece: Buffer) => pieces.push(piece));
-        answer.on('error', reject);
-        answer.on('end', () => {
-          const answered = Buffer.concat(pieces).toString();
-          const status = answer.statusCode ?? 0;
-          if (status >= 200 && status < 300) resolve(answered);
-          else reject(new Error(`${method} ${path}: status ${status}: ${answered.slice(0, 300)}`));
-        });
-      });
-      asked.on('error', reject);
-      asked.end(text);
-    });
-  }
-
-  close(): void {
-    this.#agent.destroy();
-  }
-}
 
 /** Receivers that come and go, oldest first. */
 export class Churn {

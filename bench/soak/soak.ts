@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Child } from '../../test/lab/lib/process.js';
 import type { Bench, Sample } from '../lib/bench.js';
+import { AdminApi } from '../lib/flows/admin.js';
 import { startFlows } from '../lib/flows/daemon.js';
 import { buildFlowTopology, HEARD_PORT, inputs, receivers, targetFile } from '../lib/flows/topology.js';
 import { generate, heardBy, listen, sentBy } from '../lib/flows/traffic.js';
@@ -8,7 +9,7 @@ import { median } from '../lib/interleave.js';
 import { elapse } from '../lib/sink.js';
 import type { Topology } from '../lib/topology.js';
 import { flowsOf } from '../voice/programs.js';
-import { AdminApi, Churn } from './churn.js';
+import { Churn } from './churn.js';
 
 const FLOWS = 10;
 /** Packets a second of all flows. */

@@ -39,10 +39,12 @@ function contender(
       const after = heard.get(FIRST_SECOND);
       const share = (phase: number): number =>
         ((heard.get(phase)?.packets ?? 0) * HEARD_EVERY) / (sent[phase]?.sent ?? 1);
+      const reasons = Object.entries((await relay.losses?.(topology)) ?? {}).filter(([, packets]) => packets > 0);
       const [flowing, all] = [after?.flows ?? 0, flows / HEARD_EVERY];
       const notes = [
         `${Math.round((sent[OVERLOAD]?.sent ?? 0) / (quick ? 1 : 5) / 1000)} thousand packets/s for a while, ` +
           `${(share(OVERLOAD) * 100).toFixed(0)} % of them delivered`,
+        ...reasons.map(([reason, packets]) => `${packets} packets: ${reason}`),
         ...(flowing < all ? [`only ${flowing} of ${all} flows delivered within the second`] : []),
       ];
       const recovery = flowing < all ? 1000 : ((after?.allFlows ?? 0) - over) / 1e6;

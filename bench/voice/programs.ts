@@ -6,6 +6,7 @@ import { poll } from '../../test/lab/lib/poll.js';
 import type { Child } from '../../test/lab/lib/process.js';
 import { which } from '../../test/lab/lib/tools.js';
 import { Absent } from '../lib/bench.js';
+import { AdminApi, losses } from '../lib/flows/admin.js';
 import { startFlows } from '../lib/flows/daemon.js';
 import { INPUT_PORT, inputs, on, type Target, targetFile } from '../lib/flows/topology.js';
 import { EDGE_SOURCE_ADDRESS, type Topology } from '../lib/topology.js';
@@ -30,6 +31,8 @@ export interface Running {
 export interface Relay {
   readonly name: string;
   start(topology: Topology, relaying: Relaying, env?: Readonly<Record<string, string>>): Promise<Running>;
+  /** Packets that a running one says it has lost, by reason, where it does. */
+  losses?(topology: Topology): Promise<Readonly<Record<string, number>>>;
 }
 
 function inputFile(topology: Topology, { receivers, kind }: Relaying): string {
@@ -64,6 +67,14 @@ export const sluice: Relay = {
   async start(topology, relaying, env = {}) {
     const child = await startFlows(topology, { flows: flowsOf(relaying) }, env);
     return { child, targets: inputFile(topology, relaying) };
+  },
+  async losses({ lab }) {
+    const api = new AdminApi(lab.file('admin.sock'));
+    try {
+      return await losses(api);
+    } finally {
+      api.close();
+    }
   },
 };
 
