@@ -1,13 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import { Lab } from '../test/lab/lib/lab.js';
 import { enterNamespaces, NoNamespaces } from '../test/lab/lib/privilege.js';
+import { fanout } from './fanout/fanout.js';
 import { httpObjects } from './http-objects/http-objects.js';
 import type { Bench, BenchLine } from './lib/bench.js';
 import { interleave, linesOf } from './lib/interleave.js';
 import { table, writePage } from './lib/output.js';
 import { mainJob } from './main-job/main-job.js';
+import { relayLatency } from './relay-latency/relay-latency.js';
+import { soak } from './soak/soak.js';
+import { voice } from './voice/voice.js';
 
-const BENCHES: readonly Bench[] = [httpObjects, mainJob];
+const BENCHES: readonly Bench[] = [fanout, httpObjects, mainJob, relayLatency, soak, voice];
 const FLAGS = /^--(json|quick|write|case=.+)$/;
 const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write] [--case=TEXT], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
   --json   one JSON line per case and peer on standard output; progress goes to standard error in any case
@@ -21,7 +25,7 @@ async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args.filter((argument) => !argument.startsWith('-'));
   const bench = BENCHES.find((one) => one.name === name);
   if (name === undefined && flags.length === 0) {
-    for (const one of BENCHES) console.log(`${one.name.padEnd(12)} ${one.summary}`);
+    for (const one of BENCHES) console.log(`${one.name.padEnd(14)} ${one.summary}`);
     return 0;
   }
   if (bench === undefined || rest.length > 0 || flags.some((flag) => !FLAGS.test(flag))) {

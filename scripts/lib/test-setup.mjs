@@ -30,6 +30,8 @@ const TEST_PACKAGES = [
   { needs: 'nft', package: 'nftables' },
   { needs: 'ip', package: 'iproute2' },
   { needs: 'ethtool', package: 'ethtool' },
+  { needs: 'rtpengine', package: 'rtpengine-daemon' },
+  { needs: 'strace', package: 'strace' },
   { needs: 'mandoc', package: 'mandoc' },
   { needs: 'zsh', package: 'zsh' },
   { needs: 'fish', package: 'fish' },

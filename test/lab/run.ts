@@ -9,6 +9,7 @@ import { enterNamespaces, NoNamespaces } from './lib/privilege.js';
 import { Report } from './lib/report.js';
 import type { Scenario } from './lib/scenario.js';
 import { mainJob } from './main-job.js';
+import { packetPath } from './packet-path.js';
 import { playersLab } from './players.js';
 import { stampedeLab } from './stampede.js';
 
@@ -18,6 +19,7 @@ const SCENARIOS: readonly Scenario[] = [
   httpAttacks,
   stampedeLab,
   playersLab,
+  packetPath,
   installLab,
   helper,
   hold,

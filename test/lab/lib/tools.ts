@@ -9,6 +9,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ethtool: 'ethtool',
   smcrouted: 'smcroute',
   smcroutectl: 'smcroute',
+  strace: 'strace',
   tcpdump: 'tcpdump',
   tshark: 'tshark',
   ffmpeg: 'ffmpeg',
