@@ -83,6 +83,11 @@ Napi::Value PlaneObject::add_flow(const Info& info) {
   f.history = o.number<std::size_t>("historyBytes", 0, 1 << 30);
   f.wait = o.integer("waitUs", 0, 2000) * (kernel::kMillisecond / 1000);
   f.priority = o.number<unsigned>("priority", 0, 7);
+  if (!o.is_null("smoothing")) {
+    const Options smoothing(env, o.get("smoothing"));
+    f.smoothing = plane::SmootherOptions{smoothing.number<double>("thresholdPercent", 1, 1000) / 100,
+                                         smoothing.milliseconds("maxDelayMs"), 0};
+  }
   const Options m(env, info[2]);
   plane::FlowMatch match;
   match.remote = address_or_none(env, m, "remote");

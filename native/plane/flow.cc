@@ -20,6 +20,8 @@ constexpr std::size_t kLeastRing = 1 << 20;
 constexpr std::int64_t kFullBatch = 32;
 /** Packets sent to receivers in one turn, so that a large flow does not hold up the others of its loop. */
 constexpr std::size_t kPacketsPerTurn = 512;
+/** Departures of a paced flow are at least so far apart: what is due by then leaves as one batch. */
+constexpr Nanos kLeastPause = kernel::kMillisecond;
 /** RFC 3550 A.1: numbers further apart than this are those of a source that has begun anew. */
 constexpr std::int64_t kMaxDropout = 3000;
 constexpr std::int64_t kMaxMisorder = 100;
@@ -32,13 +34,14 @@ FlowBench::FlowBench(kernel::Reactor& r, MemoryBudget& b)
 kernel::Result<std::unique_ptr<Flow>> Flow::create(FlowBench& bench, const FlowOptions& options,
                                                    FlowCounters& counters) {
   std::unique_ptr<Flow> flow(new Flow(bench, options, counters));
-  if (options.history > 0 || options.wait > 0)
+  if (options.history > 0 || options.wait > 0 || options.smoothing)
     if (auto error = flow->make_ring(std::max(options.history, kLeastRing))) return std::move(*error);
   return flow;
 }
 
 Flow::Flow(FlowBench& bench, const FlowOptions& options, FlowCounters& counters) noexcept
     : bench_(bench), options_(options), counters_(counters) {
+  if (options_.smoothing) smoother_.emplace(*options_.smoothing);
   bench_.ports.overload.enter(options_.priority);
 }
 
@@ -171,6 +174,7 @@ void Flow::on_datagram(const kernel::Datagram& datagram, Nanos now) noexcept {
   }
   bump(counters_.packets_in);
   bump(counters_.bytes_in, datagram.data.size());
+  measure(datagram.data.size(), datagram.arrival);
   if (Overload::stale(datagram.arrival, now)) return bump(counters_.shed_late);
   if (bench_.ports.overload.sheds(options_.priority)) return bump(counters_.shed_priority);
   if (ring_) return take(packet);
@@ -186,10 +190,19 @@ void Flow::on_datagram(const kernel::Datagram& datagram, Nanos now) noexcept {
   chain_last_ = at;
 }
 
+void Flow::measure(std::size_t bytes, Nanos arrival) noexcept {
+  // The kernel's time stamps of datagrams that came by several CPUs may go back.
+  measured_at_ = std::max(measured_at_, arrival);
+  while (rates_.step(measured_at_)) {
+  }
+  rates_.add(bytes);
+}
+
 void Flow::take(const FlowPacket& packet) noexcept {
   // Rather the new is lost than what others have been sent already.
   if (!ring_->fits(packet.size(), sent_)) return bump(counters_.shed_late);
   ring_->append(packet);
+  if (smoother_) smoother_->push(packet.size(), packet.arrival);
 }
 
 void Flow::on_batch_end(Nanos now) noexcept {
@@ -229,6 +242,7 @@ void Flow::on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexce
     const FlowPacket packet{ring.header(i), {ring.at(d.position), d.size}, i, now, false};
     bump(counters_.packets_in);
     bump(counters_.bytes_in, packet.size());
+    measure(packet.size(), now);
     if (shed) {
       bump(counters_.shed_priority);
       continue;
@@ -254,30 +268,54 @@ void Flow::on_timer(Nanos now) noexcept {
   pump(now);
 }
 
+/** Lets go what is due, where packets are paced; else all. */
+void Flow::release(Nanos now) noexcept {
+  if (!smoother_) {
+    released_ = ring_->next();
+    return;
+  }
+  for (; released_ < ring_->next(); released_++) {
+    const StoredPacket& packet = ring_->packet(released_);
+    if (smoother_->due(packet.arrival) > now) return;
+    smoother_->take(packet.size, packet.arrival);
+  }
+}
+
+/** When there is something to be done next; there is something in the store. */
+Nanos Flow::due() const noexcept {
+  if (smoother_ && sent_ == released_) {
+    // Many a millisecond leave together.
+    return std::max(smoother_->due(ring_->packet(released_).arrival), bench_.reactor.now() + kLeastPause);
+  }
+  return ring_->packet(sent_).arrival + options_.wait;
+}
+
+bool Flow::stale(std::int64_t index, Nanos now) const noexcept {
+  const Nanos kept = options_.smoothing ? options_.smoothing->max_delay : 0;
+  return Overload::stale(ring_->packet(index).arrival + kept, now);
+}
+
 void Flow::pump(Nanos now) noexcept {
+  release(now);
   if (!round_ && !begin_round(now)) return;
   const bool done = go_round(now);
   // What is left waits for the next turn, so that others have theirs.
-  if (!done || ring_->next() - sent_ >= kFullBatch) return bench_.reactor.arm(*this, bench_.reactor.now());
-  if (sent_ < ring_->next()) bench_.reactor.arm(*this, ring_->packet(sent_).arrival + options_.wait);
+  if (!done || released_ - sent_ >= kFullBatch) return bench_.reactor.arm(*this, bench_.reactor.now());
+  if (sent_ < ring_->next()) bench_.reactor.arm(*this, due());
 }
 
 /** False when there is nothing to be sent yet. */
 bool Flow::begin_round(Nanos now) noexcept {
-  while (sent_ < ring_->next() && Overload::stale(ring_->packet(sent_).arrival, now)) {
-    bump(counters_.shed_late);
-    sent_++;
-  }
-  const std::int64_t pending = ring_->next() - sent_;
-  if (pending == 0) return false;
-  const Nanos due = ring_->packet(sent_).arrival + options_.wait;
-  if (pending < kFullBatch && now < due) {
-    bench_.reactor.arm(*this, due);
+  for (; sent_ < released_ && stale(sent_, now); sent_++) bump(counters_.shed_late);
+  const std::int64_t pending = released_ - sent_;
+  if (sent_ == ring_->next()) return false;
+  if (pending == 0 || (pending < kFullBatch && now < due())) {
+    bench_.reactor.arm(*this, due());
     return false;
   }
   round_ = true;
   round_next_ = 0;
-  round_end_ = sent_ + static_cast<std::int64_t>(read(sent_, ring_->next()).size());
+  round_end_ = sent_ + static_cast<std::int64_t>(read(sent_, released_).size());
   return true;
 }
 
@@ -300,6 +338,17 @@ bool Flow::go_round(Nanos now) noexcept {
 }
 
 void Flow::housekeeping(Nanos now) noexcept {
+  while (rates_.step(now)) {
+  }
+  gauge(counters_.bitrate, RateWindows::bits_a_second(rates_.mean()));
+  gauge(counters_.peak_rate, RateWindows::bits_a_second(static_cast<double>(rates_.peak())));
+  if (smoother_) {
+    const SmootherState state = smoother_->state(now);
+    gauge(counters_.output_peak_rate, state.peak_out);
+    gauge(counters_.smoothing_delay_us, static_cast<std::uint64_t>(state.delay_max / 1000));
+  } else {
+    gauge(counters_.output_peak_rate, counters_.peak_rate);
+  }
   if (!ring_ || ring_->oldest() == ring_->next()) return;
   gauge(counters_.history_ms,
         static_cast<std::uint64_t>((now - ring_->packet(ring_->oldest()).arrival) / kernel::kMillisecond));

@@ -10,6 +10,7 @@
 #include "plane/memory_budget.h"
 #include "plane/packet_ring.h"
 #include "plane/port.h"
+#include "plane/smoother.h"
 
 namespace sluice::plane {
 
@@ -27,6 +28,8 @@ struct FlowOptions {
   Nanos wait = 0;
   /** 0 to 7. */
   unsigned priority = 4;
+  /** None: packets leave as they come. */
+  std::optional<SmootherOptions> smoothing;
 };
 
 /** What the flows of one loop share. */
@@ -102,10 +105,14 @@ class Flow final : public DatagramSink, public PacketReader, private kernel::Tim
   std::optional<kernel::Error> make_ring(std::size_t bytes);
   [[nodiscard]] bool number(codec::Bytes datagram, FlowPacket& packet) noexcept;
   void take(const FlowPacket& packet) noexcept;
+  void measure(std::size_t bytes, Nanos arrival) noexcept;
   void send_batch(std::span<const FlowPacket> packets, Nanos now) noexcept;
   void send_chain(Nanos now) noexcept;
   void on_timer(Nanos now) noexcept override;
   void pump(Nanos now) noexcept;
+  void release(Nanos now) noexcept;
+  [[nodiscard]] Nanos due() const noexcept;
+  [[nodiscard]] bool stale(std::int64_t index, Nanos now) const noexcept;
   bool begin_round(Nanos now) noexcept;
   bool go_round(Nanos now) noexcept;
   std::span<const FlowPacket> read(std::int64_t first, std::int64_t end) noexcept;
@@ -127,9 +134,14 @@ class Flow final : public DatagramSink, public PacketReader, private kernel::Tim
   std::uint32_t chain_first_ = kNone;
   std::uint32_t chain_last_ = kNone;
 
+  RateWindows rates_;
+  Nanos measured_at_ = 0;
+  std::optional<Smoother> smoother_;
   std::optional<PacketRing> ring_;
   /** Everybody has been sent what is before; of the rest a round may be under way. */
   std::int64_t sent_ = 0;
+  /** Where packets are paced: what is before may leave. */
+  std::int64_t released_ = 0;
   std::int64_t round_end_ = 0;
   std::size_t round_next_ = 0;
   bool round_ = false;

@@ -332,3 +332,28 @@ TEST_CASE("flow: a port is not taken away beneath those who use it; families do 
   CHECK_FALSE(bed.flows.remove_port(in));
   CHECK(std::string(bed.flows.remove_port(in)->code) == "HANDLE_UNKNOWN");
 }
+
+TEST_CASE("flow: a rate that varies is paced; everything arrives once and in order") {
+  FlowBed bed;
+  const Peer source;
+  const Peer sink;
+  const Handle port = bed.port();
+  FlowOptions options;
+  options.smoothing = plane::SmootherOptions{0.2, 300 * kernel::kMillisecond, 0};
+  bed.receiver(bed.flow(port, options), port, sink.address());
+  std::vector<Got> got;
+  std::uint16_t sequence = 0;
+  // A burst every 400 ms; pacing begins once the variation has been seen.
+  for (int burst = 0; burst < 8; burst++) {
+    for (int i = 0; i < 30; i++) source.send(bed.at(bed.last_port), rtp_packet(sequence++, 0, 1, 1316));
+    const kernel::Nanos end = kernel::monotonic_now() + 400 * kernel::kMillisecond;
+    bed.until([&] { return kernel::monotonic_now() >= end; });
+  }
+  for (Got& more : collect(bed, sink, sequence)) got.push_back(std::move(more));
+  REQUIRE(got.size() == sequence);
+  for (std::uint16_t i = 0; i < sequence; i++) CHECK(got[i].rtp().sequence == i);
+  bed.flows.housekeeping(kernel::monotonic_now());
+  CHECK(bed.flow_counters[0].smoothing_delay_us > 0);
+  CHECK(bed.flow_counters[0].bitrate > 0);
+  CHECK(bed.flow_counters[0].peak_rate > bed.flow_counters[0].bitrate);
+}
