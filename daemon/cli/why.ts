@@ -15,7 +15,10 @@ export function register(program: Command): void {
     .argument('<noun>', 'channel, relay or flow')
     .argument('<id>', 'its id, as in sluice show')
     .option('--json', 'one JSON line: {"noun","id","sentences"}')
-    .addHelpText('after', '\nExamples:\n  sluice why channel news\n  sluice why relay 239.1.1.1:5000\n  sluice why flow studio-a')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  sluice why channel news\n  sluice why relay 239.1.1.1:5000\n  sluice why flow studio-a',
+    )
     .action(async (noun: string, id: string, options: { admin: string; json?: true }) => {
       // The id may hold a slash (CHANNEL/RENDITION), which belongs to the path.
       const path = `/v1/why/${encodeURIComponent(noun)}/${id.split('/').map(encodeURIComponent).join('/')}`;
