@@ -63,6 +63,7 @@ export class FlowService implements Reloadable<FlowSettings> {
       settle: (receivers) => gates.settle(receivers),
       gather: (flow) => gates.gather(flow),
       dismiss: (flow) => gates.dismiss(flow),
+      lose: (flow) => gates.lose(flow),
     };
   }
 
