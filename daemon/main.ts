@@ -8,11 +8,9 @@ import { Metrics } from './base/metrics.js';
 import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
-import type { StreamPlace } from './flows/input.js';
 import { FlowService } from './flows/service.js';
 import { AccessLog } from './plane/access-log.js';
-import type { PlaneApi, StreamHandle } from './plane/contract.js';
-import type { FlowsApi } from './plane/contract-flows.js';
+import type { PlaneApi } from './plane/contract.js';
 import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
 import type { ServiceManager } from './plane/service-manager.js';
@@ -136,11 +134,14 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   });
   started.add('channels', () => service.stop());
   await service.start();
-  const flows = new FlowService(plane as PlaneApi & FlowsApi, settings.flows, {
+  const flows = new FlowService(plane.flows, settings.flows, {
     ...shared,
     log: log.child({ part: 'flows' }),
     cname: `sluice@${hostname()}`,
-    findStream: (name) => streamPlace(service.stream(name)),
+    findStream: (name) => {
+      const stream = service.stream(name);
+      return stream === null ? null : { stream, loop: plane.loopOf(stream) };
+    },
   });
   started.add('flows', () => flows.stop());
   flows.start();
@@ -198,10 +199,6 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
 
 function configFile(file: string | undefined): { file: string; load: () => Promise<Settings> } | null {
   return file === undefined ? null : { file, load: () => loadSettings(file) };
-}
-
-function streamPlace(stream: StreamHandle | null): StreamPlace | null {
-  return stream === null ? null : { stream, loop: null };
 }
 
 /** Tells whether every loop of the plane has turned since it was last asked: they count once a second at least. */
