@@ -8,7 +8,6 @@ import { Metrics } from './base/metrics.js';
 import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
-import type { StreamPlace } from './flows/input.js';
 import { FlowService } from './flows/service.js';
 import { AccessLog } from './plane/access-log.js';
 import type { PlaneApi, StreamHandle } from './plane/contract.js';
@@ -144,7 +143,10 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     ...shared,
     log: log.child({ part: 'flows' }),
     cname: `sluice@${hostname()}`,
-    findStream: (name) => streamPlace(service.stream(name)),
+    findStream: (name) => {
+      const stream = service.stream(name);
+      return stream === null ? null : { stream, loop: plane.loopOf(stream) };
+    },
   });
   started.add('flows', () => flows.stop());
   flows.start();
@@ -202,10 +204,6 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
 
 function configFile(file: string | undefined): { file: string; load: () => Promise<Settings> } | null {
   return file === undefined ? null : { file, load: () => loadSettings(file) };
-}
-
-function streamPlace(stream: StreamHandle | null): StreamPlace | null {
-  return stream === null ? null : { stream, loop: null };
 }
 
 /** Tells whether every loop of the plane has turned since it was last asked: they count once a second at least. */

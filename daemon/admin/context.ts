@@ -4,7 +4,7 @@ import type { Metrics } from '../base/metrics.js';
 import type { Registry } from '../base/registry.js';
 import type { ReloadOutcome, ReloadRequest, RunningConfig } from '../config/reload.js';
 import type { FlowConfig, FlowReceiverConfig } from '../flows/flow-schema.js';
-import type { FlowStatus, GateOrder, ReceiverStatus } from '../flows/status.js';
+import type { FlowStatus, FlowTotals, GateOrder, ReceiverStatus } from '../flows/status.js';
 import type { LoopCounters } from '../plane/contract.js';
 import type { Sampler } from './sampler.js';
 import type { StatusSource } from './source.js';
@@ -25,6 +25,7 @@ export interface SiteControl {
 /** The flows of the daemon, as the API asks for them; every verb throws a SluiceError, and has changed nothing then. */
 export interface FlowControl {
   flows(): readonly FlowStatus[];
+  totals(): FlowTotals;
   flow(id: string): FlowStatus;
   receivers(flow: string): readonly ReceiverStatus[];
   receiver(flow: string, id: string): ReceiverStatus;

@@ -120,12 +120,12 @@ export const daemonStatus = z
     }),
     totals: z.object({
       bytesIn: count,
-      bytesOut: count.describe('multicast and viewers'),
+      bytesOut: count.describe('multicast, viewers and flows'),
       bitsInPerSecond: count.describe('gauge: over the last six seconds, since segments come in bursts'),
       bitsOutPerSecond: count.describe('gauge: over the last six seconds'),
       viewers: count,
       connections: count,
-      drops: count.describe('ring, sender and slow-viewer drops'),
+      drops: count.describe('of the ring, of senders, slow viewers and flows'),
     }),
   })
   .meta({ id: 'Status' });

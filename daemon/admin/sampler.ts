@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { Clock, Timer } from '../base/clock.js';
+import type { FlowTotals } from '../flows/status.js';
 import type { LoopCounters } from '../plane/contract.js';
 import type { RenditionStatus } from '../streams/status.js';
 import { LoopDelay } from './loop-delay.js';
@@ -12,6 +13,7 @@ export const HISTORY_SECONDS = 300;
 
 export interface SamplerOptions {
   readonly source: Pick<StatusSource, 'channels'>;
+  readonly flows: { totals(): FlowTotals };
   readonly planeLoops: () => readonly LoopCounters[];
   readonly clock: Clock;
   readonly version: string;
@@ -112,8 +114,9 @@ export class Sampler {
 
   #totals(renditions: readonly RenditionStatus[]): DaemonStatus['totals'] {
     const now = this.#options.clock.now();
-    const bytesIn = sum(renditions, (r) => r.input.bytes);
-    const bytesOut = sum(renditions, (r) => r.viewers.bytes + (r.multicast?.bytes ?? 0));
+    const flows = this.#options.flows.totals();
+    const bytesIn = sum(renditions, (r) => r.input.bytes) + flows.bytesIn;
+    const bytesOut = sum(renditions, (r) => r.viewers.bytes + (r.multicast?.bytes ?? 0)) + flows.bytesOut;
     return {
       bytesIn,
       bytesOut,
@@ -121,7 +124,7 @@ export class Sampler {
       bitsOutPerSecond: this.#rateOut.push(now, bytesOut),
       viewers: sum(renditions, (r) => r.viewers.continuous + r.viewers.hls),
       connections: sum(renditions, (r) => r.source.connections),
-      drops: sum(renditions, (r) => r.ring.fullDrops + r.viewers.drops + (r.multicast?.drops ?? 0)),
+      drops: sum(renditions, (r) => r.ring.fullDrops + r.viewers.drops + (r.multicast?.drops ?? 0)) + flows.drops,
     };
   }
 }

@@ -98,7 +98,7 @@ const flowShape = z.strictObject({
   receive_buffer: bytes({ min: 64 * KIB, max: 256 * MIB })
     .prefault('8MiB')
     .describe("The kernel's buffer of the input; of flows on one port that of the first counts."),
-  loop: integer({ min: 0, max: 255 })
+  loop: integer({ min: 0, max: 63 })
     .optional()
     .describe('Loop of the plane that carries it; the one with the least to do when absent.'),
   receivers: z
@@ -128,7 +128,7 @@ export function faultsOf(flow: FlowConfig): Fault[] {
   return [...inputFaults(flow), ...mediaFaults(flow), ...rtcpFaults(flow)];
 }
 
-function inputFaults({ input, channel, source, interface: name }: FlowConfig): Fault[] {
+function inputFaults({ input, channel, source, interface: name, loop }: FlowConfig): Fault[] {
   if ((input === undefined) === (channel === undefined))
     return [{ path: ['input'], message: 'expected either input or channel, exactly one of them' }];
   const faults: Fault[] = [];
@@ -136,6 +136,8 @@ function inputFaults({ input, channel, source, interface: name }: FlowConfig): F
     faults.push({ path: ['source'], message: 'expected a source of the same address family as the input' });
   if (name !== undefined && (input === undefined || !isGroup(input)))
     faults.push({ path: ['interface'], message: 'expected no interface: it is for the join of a group' });
+  if (loop !== undefined && channel !== undefined)
+    faults.push({ path: ['loop'], message: "expected no loop: a flow of a channel is on its stream's" });
   return faults;
 }
 

@@ -30,6 +30,8 @@ export interface FlowTools {
   gather(flow: Flow): void;
   /** The flow is about to go: who listens to it from elsewhere does so no more. Never throws. */
   dismiss(flow: Flow): void;
+  /** The flow went with its stream, and who listened to it from elsewhere with it. */
+  lose(flow: Flow): void;
 }
 
 /** One flow: its input, and its receivers. What cannot be set up is tried again, unless it was only reserved. */
@@ -61,6 +63,11 @@ export class Flow {
     return this.#handle;
   }
 
+  /** The same, as far as the plane still has it. */
+  get heard(): FlowHandle | null {
+    return this.#lost ? null : this.#handle;
+  }
+
   /** Why it is not set up. */
   get fault(): SluiceError | null {
     return this.#fault;
@@ -81,7 +88,8 @@ export class Flow {
   }
 
   counters(): FlowCounters {
-    return this.#handle === null ? NOTHING : this.#tools.plane.flowCounters(this.#handle);
+    const { heard } = this;
+    return heard === null ? NOTHING : this.#tools.plane.flowCounters(heard);
   }
 
   portCounters(): PortCounters | null {
@@ -121,13 +129,11 @@ export class Flow {
 
   /** Sets up what is not; once a second. Never throws. */
   check(): void {
-    const { clock, findStream } = this.#tools;
-    const { input } = this.#input ?? {};
-    if (input?.kind === 'stream' && findStream(this.config.channel ?? '')?.stream !== input.stream) {
+    if (this.#lost) {
       this.stop();
       this.#retryAt = 0;
     }
-    if (clock.now() < this.#retryAt) return;
+    if (this.#tools.clock.now() < this.#retryAt) return;
     if (this.#handle === null && !this.#tryOpen()) return;
     const missing = [...this.#receivers.values()].filter(({ handle }) => handle === null);
     if (missing.length > 0) this.#tryReceivers(missing);
@@ -137,7 +143,8 @@ export class Flow {
   stop(): void {
     const { plane } = this.#tools;
     if (this.#handle !== null) {
-      this.#tools.dismiss(this);
+      if (this.#lost) this.#tools.lose(this);
+      else this.#tools.dismiss(this);
       // Those that listen elsewhere do not go with the flow.
       removeAll(plane, this.#receivers.values());
       plane.removeFlow(this.#handle);
@@ -186,6 +193,12 @@ export class Flow {
       if (receiver.origin === 'api') this.#receivers.set(id, new Receiver(this.id, receiver.config, 'api'));
       this.#receivers.get(id)?.goOnFrom(receiver);
     }
+  }
+
+  /** The plane ends a flow with the stream that it is of. */
+  get #lost(): boolean {
+    const { input } = this.#input ?? {};
+    return input?.kind === 'stream' && this.#tools.findStream(this.config.channel ?? '')?.stream !== input.stream;
   }
 
   #tryOpen(): boolean {

@@ -75,6 +75,11 @@ export class Gates {
     this.#tell(changes);
   }
 
+  /** A flow went with its stream, and in the plane who listened to it: their own flows set them up again. */
+  lose(flow: Flow): void {
+    for (const receiver of this.#away.get(flow.id) ?? []) receiver.release();
+  }
+
   /** A flow is gone for good: who listened to it is back at its own, its gate as it is configured. */
   release(id: string): void {
     const receivers = [...(this.#away.get(id) ?? [])];

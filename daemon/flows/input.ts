@@ -10,8 +10,7 @@ import { sendingPort } from './receiver.js';
 /** A stream of a channel, as flows need it. */
 export interface StreamPlace {
   readonly stream: StreamHandle;
-  /** Where it runs, or null where that is not known. */
-  readonly loop: number | null;
+  readonly loop: number;
 }
 
 /** The stream of `CHANNEL/RENDITION` as it stands, or null. */
@@ -20,7 +19,7 @@ export type FindStream = (name: string) => StreamPlace | null;
 /** An input that is open. */
 export interface OpenInput {
   readonly input: FlowInput;
-  readonly loop: number | null;
+  readonly loop: number;
   readonly port: PortHandle | null;
   /** Where RTCP comes in, when it has a port of its own. */
   readonly rtcp: PortHandle | null;

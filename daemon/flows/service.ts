@@ -14,7 +14,7 @@ import type { FindStream } from './input.js';
 import { offerFlowMetrics } from './metrics.js';
 import { PortPool } from './ports.js';
 import { planFlows, type ReceiverChange } from './reload.js';
-import type { FlowStatus, GateOrder, ReceiverStatus } from './status.js';
+import type { FlowStatus, FlowTotals, GateOrder, ReceiverStatus } from './status.js';
 import { offerFlowTables } from './tables.js';
 import { receiversOf, statusOf } from './tell.js';
 import { explainFlow } from './why.js';
@@ -47,6 +47,7 @@ export class FlowService implements Reloadable<FlowSettings> {
   readonly #tools: FlowTools;
   readonly #withdraw: (() => void)[] = [];
   #timer: Timer | null = null;
+  #totals: FlowTotals = { bytesIn: 0, bytesOut: 0, drops: 0 };
 
   /** @param configs as checked by `flowsSchema` */
   constructor(plane: FlowsApi, configs: readonly FlowConfig[], options: FlowServiceOptions) {
@@ -63,6 +64,7 @@ export class FlowService implements Reloadable<FlowSettings> {
       settle: (receivers) => gates.settle(receivers),
       gather: (flow) => gates.gather(flow),
       dismiss: (flow) => gates.dismiss(flow),
+      lose: (flow) => gates.lose(flow),
     };
   }
 
@@ -91,6 +93,10 @@ export class FlowService implements Reloadable<FlowSettings> {
   /** In the order in which they began. */
   flows(): FlowStatus[] {
     return this.#running().map(statusOf);
+  }
+
+  totals(): FlowTotals {
+    return this.#totals;
   }
 
   /** @throws SluiceError NOT_FOUND */
@@ -260,10 +266,16 @@ export class FlowService implements Reloadable<FlowSettings> {
   }
 
   #tick(): void {
+    let [bytesIn, bytesOut, drops] = [0, 0, 0];
     for (const flow of this.#flows.values()) {
       flow.check();
-      flow.meter.sample(flow.counters());
+      const counters = flow.counters();
+      flow.meter.sample(counters);
+      if (flow.config.channel === undefined) bytesIn += counters.bytesIn;
+      bytesOut += counters.bytesOut;
+      drops += counters.sendErrors + counters.shedLate + counters.shedPriority;
     }
+    this.#totals = { bytesIn, bytesOut, drops };
   }
 
   #explain(id: string): string[] | undefined {

@@ -37,6 +37,15 @@ export interface FlowStatus {
   readonly port: PortCounters | null;
 }
 
+/** Of all flows together, as of the last second. */
+export interface FlowTotals {
+  /** UDP payload from outside: the streams of channels are counted there. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Packets that the kernel did not take, and those shed at overload. */
+  readonly drops: number;
+}
+
 export interface FlowRates {
   readonly packetsIn: number;
   readonly packetsOut: number;

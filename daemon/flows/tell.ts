@@ -50,7 +50,7 @@ export function receiversOf(flow: Flow, plane: FlowsApi, flows: ReadonlyMap<stri
 }
 
 function infosOf(flow: Flow | undefined, plane: FlowsApi): FlowReceiverInfo[] {
-  const handle = flow?.handle ?? null;
+  const handle = flow?.heard ?? null;
   if (handle === null) return [];
   const all: FlowReceiverInfo[] = [];
   for (;;) {

@@ -31,10 +31,11 @@ import type {
 } from './contract.js';
 import type { FlowMatch, FlowReceiverInfo } from './contract-flows.js';
 
-/** What adding something gives: its handle, and the slot of its counters. */
+/** What adding something gives: its handle, the slot of its counters, and the loop that it lives on. */
 export interface Added {
   readonly handle: number;
   readonly slot: number;
+  readonly loop: number;
 }
 
 /** How a request ended. */
@@ -107,7 +108,7 @@ export interface RawPlane {
   addInput(stream: number, options: InputOptions): Added;
   addSender(stream: number, options: SenderOptions): Added;
   addReceiver(options: ReceiverOptions): Added;
-  addPort(options: object): Added & { readonly port: number; readonly loop: number };
+  addPort(options: object): Added & { readonly port: number };
   removePort(port: number): void;
   addFlow(input: number, options: object, match: FlowMatch): Added;
   /** The first of their handles. */

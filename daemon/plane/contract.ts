@@ -603,6 +603,8 @@ export interface PlaneApi {
   readonly flows: FlowsApi;
   addStream(options: StreamOptions): StreamHandle;
   removeStream(stream: StreamHandle): void;
+  /** The loop that it lives on. @throws SluiceError HANDLE_UNKNOWN */
+  loopOf(stream: StreamHandle): number;
   /** Marks that what comes next does not continue what came (receivers stay, sequence numbers go on). */
   spliceStream(stream: StreamHandle): void;
   openUpstream(stream: StreamHandle, options: UpstreamOptions): UpstreamHandle;

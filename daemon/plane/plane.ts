@@ -93,6 +93,7 @@ class Plane implements PlaneApi {
   readonly #own: Readonly<Record<'objectSlot' | 'fetchSlot' | 'accessLogSlot' | 'relaySlot', number>>;
   readonly #loops: readonly number[];
   readonly #slots = new Map<number, number>();
+  readonly #streamLoops = new Map<StreamHandle, number>();
   /** What is attached to a stream, and goes with it. */
   readonly #attached = new Map<number, Set<number>>();
   readonly #requests = new Map<number, PendingRequest>();
@@ -124,11 +125,25 @@ class Plane implements PlaneApi {
 
   addStream(options: StreamOptions): StreamHandle {
     const o = checked(checks.streamOptions, options, 'addStream');
-    return this.#added(() => this.#raw.addStream(o)) as StreamHandle;
+    let loop = 0;
+    const stream = this.#added(() => {
+      const raw = this.#raw.addStream(o);
+      ({ loop } = raw);
+      return raw;
+    }) as StreamHandle;
+    this.#streamLoops.set(stream, loop);
+    return stream;
   }
 
   removeStream(stream: StreamHandle): void {
     this.#remove(stream);
+    this.#streamLoops.delete(stream);
+  }
+
+  loopOf(stream: StreamHandle): number {
+    const loop = this.#streamLoops.get(stream);
+    if (loop === undefined) throw unknownHandle(stream);
+    return loop;
   }
 
   spliceStream(stream: StreamHandle): void {

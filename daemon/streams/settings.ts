@@ -55,7 +55,10 @@ const multicastSchema = z
     dscp: integer({ min: 0, max: 63 })
       .default(34)
       .describe('Differentiated services code point (RFC 2474); 34 is AF41.'),
-    batching: z.enum(['auto', 'segment', 'sendmmsg', 'plain']).default('auto').describe('How datagrams are handed to the kernel.'),
+    batching: z
+      .enum(['auto', 'segment', 'sendmmsg', 'plain'])
+      .default('auto')
+      .describe('How datagrams are handed to the kernel.'),
     loop: z.boolean().default(true).describe('Whether receivers on this host get the packets too.'),
     rtcp: z
       .boolean()

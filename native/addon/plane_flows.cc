@@ -60,11 +60,8 @@ Napi::Value PlaneObject::add_port(const Info& info) {
   std::optional<std::uint32_t> loop;
   if (!o.is_null("loop")) loop = o.number<std::uint32_t>("loop", 0, plane::kMostLoops);
   std::uint16_t number = 0;
-  auto added = plane_->add_port(p, loop, number);
-  const std::uint32_t placed = added.ok() ? added.value().loop : 0;
-  Napi::Object out = to_object(env, std::move(added));
+  Napi::Object out = to_object(env, plane_->add_port(p, loop, number));
   out.Set("port", Napi::Number::New(env, number));
-  out.Set("loop", Napi::Number::New(env, placed));
   return out;
 }
 

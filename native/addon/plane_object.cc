@@ -242,6 +242,7 @@ Napi::Object PlaneObject::to_object(Napi::Env env, kernel::Result<plane::Added> 
   Napi::Object o = Napi::Object::New(env);
   o.Set("handle", Napi::Number::New(env, static_cast<double>(added.value().handle)));
   o.Set("slot", Napi::Number::New(env, added.value().slot));
+  o.Set("loop", Napi::Number::New(env, added.value().loop));
   return o;
 }
 

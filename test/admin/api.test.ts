@@ -34,6 +34,14 @@ t.test('readyz is 503 while a channel has nothing to show, and names what does n
 
 t.test('readiness of no channel at all', async (t) => t.same(readinessOf([]), { ready: true, reasons: [] }));
 
+t.test('a flow that could not be set up is named, one that nobody sends to is not', async (t) => {
+  const failed = { id: 'a', state: 'failed', reason: 'the port is taken' } as const;
+  t.same(readinessOf([], [failed, { id: 'b', state: 'silent', reason: null }]), {
+    ready: false,
+    reasons: [{ stream: 'a', state: 'failed', reason: 'the port is taken' }],
+  });
+});
+
 t.test('status, channels and one channel', async (t) => {
   const { admin, source, close } = await startHarness();
   t.teardown(close);

@@ -80,9 +80,16 @@ export class Recorder implements FlowsApi {
   }
 
   removeFlow(flow: FlowHandle): void {
+    if (!this.flows.has(flow)) return;
     this.#call(`-flow ${this.flows.get(flow)?.name}`);
     this.flows.delete(flow);
     for (const [handle, one] of this.receivers) if (one.flow === flow) this.receivers.delete(handle);
+  }
+
+  /** A stream goes, and what is of it. */
+  removeStream(stream: number): void {
+    for (const [flow, { input }] of this.flows)
+      if (input.kind === 'stream' && Number(input.stream) === stream) this.removeFlow(flow);
   }
 
   addFlowReceivers(flow: FlowHandle, receivers: readonly FlowReceiverOptions[]): FlowReceiverHandle[] {
@@ -96,6 +103,7 @@ export class Recorder implements FlowsApi {
   }
 
   removeFlowReceivers(receivers: readonly FlowReceiverHandle[]): void {
+    // As the plane does: what is gone already is passed over.
     this.#call(`-receivers ${receivers.map((one) => this.receivers.get(one)?.options.destinationPort).join(' ')}`);
     for (const one of receivers) this.receivers.delete(one);
   }

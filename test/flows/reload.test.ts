@@ -240,6 +240,7 @@ t.test('the stream of a channel comes, changes and goes', async (t) => {
     '+receivers 6000',
   ]);
   stream = null;
+  t.equal(bed.service.flow('a').counters.packetsIn, 0, 'what went with its stream is not asked any more');
   await bed.clock.advance(1000);
   t.equal(bed.plane.flows.size, 0);
   t.match(bed.service.flow('a'), { state: 'failed', code: 'FLOW_DOWN' });
@@ -248,6 +249,24 @@ t.test('the stream of a channel comes, changes and goes', async (t) => {
     ['flow b: begins'],
     'its channel may be new, too',
   );
+});
+
+t.test('who listened to the flow of a channel comes back when that goes', async (t) => {
+  let stream: number | null = 900;
+  const flows = [{ id: 'news', channel: 'news/high' }, flow('a', 5004, [6000])];
+  const bed = new ServiceBed(flows, {
+    findStream: () => (stream === null ? null : { stream: stream as never, loop: 0 }),
+  });
+  bed.service.setGates([{ receiver: 'a/r6000', source: 'news' }]);
+  t.same(bed.plane.heard('news'), ['6000 open']);
+  bed.plane.removeStream(900);
+  t.equal(bed.plane.receivers.size, 0);
+  stream = null;
+  await bed.clock.advance(2000);
+  t.same(bed.plane.heard('a'), ['6000 closed'], 'it waits for its source');
+  stream = 901;
+  await bed.clock.advance(3000);
+  t.same(bed.plane.heard('news'), ['6000 open']);
 });
 
 t.test('metrics, tables', async (t) => {

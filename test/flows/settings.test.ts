@@ -245,6 +245,7 @@ t.test('the RTP of a channel', async (t) => {
     /flows\[0\]\.channel: there is no such rendition \(expected one of news\/high, got news\/low\)/,
   ]);
   t.match(problemsOf([{ id: 'a', channel: 'news' }], { channels }), [/expected CHANNEL\/RENDITION/, /no such/]);
+  t.match(problemsOf([{ id: 'a', channel: 'news/high', loop: 1 }], { channels }), [/flows\[0\]\.loop: .*its stream's/]);
   t.match(problemsOf([flow({ channel: 'news/high' })], { channels }), [/exactly one of them/]);
 });
 

@@ -1,23 +1,32 @@
 import type { FastifyInstance } from 'fastify';
+import type { FlowStatus } from '../../flows/status.js';
 import type { ChannelStatus } from '../../streams/status.js';
 import type { RouteContext } from '../context.js';
 import type { Readiness } from '../model.js';
 import { errorResponses, ref } from '../schemas.js';
 
 /**
- * Ready means that every channel can be watched: at least one of its renditions flows. Renditions that do not flow are
- * named in any case. One dead rendition does not take the daemon out of service, a dead channel does.
+ * Ready means that every channel can be watched: at least one of its renditions flows; and that every flow is set up, whether or
+ * not anybody sends. Renditions that do not flow are named in any case. One dead rendition does not take the daemon out of service,
+ * a dead channel does.
  */
-export function readinessOf(channels: readonly ChannelStatus[]): Readiness {
-  const reasons = channels
+export function readinessOf(
+  channels: readonly ChannelStatus[],
+  flows: readonly Pick<FlowStatus, 'id' | 'state' | 'reason'>[] = [],
+): Readiness {
+  const failed = flows
+    .filter(({ state }) => state === 'failed')
+    .map(({ id, state, reason }) => ({ stream: id, state, reason: reason ?? 'not set up' }));
+  const renditions = channels
     .flatMap((channel) => channel.renditions)
     .filter((rendition) => rendition.state !== 'flowing')
     .map(({ stream, state, reason }) => ({ stream, state, reason: reason ?? 'no media yet' }));
-  return { ready: channels.every((channel) => channel.state !== 'down'), reasons };
+  const ready = channels.every((channel) => channel.state !== 'down') && failed.length === 0;
+  return { ready, reasons: [...renditions, ...failed] };
 }
 
 /** `/healthz`, `/readyz`, `/metrics`, `/openapi.json`. */
-export function healthRoutes(app: FastifyInstance, { metrics, source }: RouteContext): void {
+export function healthRoutes(app: FastifyInstance, { metrics, source, flows }: RouteContext): void {
   app.get(
     '/healthz',
     {
@@ -35,12 +44,12 @@ export function healthRoutes(app: FastifyInstance, { metrics, source }: RouteCon
     '/readyz',
     {
       schema: {
-        summary: 'Every channel has a rendition that flows; what does not flow is named',
+        summary: 'Every channel has a rendition that flows, every flow is set up; what is not so is named',
         response: { 200: ref('Readiness'), 503: ref('Readiness'), ...errorResponses },
       },
     },
     async (_request, reply) => {
-      const readiness = readinessOf(source.channels());
+      const readiness = readinessOf(source.channels(), flows.flows());
       return reply.code(readiness.ready ? 200 : 503).send(readiness);
     },
   );
