@@ -10,7 +10,7 @@ import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reloa
 import { DeliveryService } from './delivery/service.js';
 import { FlowService } from './flows/service.js';
 import { AccessLog } from './plane/access-log.js';
-import type { PlaneApi, StreamHandle } from './plane/contract.js';
+import type { PlaneApi } from './plane/contract.js';
 import { ViewersFront } from './plane/front.js';
 import { createPlane } from './plane/plane.js';
 import type { ServiceManager } from './plane/service-manager.js';

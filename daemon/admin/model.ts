@@ -46,6 +46,18 @@ const ringStatus = z.object({
   clockPpm: z.number().describe('gauge, signed: correction of the recovered clock'),
 });
 
+const smoothingStatus = z.object({
+  thresholdPercent: z.number().nullable().describe('null while smoothing is off'),
+  maxDelayMs: z.number().nullable(),
+  active: z.boolean().describe('gauge: packets are paced'),
+  meanRate: count.describe('gauge: bits a second over the last four seconds'),
+  variationPercent: count.describe('gauge: largest deviation of 100 ms from the mean'),
+  peakRate: count.describe('gauge: bits a second of the fullest 100 ms as they come'),
+  outputPeakRate: count.describe('gauge: and as they depart'),
+  delayMs: z.number().describe('gauge: largest added delay over the last second'),
+  delayMaxMs: z.number().describe('since the stream began'),
+});
+
 const multicastStatus = z.object({
   url: text.describe('rtp://GROUP:PORT'),
   interface: text.nullable(),
@@ -83,6 +95,7 @@ export const renditionStatus = z
     source: sourceStatus,
     input: inputStatus,
     ring: ringStatus,
+    smoothing: smoothingStatus,
     multicast: multicastStatus.nullable(),
     viewers: viewersStatus,
     urls,
@@ -167,7 +180,7 @@ export const channelWhy = z
         rendition: text,
         state: renditionState,
         steps: z.array(
-          z.object({ step: z.enum(['source', 'input', 'ring', 'multicast', 'viewers']), ok: z.boolean(), says: text }),
+          z.object({ step: z.enum(['source', 'input', 'ring', 'smoothing', 'multicast', 'viewers']), ok: z.boolean(), says: text }),
         ),
       }),
     ),

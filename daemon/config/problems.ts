@@ -53,9 +53,13 @@ function problemsOfIssue(issue: Issue, base: Path, shape: JsonSchema, source: Ya
 function nearestBranch(branches: readonly (readonly Issue[])[], value: unknown): readonly Issue[] | undefined {
   if (value === undefined) return undefined;
   const fitting = branches.filter(
-    (issues) => !issues.some((one) => one.code === 'invalid_type' && one.path.length === 0),
+    (issues) => !issues.some((one) => one.path.length === 0 && isOfAnotherType(one, value)),
   );
   return fitting.length === 1 ? fitting[0] : undefined;
+}
+
+function isOfAnotherType(issue: Issue, value: unknown): boolean {
+  return issue.code === 'invalid_type' || (issue.code === 'invalid_value' && typeof value === 'object');
 }
 
 function unknownKey(path: Path, key: string, known: readonly string[], source: YamlSource): Problem {

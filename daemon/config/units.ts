@@ -68,6 +68,20 @@ export function bytes(
   return quantityType(BYTE_UNITS, `expected a size of ${range}, such as 512KiB, 32MiB or 1GiB`, bounds);
 }
 
+/** `20%` -> 20, within the bounds (percent). */
+export function percent(bounds: Bounds): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
+  const expected = `expected a percentage of ${bounds.min}% to ${bounds.max}%, such as 20%`;
+  return z
+    .string({ error: expected })
+    .meta({ pattern: '^\\d+\\s?%$' })
+    .transform((text, context) => {
+      const value = Number(/^(\d{1,6})\s?%$/.exec(text.trim())?.[1] ?? Number.NaN);
+      if (value >= bounds.min && value <= bounds.max) return value;
+      context.issues.push({ code: 'custom', message: expected, input: text });
+      return z.NEVER;
+    });
+}
+
 /** An integer within the bounds. */
 export function integer(bounds: Bounds): z.ZodNumber {
   const expected = `expected a whole number of ${bounds.min} to ${bounds.max}`;

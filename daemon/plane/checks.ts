@@ -36,6 +36,11 @@ export const planeOptions = z.strictObject({
   authorities: z.string().optional(),
 });
 
+export const smoothingOptions = z.strictObject({
+  thresholdPercent: z.number().int().min(1).max(1000),
+  maxDelayMs: z.number().int().min(1).max(5000),
+});
+
 export const streamOptions = z.strictObject({
   name: z.string().min(1).max(200),
   ringBytes: z
@@ -46,6 +51,7 @@ export const streamOptions = z.strictObject({
     .refine((n) => (n & (n - 1)) === 0, { error: 'expected a power of two' }),
   delayMs: ms(10_000),
   spreadMs: ms(1000),
+  smoothing: smoothingOptions.nullable(),
   program: z.number().int().min(1).max(65_535).nullable(),
   segmentMs: z.number().int().min(500).max(60_000),
   windowSegments: z.number().int().min(3).max(100),

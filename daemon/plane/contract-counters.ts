@@ -32,6 +32,13 @@ export const STREAM_COUNTERS = [
   'segmentOverruns', // segment answers cut short because the ring passed the reader
   'rtpSequence', // gauge: extended sequence number of the next packet
   'lastInputMs', // gauge: CLOCK_MONOTONIC ms of the last byte taken
+  'meanRate', // gauge: bits a second of the media over the last four seconds, before smoothing
+  'rateVariation', // gauge: largest deviation of 100 ms from that, percent
+  'peakRate', // gauge: largest bits a second of any 100 ms of those
+  'outputPeakRate', // gauge: the same as it departs
+  'smoothing', // gauge: 1 while packets are paced
+  'smoothingDelayUs', // gauge: largest added delay over the last second
+  'smoothingDelayMaxUs', // gauge: and since the stream was added
 ] as const;
 
 /** Counters of an upstream connection. */

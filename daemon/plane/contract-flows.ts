@@ -3,7 +3,7 @@
  * (where it goes, each behind a gate of its own). Same rules as in `contract.ts`.
  */
 
-import type { Batching, StreamHandle } from './contract.js';
+import type { Batching, SmoothingOptions, StreamHandle } from './contract.js';
 import type { FlowCounters, PortCounters } from './contract-counters.js';
 
 /** One UDP socket on one loop, shared by the flows that come in on it and the receivers that are sent to from it. */
@@ -51,14 +51,6 @@ export interface FlowRtcpOptions {
   readonly cname: string;
   /** Session bandwidth in bits a second, of which RTCP takes 5 % (RFC 3550 section 6.2); 0: as measured. */
   readonly bandwidth: number;
-}
-
-/** Pacing of a flow whose rate varies. */
-export interface SmoothingOptions {
-  /** Deviation from the mean above which packets are paced, 1 to 1000 percent. */
-  readonly thresholdPercent: number;
-  /** Bound of the added delay, 1 to 5,000 ms. */
-  readonly maxDelayMs: number;
 }
 
 /** Where the packets of a flow come from. */

@@ -49,6 +49,14 @@ export type CaptureHandle = number & { readonly __kind: 'capture' };
 /** One capture that is played to a device or an address (`sluice replay --to`). */
 export type ReplayHandle = number & { readonly __kind: 'replay' };
 
+/** Pacing of packets whose rate varies. */
+export interface SmoothingOptions {
+  /** Deviation of 100 ms from the mean of some seconds above which packets are paced, 1 to 1000 percent. */
+  readonly thresholdPercent: number;
+  /** Bound of the added delay, 1 to 5,000 ms. */
+  readonly maxDelayMs: number;
+}
+
 /** A new stream. */
 export interface StreamOptions {
   /** `channel/rendition`; only for messages and events. */
@@ -62,6 +70,8 @@ export interface StreamOptions {
    * segmented inputs use 200 so that a large picture does not leave as a burst.
    */
   readonly spreadMs: number;
+  /** Null: rates are measured, and every packet departs at its time. */
+  readonly smoothing: SmoothingOptions | null;
   /** `program_number` to keep of a multi-programme stream (ISO/IEC 13818-1 2.4.4.3), or null for single-programme ones. */
   readonly program: number | null;
   /** HLS segments are cut at the first random access point after this time, 500 to 60,000 ms. */

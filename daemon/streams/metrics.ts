@@ -46,6 +46,18 @@ const PLAIN: readonly [
   ['gauge', 'sluice_stream_ring_size_bytes', 'ringSizeBytes', 1, 'Size of the ring.'],
   ['gauge', 'sluice_stream_buffer_seconds', 'bufferLevelUs', 1e-6, 'Media time between arrival and departure.'],
   ['gauge', 'sluice_stream_clock_ppm', 'clockPpb', 1e-3, 'Correction of the recovered clock, parts per million.'],
+  ['gauge', 'sluice_stream_rate_mean', 'meanRate', 1, 'Bits a second over four seconds, as the media comes.'],
+  ['gauge', 'sluice_stream_rate_peak', 'peakRate', 1, 'Bits a second of the fullest 100 ms of those.'],
+  ['gauge', 'sluice_stream_output_rate_peak', 'outputPeakRate', 1, 'The same as it departs.'],
+  ['gauge', 'sluice_stream_rate_variation', 'rateVariation', 1e-2, 'Largest deviation of 100 ms, of the mean.'],
+  ['gauge', 'sluice_stream_smoothing_active', 'smoothing', 1, '1 while packets are paced.'],
+  [
+    'gauge',
+    'sluice_stream_smoothing_delay_seconds',
+    'smoothingDelayUs',
+    1e-6,
+    'Largest delay that pacing added over the last second.',
+  ],
   ['gauge', 'sluice_stream_bitrate', 'bitrate', 1, 'Bits a second over the last few seconds.'],
 ];
 

@@ -34,6 +34,7 @@ export function compareRenditions(old: RenditionSettings, next: RenditionSetting
       a.program !== b.program ||
       isSpread(a) !== isSpread(b) ||
       !isDeepStrictEqual(a.buffer, b.buffer) ||
+      !isDeepStrictEqual(old.channel.smoothing, next.channel.smoothing) ||
       !isDeepStrictEqual(old.channel.hls, next.channel.hls),
     source:
       a.format !== b.format ||

@@ -273,6 +273,7 @@ export class Rendition {
         fullDrops: counters.ringFullDrops,
         clockPpm: counters.clockPpb / 1000,
       },
+      smoothing: this.#smoothingStatus(counters),
       multicast: this.#multicastStatus(),
       viewers: {
         continuous: counters.viewersContinuous,
@@ -297,6 +298,21 @@ export class Rendition {
       discontinuities: counters.discontinuities,
       lastInputAgeMs:
         counters.bytesIn === 0 ? null : Math.max(0, Math.round(this.#context.clock.now() - counters.lastInputMs)),
+    };
+  }
+
+  #smoothingStatus(counters: StreamCounters): RenditionStatus['smoothing'] {
+    const { smoothing } = this.channel;
+    return {
+      thresholdPercent: smoothing?.threshold ?? null,
+      maxDelayMs: smoothing?.max_delay ?? null,
+      active: counters.smoothing === 1,
+      meanRate: counters.meanRate,
+      variationPercent: counters.rateVariation,
+      peakRate: counters.peakRate,
+      outputPeakRate: counters.outputPeakRate,
+      delayMs: counters.smoothingDelayUs / 1000,
+      delayMaxMs: counters.smoothingDelayMaxUs / 1000,
     };
   }
 
@@ -328,11 +344,14 @@ export class Rendition {
 
   #streamOptions(): Parameters<PlaneApi['addStream']>[0] {
     const { buffer, program = null } = this.config;
+    const { smoothing } = this.channel;
     return {
       name: this.name,
       ringBytes: buffer.memory,
       delayMs: buffer.delay,
       spreadMs: isSpread(this.config) ? SPREAD_MS : 0,
+      smoothing:
+        smoothing === null ? null : { thresholdPercent: smoothing.threshold, maxDelayMs: smoothing.max_delay },
       program,
       segmentMs: this.channel.hls.segment,
       windowSegments: this.channel.hls.window,

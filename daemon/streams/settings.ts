@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { smoothingSchema } from '../config/smoothing.js';
 import {
   bytes,
   duration,
@@ -119,6 +120,9 @@ const channelSchema = z.strictObject({
   id,
   name: label.optional().describe('For people; the id when absent.'),
   hls: hlsSchema.default({ segment: 2000, window: 6 }),
+  smoothing: smoothingSchema
+    .default({ threshold: 20, max_delay: 200 })
+    .describe('Pacing of what varies in rate, so that peaks do not reach the network.'),
   renditions: z
     .array(renditionSchema)
     .min(1, { error: 'expected at least one rendition' })

@@ -57,6 +57,27 @@ export interface RingStatus {
   readonly clockPpm: number;
 }
 
+/** How even the media is, and what is done about it; rates are bits a second. */
+export interface SmoothingStatus {
+  /** Null while it is off. */
+  readonly thresholdPercent: number | null;
+  readonly maxDelayMs: number | null;
+  /** Gauge: packets are paced. */
+  readonly active: boolean;
+  /** Gauge: over the last four seconds, as are the next three. */
+  readonly meanRate: number;
+  /** Gauge: largest deviation of 100 ms from the mean. */
+  readonly variationPercent: number;
+  /** Gauge: the fullest 100 ms as they come. */
+  readonly peakRate: number;
+  /** Gauge: and as they depart. */
+  readonly outputPeakRate: number;
+  /** Gauge: largest added delay over the last second. */
+  readonly delayMs: number;
+  /** Since the stream began. */
+  readonly delayMaxMs: number;
+}
+
 export interface MulticastStatus {
   /** `rtp://[SOURCE@]GROUP:PORT` */
   readonly url: string;
@@ -104,6 +125,7 @@ export interface RenditionStatus {
   readonly source: SourceStatus;
   readonly input: InputStatus;
   readonly ring: RingStatus;
+  readonly smoothing: SmoothingStatus;
   readonly multicast: MulticastStatus | null;
   readonly viewers: ViewersStatus;
   readonly urls: { readonly hls: string; readonly ts: string; readonly sdp: string | null };
@@ -138,7 +160,7 @@ export interface ViewerStatus extends Readonly<Record<string, Cell>> {
 
 /** One step of the path that a channel's media takes, and whether it works. */
 export interface WhyStep {
-  readonly step: 'source' | 'input' | 'ring' | 'multicast' | 'viewers';
+  readonly step: 'source' | 'input' | 'ring' | 'smoothing' | 'multicast' | 'viewers';
   readonly ok: boolean;
   readonly says: string;
 }

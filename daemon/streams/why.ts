@@ -20,6 +20,8 @@ export function explainChannel(channel: ChannelStatus, renditions: readonly Rend
 /** The steps of one rendition in the order in which media travels. Pure. */
 export function explainRendition(status: RenditionStatus, accessPoints: number, segments: number): WhyStep[] {
   const steps = [explainSource(status), explainInput(status), explainRing(status, accessPoints, segments)];
+  const smoothing = explainSmoothing(status.smoothing);
+  if (smoothing !== null) steps.push(smoothing);
   if (status.multicast !== null) steps.push(explainMulticast(status.multicast));
   steps.push(explainViewers(status));
   return steps;
@@ -76,6 +78,15 @@ function explainRing({ ring, ready }: RenditionStatus, accessPoints: number, seg
     ok: ring.fullDrops === 0,
     says: `${accessPoints} random access points, ${segments} segments cut; ${level}`,
   };
+}
+
+/** Tells of pacing while there is any. */
+function explainSmoothing(smoothing: RenditionStatus['smoothing']): WhyStep | null {
+  if (!smoothing.active) return null;
+  const { variationPercent, thresholdPercent, peakRate, outputPeakRate, delayMs, maxDelayMs } = smoothing;
+  const megabits = (rate: number): string => (rate / 1e6).toFixed(1);
+  const says = `the rate varies by ${variationPercent} % (over ${thresholdPercent} %): peaks of ${megabits(peakRate)} leave as ${megabits(outputPeakRate)} Mbit/s, delayed by up to ${delayMs.toFixed(0)} of ${maxDelayMs} ms`;
+  return { step: 'smoothing', ok: true, says };
 }
 
 function explainMulticast(multicast: NonNullable<RenditionStatus['multicast']>): WhyStep {

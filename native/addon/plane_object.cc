@@ -124,6 +124,13 @@ http::ClientTimeouts timeouts_of(const Options& o) {
           o.milliseconds("idleTimeoutMs")};
 }
 
+plane::SmootherOptions smoothing_of(const Options& o) {
+  plane::SmootherOptions s;
+  s.threshold = o.number<double>("thresholdPercent", 1, 1000) / 100;
+  s.max_delay = o.milliseconds("maxDelayMs");
+  return s;
+}
+
 http::FreshnessRule freshness_rule_of(const Options& o) {
   return {o.flag("honour"), o.milliseconds("otherwiseMs"), o.milliseconds("leastMs"),
           o.milliseconds("mostMs"), o.milliseconds("staleIfErrorMs")};
@@ -253,6 +260,7 @@ Napi::Value PlaneObject::add_stream(const Info& info) {
   s.ring_bytes = o.number<std::size_t>("ringBytes", 1 << 20, 1 << 30);
   s.delay = o.milliseconds("delayMs");
   s.spread = o.milliseconds("spreadMs");
+  if (!o.is_null("smoothing")) s.smoothing = smoothing_of(Options(info.Env(), o.get("smoothing")));
   if (!o.is_null("program")) s.program = o.number<std::uint16_t>("program", 1, 65535);
   s.segment = o.milliseconds("segmentMs");
   s.window = o.number<std::size_t>("windowSegments", 1, 1000);

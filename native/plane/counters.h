@@ -22,7 +22,8 @@ namespace sluice::plane {
   X(transport_errors) X(discontinuities) X(underruns) X(ring_full_drops) X(ring_used_bytes) X(ring_size_bytes)     \
   X(buffer_level_us) X(clock_ppb) X(bitrate) X(segment_bitrate_peak) X(segments) X(access_points)                  \
   X(viewers_continuous) X(viewers_segmented) X(viewer_bytes) X(viewer_drops) X(viewer_drop_bytes)                  \
-  X(segment_overruns) X(rtp_sequence) X(last_input_ms)
+  X(segment_overruns) X(rtp_sequence) X(last_input_ms) X(mean_rate) X(rate_variation) X(peak_rate)                 \
+  X(output_peak_rate) X(smoothing) X(smoothing_delay_us) X(smoothing_delay_max_us)
 #define SLUICE_SENDER_COUNTERS(X)                                                                                  \
   X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation) X(rtcp_out) X(rtcp_errors) X(rtcp_in)           \
   X(rtcp_malformed) X(reports) X(reported_lost_ppm) X(reported_jitter_us) X(round_trip_us)
@@ -52,7 +53,7 @@ struct ReplayCounters {
 #undef SLUICE_COUNTER_FIELD
 
 /** Words of one slot: room for the largest of the structs. */
-constexpr std::size_t kSlotWords = 32;
+constexpr std::size_t kSlotWords = 48;
 
 /**
  * The table: fixed slots, zeroed when taken; those never taken cost no memory. Slots are taken and given back

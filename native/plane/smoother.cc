@@ -89,10 +89,7 @@ void Smoother::take(std::size_t bytes, Nanos arrival) noexcept {
 
 /** A window has been closed. */
 void Smoother::judge() noexcept {
-  if (!in_.measured()) {
-    floor_ = 0;
-    return;
-  }
+  if (!in_.measured()) return;
   const double variation = in_.variation();
   if (variation > options_.threshold) wanted_ = true;
   if (variation < options_.threshold * kLeave) wanted_ = false;

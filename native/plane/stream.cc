@@ -58,6 +58,7 @@ Stream::Stream(kernel::Reactor& reactor, const StreamOptions& options, Ring ring
       packetiser_(ring_, counters_, *this, options.program, ticks(options.spread)),
       segmenter_(ticks(options.segment), options.window, static_cast<std::uint64_t>(std::time(nullptr)),
                  counters_),
+      departures_(ring_, clock_, options.smoothing),
       resolved_sequence_(ring_.next_sequence()) {
   gauge(counters_.ring_size_bytes, ring_.size());
   gauge(counters_.rtp_sequence, static_cast<std::uint64_t>(ring_.next_sequence()));
@@ -186,17 +187,16 @@ std::int64_t Stream::timeline_origin() noexcept {
     return origin;
   }
   clock_.relearn(reactor_.now());
+  departures_.restart();
   return std::max(end, clock_.media_at(soonest));
 }
 
 void Stream::on_published(bool tail) noexcept {
   resolve_points();
   const Nanos now = reactor_.now();
-  const Nanos first = clock_.departure(ring_.descriptor(ring_.released_sequence()).media_time);
   const bool was_starved = std::exchange(starved_, false);
   // The tail of a timeline that ended is no reason to wait longer for what comes after it.
-  if (was_starved && first < now && !tail) {
-    clock_.postpone(now + options_.delay - first);
+  if (was_starved && !tail && departures_.postpone_late(now, now + options_.delay)) {
     clock_.relearn(now);
     bump(counters_.underruns);
   }
@@ -215,8 +215,11 @@ void Stream::on_fault(const char* code, std::string detail) {
 
 void Stream::on_timer(Nanos now) noexcept {
   release(now);
-  // What follows the last PCR of a source that has gone quiet is due now.
-  if (ring_.released_sequence() == ring_.next_sequence() && now - last_input_ >= kQuiet) packetiser_.flush();
+  if (departures_.exhausted(now)) {
+    starved_ = true;
+    // What follows the last PCR of a source that has gone quiet is due now.
+    if (now - last_input_ >= kQuiet) packetiser_.flush();
+  }
   if (ring_.released_position() - edge_ >= kEdgeStep ||
       (ring_.released_position() > edge_ && now - edge_time_ >= kEdgePause))
     flush_edge(now);
@@ -227,16 +230,20 @@ void Stream::on_timer(Nanos now) noexcept {
 
 void Stream::release(Nanos now) noexcept {
   const std::int64_t first = ring_.released_sequence();
+  // What is learnt now may move a departure into the past.
+  const Nanos expected = first < ring_.next_sequence() ? departures_.due(first) : now;
+  departures_.plan(now);
   std::int64_t end = first;
   std::uint64_t position = ring_.released_position();
   while (end < ring_.next_sequence()) {
     const Descriptor& d = ring_.descriptor(end);
-    if (clock_.departure(d.media_time) > now) break;
+    if (departures_.due(end) > now) break;
+    departures_.leave(end);
     position = d.position + d.size;
     end++;
   }
   if (end == first) return;
-  const Nanos late = now - clock_.departure(ring_.descriptor(first).media_time);
+  const Nanos late = now - expected;
   if (late > static_cast<Nanos>(loop_.timer_late_ns_max))
     gauge(loop_.timer_late_ns_max, static_cast<std::uint64_t>(late));
   ring_.release(end, position);
@@ -266,16 +273,16 @@ void Stream::flush_edge(Nanos now) noexcept {
 
 void Stream::schedule(Nanos now) noexcept {
   if (ring_.released_sequence() < ring_.next_sequence()) {
-    const Nanos due = clock_.departure(ring_.descriptor(ring_.released_sequence()).media_time);
+    const Nanos due = departures_.due(ring_.released_sequence());
     reactor_.arm(*this, std::max(due, now + kLeastPause));
     return;
   }
-  starved_ = true;
   if (ring_.released_position() > edge_) reactor_.arm(*this, edge_time_ + kEdgePause);
 }
 
 void Stream::housekeeping(Nanos now) noexcept {
   gauge(counters_.ring_used_bytes, ring_.write_position() - ring_.oldest_position());
+  tell_rates(now);
   // Over some seconds, because segmented sources come in steps and pictures differ in size.
   const Nanos span = now - rate_time_;
   if (span < 4 * kSecond) return;
@@ -285,6 +292,18 @@ void Stream::housekeeping(Nanos now) noexcept {
           static_cast<std::uint64_t>(bits * static_cast<double>(kSecond) / static_cast<double>(span)));
   rate_time_ = now;
   rate_bytes_ = ring_.released_position();
+}
+
+void Stream::tell_rates(Nanos now) noexcept {
+  const SmootherState state = departures_.state(now);
+  gauge(counters_.mean_rate, state.mean);
+  gauge(counters_.rate_variation, static_cast<std::uint64_t>(state.variation * 100));
+  gauge(counters_.peak_rate, state.peak_in);
+  gauge(counters_.output_peak_rate, state.peak_out);
+  gauge(counters_.smoothing, state.active ? 1 : 0);
+  const auto delay = static_cast<std::uint64_t>(state.delay_max / 1000);
+  gauge(counters_.smoothing_delay_us, delay);
+  gauge(counters_.smoothing_delay_max_us, std::max(counters_.smoothing_delay_max_us, delay));
 }
 
 }  // namespace sluice::plane

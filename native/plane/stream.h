@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "plane/media_clock.h"
+#include "plane/departures.h"
 #include "plane/segmenter.h"
 #include "plane/ts_sink.h"
 
@@ -17,6 +17,7 @@ struct StreamOptions {
   std::size_t ring_bytes = 32 << 20;
   Nanos delay = 300 * kernel::kMillisecond;
   Nanos spread = 0;
+  std::optional<SmootherOptions> smoothing;
   std::optional<std::uint16_t> program;
   Nanos segment = 2 * kernel::kSecond;
   std::size_t window = 6;
@@ -116,6 +117,7 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void release(Nanos now) noexcept;
   void flush_edge(Nanos now) noexcept;
   void schedule(Nanos now) noexcept;
+  void tell_rates(Nanos now) noexcept;
 
   struct Room {
     const void* owner;
@@ -132,6 +134,7 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   Packetiser packetiser_;
   Segmenter segmenter_;
   MediaClock clock_;
+  Departures departures_;
   std::vector<PacketReader*> packet_readers_;
   std::vector<ByteReader*> byte_readers_;
   std::vector<ByteReader*> held_readers_;

@@ -56,6 +56,7 @@ inline plane::StreamOptions stream_options() {
   options.ring_bytes = 8 << 20;
   options.delay = 20 * kMillisecond;
   options.segment = 200 * kMillisecond;
+  options.smoothing = plane::SmootherOptions{};
   options.ssrc = 0x12345678;
   return options;
 }

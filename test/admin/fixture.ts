@@ -134,6 +134,17 @@ function renditionOf(channel: string, plan: RenditionPlan, seconds: number, base
       fullDrops: 0,
       clockPpm: flowing ? 3.2 : 0,
     },
+    smoothing: {
+      thresholdPercent: 20,
+      maxDelayMs: 200,
+      active: flowing,
+      meanRate: bits,
+      variationPercent: flowing ? 80 : 0,
+      peakRate: bits * 1.8,
+      outputPeakRate: bits * 1.1,
+      delayMs: flowing ? 120 : 0,
+      delayMaxMs: flowing ? 190 : 0,
+    },
     multicast:
       plan.multicast === false
         ? null

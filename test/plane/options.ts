@@ -11,6 +11,7 @@ export const STREAM: StreamOptions = {
   ringBytes: 2 ** 20,
   delayMs: 100,
   spreadMs: 0,
+  smoothing: null,
   program: null,
   segmentMs: 2000,
   windowSegments: 6,

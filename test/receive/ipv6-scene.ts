@@ -35,6 +35,7 @@ const stream = plane.addStream({
   ringBytes: 1 << 20,
   delayMs: 50,
   spreadMs: 0,
+  smoothing: null,
   program: null,
   segmentMs: 2000,
   windowSegments: 3,

@@ -31,6 +31,17 @@ const GOOD: RenditionStatus = {
     lastInputAgeMs: 100,
   },
   ring: { usedBytes: 1, sizeBytes: 1, bufferLevelMs: 1, underruns: 0, fullDrops: 0, clockPpm: 0 },
+  smoothing: {
+    thresholdPercent: 20,
+    maxDelayMs: 200,
+    active: false,
+    meanRate: 1_000_000,
+    variationPercent: 12,
+    peakRate: 1_100_000,
+    outputPeakRate: 1_100_000,
+    delayMs: 0,
+    delayMaxMs: 0,
+  },
   multicast: {
     url: 'rtp://239.1.1.1:5000',
     interface: 'lo',
