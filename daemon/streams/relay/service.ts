@@ -194,6 +194,7 @@ function streamOptionsOf({ ring, delay }: Frozen<RelaySettings>): Omit<StreamOpt
     ringBytes: ring,
     delayMs: delay,
     spreadMs: 0,
+    smoothing: null,
     program: null,
     // They are cut as of any stream, but no path leads to them.
     segmentMs: 10_000,
