@@ -71,7 +71,8 @@ const flowOptions = z.strictObject({
   rtcp: z
     .strictObject({
       port: handle.nullable(),
-      cname: z.string().min(1).max(255),
+      // Printable ASCII, so that characters are bytes.
+      cname: z.string().regex(/^[\x21-\x7e]{1,255}$/),
       bandwidth: z.number().int().min(0),
     })
     .nullable(),

@@ -43,6 +43,22 @@ std::vector<Handle> handles_of(const Napi::Value& value) {
   return handles;
 }
 
+/** Null before a report came. */
+Napi::Value report_of(Napi::Env env, const plane::FlowReceiverRow& row) {
+  if (!row.report) return env.Null();
+  const auto milliseconds = [env](kernel::Nanos n) {
+    return Napi::Number::New(env, static_cast<double>(n) / static_cast<double>(kernel::kMillisecond));
+  };
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("fractionLost", Napi::Number::New(env, row.report->fraction_lost));
+  o.Set("lost", Napi::Number::New(env, row.report->lost));
+  o.Set("jitterMs", milliseconds(row.report->jitter));
+  o.Set("roundTripMs",
+        row.report->round_trip ? Napi::Value(milliseconds(*row.report->round_trip)) : env.Null());
+  o.Set("ageMs", milliseconds(row.report_age));
+  return o;
+}
+
 }  // namespace
 
 Napi::Value PlaneObject::add_port(const Info& info) {
@@ -73,7 +89,8 @@ Napi::Value PlaneObject::remove_port(const Info& info) {
 Napi::Value PlaneObject::add_flow(const Info& info) {
   const Napi::Env env = info.Env();
   const Options o(env, info[1]);
-  plane::FlowOptions f;
+  plane::AddFlow flow;
+  plane::FlowOptions& f = flow.flow;
   f.name = o.text("name");
   f.rtp = o.text("media") == "rtp";
   f.clock_rate = o.number<std::uint32_t>("clockRate", 1000, 1'000'000);
@@ -86,11 +103,15 @@ Napi::Value PlaneObject::add_flow(const Info& info) {
                                          smoothing.milliseconds("maxDelayMs"), 0};
   }
   const Options m(env, info[2]);
-  plane::FlowMatch match;
-  match.remote = address_or_none(env, m, "remote");
-  match.remote_port = m.number<std::uint16_t>("remotePort", 0, 65535);
-  match.ssrc = ssrc_of(m);
-  return to_object(env, plane_->add_flow(handle_of(info[0]), f, match));
+  flow.match.remote = address_or_none(env, m, "remote");
+  flow.match.remote_port = m.number<std::uint16_t>("remotePort", 0, 65535);
+  flow.match.ssrc = ssrc_of(m);
+  if (!o.is_null("rtcp")) {
+    const Options rtcp(env, o.get("rtcp"));
+    flow.rtcp = {rtcp.text("cname"), static_cast<double>(rtcp.integer("bandwidth", 0, 1LL << 53))};
+    if (!rtcp.is_null("port")) flow.rtcp_port = handle_of(rtcp.get("port"));
+  }
+  return to_object(env, plane_->add_flow(handle_of(info[0]), std::move(flow)));
 }
 
 Napi::Value PlaneObject::add_flow_receivers(const Info& info) {
@@ -142,7 +163,7 @@ Napi::Value PlaneObject::flow_receivers(const Info& info) {
     set("errors", row.errors);
     set("switches", row.switches);
     set("sequence", row.sequence);
-    o.Set("report", env.Null());
+    o.Set("report", report_of(env, row));
     out.Set(static_cast<std::uint32_t>(i), o);
   }
   return out;

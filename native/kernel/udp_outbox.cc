@@ -52,6 +52,11 @@ Address UdpTarget::destination() const noexcept {
   return Address::from(storage).value_or(Address());
 }
 
+void UdpTarget::set_port(std::uint16_t port) noexcept {
+  // It stands at the same place in both families.
+  destination_.sin6_port = htons(port);
+}
+
 void UdpTarget::put(int level, int type, const void* data, std::size_t size) noexcept {
   auto* const c = reinterpret_cast<cmsghdr*>(control_.data() + control_size_);
   c->cmsg_level = level;

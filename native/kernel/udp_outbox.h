@@ -35,6 +35,7 @@ class UdpTarget {
 
   [[nodiscard]] int family() const noexcept { return destination_.sin6_family; }
   [[nodiscard]] Address destination() const noexcept;
+  void set_port(std::uint16_t port) noexcept;
 
  private:
   friend class UdpOutbox;

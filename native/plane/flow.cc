@@ -29,7 +29,20 @@ constexpr std::int64_t kMaxMisorder = 100;
 }  // namespace
 
 FlowBench::FlowBench(kernel::Reactor& r, MemoryBudget& b)
-    : reactor(r), budget(b), links(PortBench::kMessages * kernel::UdpInbox::kMaxSegments) {}
+    : reactor(r), budget(b), links(PortBench::kMessages * kernel::UdpInbox::kMaxSegments) {
+  ports.rtcp = this;
+}
+
+bool FlowBench::on_rtcp(const kernel::Datagram& datagram, Nanos now) noexcept {
+  const auto sender = kernel::Address::from(*datagram.sender);
+  const auto compound = codec::RtcpCompound::parse(datagram.data, codec::RtcpForm::reduced_too);
+  if (!sender || !compound) return false;
+  return directory.each_from(*sender, [&](Handle handle, ReceiverRtcp& state) {
+    const Place& place = receivers.at(handle);
+    if (FlowRtcp* const rtcp = place.flow->rtcp())
+      rtcp->on_receiver(place.flow->receivers()[place.index], state, *compound, now);
+  });
+}
 
 kernel::Result<std::unique_ptr<Flow>> Flow::create(FlowBench& bench, const FlowOptions& options,
                                                    FlowCounters& counters) {
@@ -40,7 +53,7 @@ kernel::Result<std::unique_ptr<Flow>> Flow::create(FlowBench& bench, const FlowO
 }
 
 Flow::Flow(FlowBench& bench, const FlowOptions& options, FlowCounters& counters) noexcept
-    : bench_(bench), options_(options), counters_(counters) {
+    : bench_(bench), options_(options), counters_(counters), statistics_(0, options.clock_rate) {
   if (options_.smoothing) smoother_.emplace(*options_.smoothing);
   bench_.ports.overload.enter(options_.priority);
 }
@@ -50,6 +63,7 @@ Flow::~Flow() {
   for (const FlowReceiver& receiver : receivers_) {
     receiver.port().let_go();
     bench_.receivers.erase(receiver.handle());
+    bench_.directory.remove(receiver.handle());
   }
   if (ring_) bench_.budget.give_back(ring_->size());
 }
@@ -83,6 +97,7 @@ void Flow::count_receivers(std::int64_t open) noexcept {
 void Flow::put(FlowReceiver receiver) {
   receivers_.push_back(receiver);
   place(receivers_.size() - 1);
+  if (rtcp_) bench_.directory.add(receiver);
   count_receivers(receiver.open() ? 1 : 0);
 }
 
@@ -159,13 +174,21 @@ bool Flow::number(codec::Bytes datagram, FlowPacket& packet) noexcept {
     ssrc_ = header->ssrc;
     packet.sequence = header->sequence;
     gauge(counters_.ssrc, ssrc_);
+    if (statistics_.ssrc() != ssrc_) statistics_ = RtpStatistics(ssrc_, options_.clock_rate);
+  } else if (step <= 0) {
+    bump(step < 0 ? counters_.rtp_reordered : counters_.rtp_duplicates);
   }
+  statistics_.update(header->sequence, header->timestamp, packet.arrival);
   if (packet.restart || step > 0) highest_ = packet.sequence;
   return true;
 }
 
 void Flow::on_datagram(const kernel::Datagram& datagram, Nanos now) noexcept {
-  if (options_.rtp && codec::is_rtcp(datagram.data)) return bump(counters_.rtcp_in);
+  if (options_.rtp && codec::is_rtcp(datagram.data)) {
+    if (!rtcp_) return bump(counters_.rtcp_in);
+    return rtcp_->on_datagram(datagram, now);
+  }
+  if (rtcp_ && rtcp_->asks_for_source()) rtcp_->set_source(*datagram.sender);
   FlowPacket packet{nullptr, datagram.data, highest_ + 1, datagram.arrival, false};
   if (!options_.rtp) {
     highest_++;
@@ -349,6 +372,9 @@ void Flow::housekeeping(Nanos now) noexcept {
   } else {
     gauge(counters_.output_peak_rate, counters_.peak_rate);
   }
+  gauge(counters_.rtp_lost, static_cast<std::uint64_t>(std::max(statistics_.lost(), 0)));
+  gauge(counters_.jitter_us, std::uint64_t{statistics_.jitter()} * 1'000'000 / options_.clock_rate);
+  if (rtcp_) rtcp_->housekeeping();
   if (!ring_ || ring_->oldest() == ring_->next()) return;
   gauge(counters_.history_ms,
         static_cast<std::uint64_t>((now - ring_->packet(ring_->oldest()).arrival) / kernel::kMillisecond));

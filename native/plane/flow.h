@@ -1,15 +1,18 @@
 // A flow: packets of one origin, and the receivers they are handed to.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "plane/flow_rtcp.h"
 #include "plane/memory_budget.h"
 #include "plane/packet_ring.h"
 #include "plane/port.h"
+#include "plane/rtp_statistics.h"
 #include "plane/smoother.h"
 
 namespace sluice::plane {
@@ -33,7 +36,7 @@ struct FlowOptions {
 };
 
 /** What the flows of one loop share. */
-struct FlowBench {
+struct FlowBench final : private RtcpListener {
   struct Place {
     Flow* flow;
     std::size_t index;
@@ -53,7 +56,13 @@ struct FlowBench {
   std::vector<Link> links;
   std::size_t links_used = 0;
   std::size_t chains = 0;
+  RtcpDirectory directory;
+  /** For RTCP, apart from what is under way to receivers. */
+  kernel::UdpOutbox control;
   std::array<FlowPacket, FlowSender::kMostPackets> batch{};
+
+ private:
+  bool on_rtcp(const kernel::Datagram& datagram, Nanos now) noexcept override;
 };
 
 /**
@@ -87,6 +96,13 @@ class Flow final : public DatagramSink, public PacketReader, private kernel::Tim
    * prepare(). It begins with what came since `since`, as far as that is stored.
    */
   void open(FlowReceiver receiver, Nanos since);
+  /** Gives it RTCP; before it has receivers. */
+  void set_rtcp(std::unique_ptr<FlowRtcp> rtcp) noexcept { rtcp_ = std::move(rtcp); }
+  /** Null where RTCP is passed over. */
+  [[nodiscard]] FlowRtcp* rtcp() const noexcept { return rtcp_.get(); }
+  /** Of the last packet. */
+  [[nodiscard]] std::uint32_t source_ssrc() const noexcept { return ssrc_; }
+  [[nodiscard]] RtpStatistics& statistics() noexcept { return statistics_; }
   [[nodiscard]] const std::vector<FlowReceiver>& receivers() const noexcept { return receivers_; }
   [[nodiscard]] const FlowOptions& options() const noexcept { return options_; }
   /** Once a second. */
@@ -129,6 +145,8 @@ class Flow final : public DatagramSink, public PacketReader, private kernel::Tim
   bool begun_ = false;
   std::uint32_t ssrc_ = 0;
   std::int64_t highest_ = 0;
+  RtpStatistics statistics_;
+  std::unique_ptr<FlowRtcp> rtcp_;
 
   // Of the present batch, in bench_.links.
   std::uint32_t chain_first_ = kNone;

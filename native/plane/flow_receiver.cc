@@ -53,13 +53,17 @@ void FlowReceiver::fit(const FlowPacket& packet, std::uint32_t clock_rate, Nanos
     return;
   }
   // RFC 3550 section 5.1: timestamps go on with the clock, also over a time in which nothing was sent.
-  const auto ticks =
-      static_cast<std::int64_t>(static_cast<double>(now - sent_at_) * static_cast<double>(clock_rate) / 1e9);
-  const auto next = timestamp_ + static_cast<std::uint32_t>(std::max<std::int64_t>(ticks, 1));
+  std::uint32_t next = timestamp_at(now, clock_rate);
+  if (next == timestamp_) next++;
   sequence_delta_ = sequence_ + 1 - packet.sequence;
   timestamp_delta_ = next - load32(packet.header + 4);
   // RFC 3551 section 4.1: the first packet of a talkspurt.
   mark_ = true;
+}
+
+std::uint32_t FlowReceiver::timestamp_at(Nanos at, std::uint32_t clock_rate) const noexcept {
+  const double ticks = static_cast<double>(at - sent_at_) * static_cast<double>(clock_rate) / 1e9;
+  return timestamp_ + static_cast<std::uint32_t>(static_cast<std::int64_t>(ticks));
 }
 
 void FlowReceiver::rewrite(const FlowPacket& packet, std::uint8_t* out) noexcept {

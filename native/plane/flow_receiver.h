@@ -99,6 +99,10 @@ class FlowReceiver {
   /** Added to the flow's extended sequence numbers and to its timestamps. */
   [[nodiscard]] std::int64_t sequence_delta() const noexcept { return sequence_delta_; }
   [[nodiscard]] std::uint32_t timestamp_delta() const noexcept { return timestamp_delta_; }
+  /** The flow's number of the packet that it has begun with. */
+  [[nodiscard]] std::int64_t first() const noexcept { return first_; }
+  /** RTP timestamp of a packet that would leave at `at`; there was one before. */
+  [[nodiscard]] std::uint32_t timestamp_at(Nanos at, std::uint32_t clock_rate) const noexcept;
 
  private:
   Handle handle_;

@@ -13,12 +13,25 @@ Error unknown(Handle handle) {
   return {"HANDLE_UNKNOWN", "there is nothing with the handle " + std::to_string(handle)};
 }
 
+Error taken(const std::string& name, const std::string& what, const Port& port) {
+  return {"MATCH_TAKEN", "another flow takes exactly the " + what + " that `" + name + "` asks for on port " +
+                             std::to_string(port.number())};
+}
+
+/** RTCP of what matches: it has another port than the packets. */
+FlowMatch control_match(FlowMatch match) {
+  match.remote_port = 0;
+  return match;
+}
+
 }  // namespace
 
 void Flows::Entry::detach() noexcept {
   if (port != nullptr) port->remove(match);
+  if (control != nullptr) control->remove(control_match(match));
   if (stream != nullptr) stream->detach(*flow);
   port = nullptr;
+  control = nullptr;
   stream = nullptr;
 }
 
@@ -54,15 +67,28 @@ std::optional<Error> Flows::remove_port(Handle handle) {
 std::optional<Error> Flows::add_flow(Handle handle, const AddFlow& options, FlowCounters& counters) {
   const auto port = ports_.find(options.port);
   if (options.stream == nullptr && port == ports_.end()) return unknown(options.port);
+  const auto control = ports_.find(options.rtcp_port);
+  if (options.rtcp_port != 0 && control == ports_.end()) return unknown(options.rtcp_port);
   auto flow = Flow::create(bench_, options.flow, counters);
   if (!flow.ok()) return flow.error();
-  Entry entry{std::move(flow.value()), nullptr, options.match, options.stream};
+  Entry entry{std::move(flow.value()), nullptr, options.match, nullptr, nullptr};
+  if (options.rtcp) {
+    const FlowRtcpPlace place{options.stream == nullptr ? port->second.get() : nullptr,
+                              control != ports_.end() ? control->second.get() : nullptr, options.stream};
+    entry.flow->set_rtcp(std::make_unique<FlowRtcp>(bench_, *entry.flow, place, *options.rtcp, counters));
+    if (place.control != nullptr) {
+      if (!place.control->add(control_match(options.match), *entry.flow->rtcp()))
+        return taken(options.flow.name, "RTCP", *place.control);
+      entry.control = place.control;
+    }
+  }
   if (options.stream != nullptr) {
     options.stream->attach(*entry.flow);
+    entry.stream = options.stream;
   } else {
     if (!port->second->add(options.match, *entry.flow)) {
-      return Error{"MATCH_TAKEN", "another flow takes exactly the packets that `" + options.flow.name +
-                                      "` asks for on port " + std::to_string(port->second->number())};
+      entry.detach();
+      return taken(options.flow.name, "packets", *port->second);
     }
     entry.port = port->second.get();
   }
@@ -110,6 +136,7 @@ void Flows::remove_receivers(std::span<const Handle> receivers) {
     if (at == bench_.receivers.end()) continue;
     const FlowBench::Place place = at->second;
     place.flow->take_out(place.index).port().let_go();
+    bench_.directory.remove(handle);
   }
 }
 
@@ -146,8 +173,13 @@ std::vector<FlowReceiverRow> Flows::receivers(Handle handle, std::size_t offset,
   const auto& all = flow->receivers();
   for (std::size_t i = offset; i < all.size() && rows.size() < limit; i++) {
     const FlowReceiver& r = all[i];
-    rows.push_back(
-        {r.handle(), handle, r.open(), r.packets(), r.bytes(), r.errors(), r.switches(), r.sequence()});
+    FlowReceiverRow& row = rows.emplace_back();
+    row = {r.handle(), handle,       r.open(),     r.packets(), r.bytes(),
+           r.errors(), r.switches(), r.sequence(), {},          0};
+    const ReceiverRtcp* const rtcp = bench_.directory.find(r.handle());
+    if (rtcp == nullptr || rtcp->reported_at < 0) continue;
+    row.report = rtcp->view;
+    row.report_age = bench_.reactor.now() - rtcp->reported_at;
   }
   return rows;
 }

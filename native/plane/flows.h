@@ -18,6 +18,10 @@ struct AddFlow {
   FlowMatch match;
   /** Null for a port. */
   Stream* stream = nullptr;
+  /** None: RTCP is passed over. */
+  std::optional<FlowRtcpOptions> rtcp;
+  /** Where it comes in, 0 for the port of the packets. */
+  Handle rtcp_port = 0;
 };
 
 struct GateChange {
@@ -38,6 +42,9 @@ struct FlowReceiverRow {
   std::uint64_t errors = 0;
   std::uint64_t switches = 0;
   std::int64_t sequence = -1;
+  /** Its last report, and how long ago it came. */
+  std::optional<ReceiverReportView> report;
+  Nanos report_age = 0;
 };
 
 /**
@@ -78,6 +85,7 @@ class Flows {
     Port* port = nullptr;
     FlowMatch match;
     Stream* stream = nullptr;
+    Port* control = nullptr;
     void detach() noexcept;
   };
   [[nodiscard]] Flow* find_flow(Handle handle) const noexcept;

@@ -102,8 +102,9 @@ class Plane {
                                  std::uint16_t& number);
   /** FLOWS_ATTACHED while a flow or a receiver uses it. */
   std::optional<kernel::Error> remove_port(Handle port);
-  /** On the loop of its input, a port or a stream. MATCH_TAKEN, MEMORY_BUDGET. */
-  kernel::Result<Added> add_flow(Handle input, const FlowOptions& options, const FlowMatch& match);
+  /** On the loop of its input, a port or a stream; the plane finds what the handles stand for. MATCH_TAKEN,
+   * LOOP_DIFFERS, MEMORY_BUDGET. */
+  kernel::Result<Added> add_flow(Handle input, AddFlow flow);
   /** All or none; their handles follow each other from the one given. LOOP_DIFFERS, and as of
    * Flows::add_receivers(). */
   kernel::Result<Handle> add_flow_receivers(Handle flow, std::span<const FlowReceiverOptions> options);

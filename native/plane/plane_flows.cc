@@ -35,15 +35,20 @@ std::optional<Error> Plane::remove_port(Handle port) {
   return refused;
 }
 
-Result<Added> Plane::add_flow(Handle input, const FlowOptions& options, const FlowMatch& match) {
+Result<Added> Plane::add_flow(Handle input, AddFlow flow) {
   const auto at = places_.find(input);
   if (at == places_.end()) return unknown(input);
   const bool stream = at->second.kind == Entry::Kind::stream;
   if (!stream && at->second.kind != Entry::Kind::port) return unknown(input);
   Worker& worker = *at->second.worker;
+  if (flow.rtcp_port != 0) {
+    const Place* const control = find(flow.rtcp_port, Entry::Kind::port);
+    if (control == nullptr) return unknown(flow.rtcp_port);
+    if (control->worker != &worker) return differs("the port of its RTCP");
+  }
   auto added = add_to_flows(worker, Entry::Kind::flow, stream ? input : 0,
                             [&](Flows& flows, Handle handle, std::uint32_t slot) {
-                              AddFlow flow{options, input, match, nullptr};
+                              flow.port = input;
                               if (stream) flow.stream = worker.find<StreamEntry>(input)->stream.get();
                               return flows.add_flow(handle, flow, counters_.as<FlowCounters>(slot));
                             });

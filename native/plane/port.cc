@@ -135,9 +135,11 @@ void Port::take(std::span<const kernel::Datagram> datagrams) noexcept {
   std::size_t bytes = 0;
   for (const kernel::Datagram& datagram : datagrams) {
     bytes += datagram.data.size();
+    const bool heard =
+        bench_.rtcp != nullptr && codec::is_rtcp(datagram.data) && bench_.rtcp->on_rtcp(datagram, now);
     DatagramSink* const sink = find(datagram);
     if (sink == nullptr) {
-      bump(counters_.unmatched);
+      if (!heard) bump(counters_.unmatched);
       continue;
     }
     if (!sink->touched_) {

@@ -45,6 +45,16 @@ struct PortOptions {
   Batching batching = Batching::automatic;
 };
 
+/** Told of all RTCP that comes in on the ports of a loop. */
+class RtcpListener {
+ public:
+  /** True when it came from a receiver. */
+  virtual bool on_rtcp(const kernel::Datagram& datagram, Nanos now) noexcept = 0;
+
+ protected:
+  ~RtcpListener() = default;
+};
+
 /** What the ports of one loop share. */
 struct PortBench {
   /** Messages that one call takes from a socket. */
@@ -53,6 +63,8 @@ struct PortBench {
   kernel::UdpInbox inbox{kMessages};
   FlowSender sender;
   Overload overload;
+  /** Null where nobody has RTCP. */
+  RtcpListener* rtcp = nullptr;
 };
 
 /** On its loop. Sinks and receivers are gone before it is destroyed. */

@@ -27,7 +27,7 @@ class SentReports {
     std::uint32_t name = 0;
     Nanos at = 0;
   };
-  std::array<Sent, 16> sent_{};
+  std::array<Sent, 4> sent_{};
   std::size_t next_ = 0;
 };
 

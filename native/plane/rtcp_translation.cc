@@ -58,7 +58,8 @@ void packet_to_receiver(const RtcpPacket& packet, const RtcpMapping& mapping, Rt
     case type::kSourceDescription:
       return copy_description(packet, mapping.source_ssrc, mapping.receiver_ssrc, writer);
     case type::kBye:
-      return copy_bye(packet, mapping.source_ssrc, mapping.receiver_ssrc, writer);
+      if (!mapping.goes_on) copy_bye(packet, mapping.source_ssrc, mapping.receiver_ssrc, writer);
+      return;
     case type::kApplication:
       if (packet.ssrc() == mapping.source_ssrc)
         writer.packet(packet.type, packet.count, mapping.receiver_ssrc, packet.body.subspan(4));

@@ -24,6 +24,8 @@ struct RtcpMapping {
   std::uint32_t octets = 0;
   /** Cumulative loss that the receiver had told when the mapping began: not of this source. */
   std::int32_t lost_before = 0;
+  /** The receiver's SSRC goes on when the source leaves: it is not told of that. */
+  bool goes_on = false;
   /** The payload is not the source's: feedback about its contents means nothing to the source. */
   bool payload_rewritten = false;
 };

@@ -119,7 +119,8 @@ class FlowBed {
     options.clock_rate = 8000;
     if (options.name.empty()) options.name = "test";
     const plane::Handle handle = next++;
-    const auto error = flows.add_flow(handle, {options, port, match, nullptr}, flow_counters.emplace_back());
+    const auto error =
+        flows.add_flow(handle, {options, port, match, nullptr, {}, 0}, flow_counters.emplace_back());
     REQUIRE_MESSAGE(!error, error->message);
     return handle;
   }

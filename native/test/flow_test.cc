@@ -168,8 +168,8 @@ TEST_CASE("flow: flows of one port are told apart by sender and by SSRC, the mor
   const std::array<FlowMatch, 4> matches{FlowMatch{}, by_ssrc, by_sender, by_both};
   for (std::size_t i = 0; i < matches.size(); i++)
     bed.receiver(bed.flow(port, {}, matches[i]), port, sinks[i].address());
-  const auto taken =
-      bed.flows.add_flow(99, {{.name = "again"}, port, by_both, nullptr}, bed.flow_counters.emplace_back());
+  const auto taken = bed.flows.add_flow(99, {{.name = "again"}, port, by_both, nullptr, {}, 0},
+                                        bed.flow_counters.emplace_back());
   REQUIRE(taken);
   CHECK(std::string(taken->code) == "MATCH_TAKEN");
   first.send(bed.at(bed.last_port), rtp_packet(0, 0, 10));
@@ -295,7 +295,8 @@ TEST_CASE("flow: a store that does not fit is refused by name, and so are receiv
   FlowOptions options;
   options.history = 1 << 20;
   options.name = "studio";
-  const auto refused = bed.flows.add_flow(9, {options, port, {}, nullptr}, bed.flow_counters.emplace_back());
+  const auto refused =
+      bed.flows.add_flow(9, {options, port, {}, nullptr, {}, 0}, bed.flow_counters.emplace_back());
   REQUIRE(refused);
   CHECK(std::string(refused->code) == "MEMORY_BUDGET");
   CHECK(refused->message.find("studio") != std::string::npos);
