@@ -106,8 +106,8 @@ t.test('a flow relays reports and requests between the numbers of its source and
   t.teardown(() => plane.close());
   const source = await Peer.at(t);
   const viewer = await Peer.at(t);
-  const { handle: port, port: number } = plane.addPort(PORT);
-  const flow = plane.addFlow({
+  const { handle: port, port: number } = plane.flows.addPort(PORT);
+  const flow = plane.flows.addFlow({
     name: 'test',
     input: { kind: 'port', port, match: { remote: '127.0.0.1', remotePort: source.port, ssrc: null } },
     media: 'rtp',
@@ -131,9 +131,9 @@ t.test('a flow relays reports and requests between the numbers of its source and
     timestampOffset: 500,
     open: true,
   };
-  plane.addFlowReceivers(flow, [receiver]);
+  plane.flows.addFlowReceivers(flow, [receiver]);
   for (let i = 0; i < 10; i++) source.send(rtp(i, SOURCE), number);
-  await until(() => plane.flowCounters(flow).packetsOut === 10);
+  await until(() => plane.flows.flowCounters(flow).packetsOut === 10);
 
   const report = { ssrc: SOURCE, ntpTimestamp: NTP, rtpTimestamp: 1600, packetCount: 999, octetCount: 9 };
   source.send(buildCompound([buildSR(report), buildSDES(SOURCE, 'phone')]), number);
@@ -141,20 +141,20 @@ t.test('a flow relays reports and requests between the numbers of its source and
     { name: 'SR', ssrc: OURS, ntpTimestampMsw: NTP[0], rtpTimestamp: 2100, packetCount: 10, octetCount: 1600 },
     { name: 'SDES', ssrc: OURS, cname: 'phone' },
   ]);
-  t.equal(plane.flowReceivers(flow, 0, 1)[0]?.report, null);
+  t.equal(plane.flows.flowReceivers(flow, 0, 1)[0]?.report, null);
   viewer.send(buildCompound([answer(OURS, 1009), buildNACK(7, OURS, [1003, 1005])]), number);
   t.match((await source.rtcp()).packets, [
     { name: 'RR', ssrc: 7, mediaSsrc: SOURCE, highestSeq: 9, fractionLost: 64, lastSR: 0xb2c38000 },
     { name: 'NACK', mediaSsrc: SOURCE, lostSequenceNumbers: [3, 5] },
   ]);
-  const kept = plane.flowReceivers(flow, 0, 1)[0]?.report;
+  const kept = plane.flows.flowReceivers(flow, 0, 1)[0]?.report;
   t.match(kept, { fractionLost: 0.25, lost: 2, jitterMs: 10 });
   t.type(kept?.roundTripMs, 'number');
   const { packets } = await source.rtcp();
   t.match(packets[0], { name: 'RR', mediaSsrc: SOURCE, highestSeq: 9, lastSR: 0xb2c38000 }, 'what we received');
   t.match(packets[1], { name: 'SDES', cname: 'relay@here' });
   t.match(packets[2], { name: 'RR', ssrc: 7, mediaSsrc: SOURCE, highestSeq: 9 }, 'what the receiver did');
-  t.match(plane.flowCounters(flow), { rtcpIn: 2, rtcpMalformed: 0, rtpLost: 0 });
+  t.match(plane.flows.flowCounters(flow), { rtcpIn: 2, rtcpMalformed: 0, rtpLost: 0 });
 });
 
 t.test('what RTCP cannot be set up with is refused', async (t) => {
