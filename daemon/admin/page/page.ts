@@ -41,7 +41,7 @@ function showTotals({ totals, eventLoopDelayMs, planeLoop }: DaemonStatus): void
   const continuous = channels.flatMap((c) => c.renditions).reduce((sum, r) => sum + r.viewers.continuous, 0);
   text(byId('viewers-note'), `${count(continuous)} TS, ${count(totals.viewers - continuous)} HLS`);
   text(byId('drops'), count(totals.drops));
-  text(byId('drops-note'), totals.drops === 0 ? 'none' : 'ring, sender, viewers, flows');
+  text(byId('drops-note'), totals.drops === 0 ? 'none' : 'wherever they were');
   attribute(byId('drops-tile'), 'data-state', totals.drops > 0 ? 'warn' : null);
   text(byId('loop'), milliseconds(eventLoopDelayMs.p99));
   text(byId('loop-note'), `p99; worst ${milliseconds(eventLoopDelayMs.max)}`);
