@@ -1,6 +1,7 @@
 /** What an operator can set of one flow: what comes in, and where it goes. */
 import { z } from 'zod';
-import { bytes, duration, id, integer, interfaceName, microseconds } from '../config/units.js';
+import { smoothingSchema } from '../config/smoothing.js';
+import { bytes, id, integer, interfaceName, microseconds } from '../config/units.js';
 import { codePoint } from './code-point.js';
 import { destination, inputPlace, isGroup, openEndpoint, sameFamily } from './places.js';
 
@@ -49,17 +50,6 @@ export const receiverSchema = z
       });
   });
 
-const smoothingSchema = z.strictObject({
-  threshold: z
-    .string({ error: 'expected a share of 1% to 1000%, such as 20%' })
-    .regex(/^\d{1,4}%$/, { error: 'expected a share of 1% to 1000%, such as 20%' })
-    .transform((text) => Number.parseInt(text, 10))
-    .refine((percent) => percent >= 1 && percent <= 1000, { error: 'expected a share of 1% to 1000%, such as 20%' })
-    .prefault('20%')
-    .describe('Deviation from the mean rate above which packets are paced.'),
-  max_delay: duration({ min: 1, max: 5000 }).prefault('200ms').describe('Bound of the added delay.'),
-});
-
 const history = bytes({ min: 0, max: 1024 * MIB })
   .transform((size) => (size === 0 ? 0 : Math.max(64 * KIB, 2 ** Math.ceil(Math.log2(size)))))
   .prefault('0B')
@@ -86,10 +76,7 @@ const flowShape = z.strictObject({
     .prefault('0us')
     .describe('How long packets are gathered to leave together; 0us: what came together.'),
   priority: integer({ min: 0, max: 7 }).default(4).describe('At overload flows of the lowest are shed first.'),
-  smoothing: z
-    .union([z.literal('off'), smoothingSchema], { error: 'expected off, or a map of threshold and max_delay' })
-    .default('off')
-    .describe('Pacing of a flow whose rate varies.'),
+  smoothing: smoothingSchema.default(null).describe('Pacing of a flow whose rate varies; off when absent.'),
   rtcp: z
     .enum(['mux', 'port', 'off'], { error: 'expected mux, port or off' })
     .default('off')

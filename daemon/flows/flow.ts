@@ -294,7 +294,7 @@ export class Flow {
       waitUs: config.batch_wait,
       priority: config.priority,
       smoothing:
-        config.smoothing === 'off'
+        config.smoothing === null
           ? null
           : { thresholdPercent: config.smoothing.threshold, maxDelayMs: config.smoothing.max_delay },
       rtcp: config.rtcp === 'off' ? null : { port: rtcp, cname, bandwidth: 0 },

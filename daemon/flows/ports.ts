@@ -103,13 +103,14 @@ function keyOf({ address, port, source, interfaceName, ttl, batching, loop }: Po
 
 function refuseOther({ wish: has, loop }: OpenPort, wants: PortWish): void {
   const where = formatEndpoint({ address: wants.address, port: wants.port });
+  const is = { ...has, ttl: has.ttl ?? DEFAULT_TTL };
   const differ = (['interfaceName', 'ttl', 'batching'] as const).find(
-    (key) => wants[key] !== null && wants[key] !== (has[key] ?? (key === 'ttl' ? DEFAULT_TTL : null)),
+    (key) => wants[key] !== null && wants[key] !== is[key],
   );
   if (differ !== undefined) {
     throw new SluiceError(
       'ADDRESS_IN_USE',
-      `${where} is open already with another ${NAMES[differ]} (expected ${String(has[differ] ?? 'none')}, got ${String(wants[differ])})`,
+      `${where} is open already with another ${NAMES[differ]} (expected ${String(is[differ] ?? 'none')}, got ${String(wants[differ])})`,
       { port: where },
     );
   }

@@ -33,6 +33,8 @@ t.test('a flow by the API: created, seen, given receivers, ended', async (t) => 
     ],
   );
   t.equal(Object.keys(flows[0]?.counters ?? {}).length, FLOW_COUNTERS.length, 'the schema drops no counter');
+  t.match(json(await ask(`${url}?busiest=1`)), { flows: [{ id: 'studio-a' }] });
+  t.equal((await ask(`${url}?busiest=none`)).status, 400);
   t.match(json(await ask(`${url}/live`)), { input: 'rtp://239.1.1.9:5004', port: { packets: 0 } });
 
   const added = await sendJson(`${url}/live/receivers`, 'POST', {

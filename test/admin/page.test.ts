@@ -69,6 +69,7 @@ t.test('it shows the path of every rendition and what is wrong, live', options, 
   await says(page, '[data-channel="sport"] .path[data-state="retrying"] .says', /connection refused/);
   t.equal(await page.locator('[data-channel="news"] .meter').first().getAttribute('role'), 'meter');
   t.equal(await page.locator('[data-channel="news"] .figures tbody tr').count(), 2);
+  await says(page, '#flows tr:first-child td:nth-child(4)', /^2\/2$/);
   await says(page, '#clients tr:first-child td:nth-child(5)', /^1\.81.MiB$/);
   const before = await page.locator('#in-note').textContent();
   await until('the next second', async () => (await page.locator('#in-note').textContent()) !== before);

@@ -225,7 +225,10 @@ t.test('a thousand receivers by one call', async (t) => {
     receiversOpen: 1000,
     counters: { packetsOut: 3000 },
   });
-  t.equal((await post(bed, 'flows/a/receivers', [{ id: 'more', to: crowd.place }, receivers[5]])).status, 409);
+  t.equal(
+    (await post(bed, 'flows/a/receivers', [{ id: 'more', to: `127.2.0.1:${crowd.port}` }, receivers[5]])).status,
+    409,
+  );
   t.match(await get<FlowStatus>(bed, 'flows/a'), { receivers: 1000 }, 'all or none');
 });
 
@@ -325,9 +328,13 @@ t.test('a taken port refuses a reload and a call, and is waited for at a start',
   const bed = await Bed.start(t, { flows: [flow] });
   t.match(await get<FlowStatus>(bed, 'flows/a'), { state: 'failed', code: 'ADDRESS_IN_USE' });
   const other = { id: 'b', input: `udp://127.0.0.1:${taken.port}` };
-  t.match(json(await post(bed, 'flows', { id: 'c', input: `udp://127.0.0.2:${await freePort()}`, loop: 99 })), {
+  t.match(json(await post(bed, 'flows', { id: 'c', input: `udp://127.0.0.2:${await freePort()}`, loop: 63 })), {
     code: 'LOOP_UNKNOWN',
   });
   await t.rejects(bed.reload({ flows: [other] }), { code: 'ADDRESS_IN_USE' });
   t.match(await get<{ flows: FlowStatus[] }>(bed, 'flows'), { flows: [{ id: 'a' }] });
+  t.equal((await ask(`${bed.daemon.adminUrl}/readyz`)).status, 503);
+  taken.close();
+  await until('the port is free', async () => (await get<FlowStatus>(bed, 'flows/a')).state === 'silent');
+  t.equal((await ask(`${bed.daemon.adminUrl}/readyz`)).status, 200);
 });

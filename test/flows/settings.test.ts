@@ -30,7 +30,7 @@ t.test('the least, with defaults', async (t) => {
       history: 0,
       batch_wait: 0,
       priority: 4,
-      smoothing: 'off',
+      smoothing: null,
       rtcp: 'off',
       batching: 'auto',
       receivers: [

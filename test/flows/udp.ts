@@ -21,6 +21,7 @@ interface Membership {
 export class Peer {
   readonly #socket: Socket;
   readonly heard: Heard[] = [];
+  #closed = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -38,8 +39,15 @@ export class Peer {
     await once(socket, 'listening');
     if (joins !== undefined) socket.addMembership(joins.group, joins.interfaceAddress);
     if (address === '127.0.0.1') socket.setMulticastInterface('127.0.0.1');
-    t.teardown(() => void socket.close());
-    return new Peer(socket);
+    const peer = new Peer(socket);
+    t.teardown(() => peer.close());
+    return peer;
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (!this.#closed) this.#socket.close();
+    this.#closed = true;
   }
 
   get port(): number {
@@ -99,7 +107,7 @@ export class Talker {
     return this.#sent;
   }
 
-  /** 20 ms of voice each, all at once. */
+  /** 20 ms of voice each, all at once. Others get their turn before it resolves: a send may be done at once. */
   async say(count = 1): Promise<void> {
     const { ssrc, first = 0, timestamp = 0 } = this.rtp;
     for (let n = 0; n < count; n++) {
@@ -113,6 +121,7 @@ export class Talker {
       this.#sent += 1;
       await this.peer.send(packet, this.to.port, this.to.address);
     }
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
 

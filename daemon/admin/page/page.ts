@@ -1,9 +1,11 @@
+import type { FlowStatus } from '../../flows/status.js';
 import type { ChannelStatus, ViewerStatus } from '../../streams/status.js';
 import type { DaemonStatus, HistoryPoint, LiveSnapshot } from '../model.js';
 import { ChannelCard, noSignal } from './channel.js';
 import { TrafficChart } from './chart.js';
 import { Clients } from './clients.js';
 import { attribute, byId, el, Keyed, text } from './dom.js';
+import { Flows, MOST_FLOWS } from './flows.js';
 import { bytes, count, duration, milliseconds, plural, rate, ratio } from './format.js';
 import { Live } from './live.js';
 import { Player } from './player.js';
@@ -12,6 +14,7 @@ import { Smoother } from './smooth.js';
 const cards = new Keyed(byId('channels'), (id) => new ChannelCard(id));
 const chart = new TrafficChart(byId('chart'));
 const clients = new Clients();
+const flows = new Flows();
 const video = byId('video') as HTMLVideoElement;
 const player = new Player({
   video,
@@ -38,7 +41,7 @@ function showTotals({ totals, eventLoopDelayMs, planeLoop }: DaemonStatus): void
   const continuous = channels.flatMap((c) => c.renditions).reduce((sum, r) => sum + r.viewers.continuous, 0);
   text(byId('viewers-note'), `${count(continuous)} TS, ${count(totals.viewers - continuous)} HLS`);
   text(byId('drops'), count(totals.drops));
-  text(byId('drops-note'), totals.drops === 0 ? 'none' : 'ring, sender, viewers');
+  text(byId('drops-note'), totals.drops === 0 ? 'none' : 'wherever they were');
   attribute(byId('drops-tile'), 'data-state', totals.drops > 0 ? 'warn' : null);
   text(byId('loop'), milliseconds(eventLoopDelayMs.p99));
   text(byId('loop-note'), `p99; worst ${milliseconds(eventLoopDelayMs.max)}`);
@@ -102,6 +105,12 @@ async function showClients(): Promise<void> {
   window.setTimeout(() => void showClients(), 2000);
 }
 
+async function showFlows(): Promise<void> {
+  const answer = await get<{ flows: FlowStatus[] }>(`/v1/flows?busiest=${MOST_FLOWS}`);
+  if (answer !== undefined) flows.update(answer.flows);
+  window.setTimeout(() => void showFlows(), 2000);
+}
+
 let wasLost = false;
 const live = new Live(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/live`, {
   snapshot: show,
@@ -130,3 +139,4 @@ sound.addEventListener('click', () => {
 });
 live.start();
 void showClients();
+void showFlows();

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { type FlowConfig, type FlowReceiverConfig, flowSchema } from '../../flows/flow-schema.js';
 import { gateSchema, gatesSchema, receiversSchema } from '../../flows/orders.js';
+import type { FlowStatus } from '../../flows/status.js';
 import { type CheckedBody, checkedBody } from '../checked-body.js';
 import { asConflict } from '../conflict.js';
 import type { RouteContext } from '../context.js';
@@ -53,10 +54,20 @@ export function flowRoutes(app: FastifyInstance, context: RouteContext): void {
 
 function readingRoutes(app: FastifyInstance, { flows }: RouteContext): void {
   const list = (name: string, schema: string): JsonSchema => object({ [name]: { type: 'array', items: ref(schema) } });
-  app.get(
+  app.get<{ Querystring: { busiest?: string } }>(
     '/v1/flows',
-    { schema: { summary: 'All flows', response: { 200: list('flows', 'Flow'), ...errorResponses } } },
-    async () => ({ flows: flows.flows() }),
+    {
+      schema: {
+        summary: 'All flows, or those that carry most',
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          properties: { busiest: { type: 'string', pattern: '^[1-9][0-9]{0,3}$', description: 'only so many' } },
+        },
+        response: { 200: list('flows', 'Flow'), ...errorResponses },
+      },
+    },
+    async ({ query }) => ({ flows: busiest(flows.flows(), query.busiest) }),
   );
   app.get<{ Params: { id: string } }>(
     '/v1/flows/:id',
@@ -79,6 +90,13 @@ function readingRoutes(app: FastifyInstance, { flows }: RouteContext): void {
     { schema: { summary: 'One receiver', params: ofReceiver, response: { 200: ref('Receiver'), ...errorResponses } } },
     async ({ params }) => flows.receiver(params.id, params.rid),
   );
+}
+
+/** Those with the highest rates, in and out together; all where no number is given. */
+function busiest(flows: readonly FlowStatus[], most: string | undefined): readonly FlowStatus[] {
+  if (most === undefined) return flows;
+  const load = ({ rates }: FlowStatus): number => rates.bitsIn + rates.bitsOut;
+  return flows.toSorted((a, b) => load(b) - load(a)).slice(0, Number(most));
 }
 
 function flowChanges(app: FastifyInstance, { flows, log }: RouteContext): void {
