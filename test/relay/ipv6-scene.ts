@@ -18,7 +18,10 @@ const daemon = await startDaemon(parseSettings(JSON.stringify(settings), 'scene.
 function joined(): string[] {
   const lines = readFileSync('/proc/net/igmp6', 'utf8').trim().split('\n');
   const groups = lines.map((line) => line.trim().split(/\s+/)).filter(([, name]) => name === 'd0');
-  return groups.map(([, , group = '']) => group).filter((group) => /^ff[13]5/.test(group));
+  return groups
+    .map(([, , group = '']) => group)
+    .filter((group) => /^ff[13]5/.test(group))
+    .toSorted();
 }
 
 const lives = [
