@@ -180,7 +180,11 @@ export const channelWhy = z
         rendition: text,
         state: renditionState,
         steps: z.array(
-          z.object({ step: z.enum(['source', 'input', 'ring', 'smoothing', 'multicast', 'viewers']), ok: z.boolean(), says: text }),
+          z.object({
+            step: z.enum(['source', 'input', 'ring', 'smoothing', 'multicast', 'viewers']),
+            ok: z.boolean(),
+            says: text,
+          }),
         ),
       }),
     ),

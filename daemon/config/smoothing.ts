@@ -16,4 +16,11 @@ const on = z.strictObject({
 /** `smoothing:` of whatever is sent: how, or null where it is `off`. */
 export const smoothingSchema = z.union([off, on], { error: 'expected off, or threshold and max_delay' });
 
-export type SmoothingConfig = z.output<typeof smoothingSchema>;
+export type SmoothingConfig = Readonly<z.output<typeof smoothingSchema>>;
+
+/** As the plane takes it. */
+export function smoothingOptions(
+  config: SmoothingConfig,
+): { readonly thresholdPercent: number; readonly maxDelayMs: number } | null {
+  return config === null ? null : { thresholdPercent: config.threshold, maxDelayMs: config.max_delay };
+}

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js';
 import { describeError, SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { smoothingOptions } from '../config/smoothing.js';
 import { FLOW_COUNTERS, type FlowCounters, type PortCounters } from '../plane/contract.js';
 import type { FlowHandle, FlowOptions, FlowsApi } from '../plane/contract-flows.js';
 import type { FlowConfig, FlowReceiverConfig } from './flow-schema.js';
@@ -293,10 +294,7 @@ export class Flow {
       historyBytes: config.history,
       waitUs: config.batch_wait,
       priority: config.priority,
-      smoothing:
-        config.smoothing === null
-          ? null
-          : { thresholdPercent: config.smoothing.threshold, maxDelayMs: config.smoothing.max_delay },
+      smoothing: smoothingOptions(config.smoothing),
       rtcp: config.rtcp === 'off' ? null : { port: rtcp, cname, bandwidth: 0 },
     };
     return plane.addFlow(options);

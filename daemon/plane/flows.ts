@@ -1,7 +1,7 @@
 /** The verbs of ports, flows and receivers: checks what crosses, as `plane.ts` does for the others. */
 import { z } from 'zod';
 import type { Added, RawPlane } from './addon.js';
-import { checked, handle } from './checks.js';
+import { checked, handle, smoothingOptions } from './checks.js';
 import { FLOW_COUNTERS, type FlowCounters, PORT_COUNTERS, type PortCounters } from './contract-counters.js';
 import type {
   FlowHandle,
@@ -62,12 +62,7 @@ const flowOptions = z.strictObject({
     ),
   waitUs: z.number().int().min(0).max(2000),
   priority: z.number().int().min(0).max(7),
-  smoothing: z
-    .strictObject({
-      thresholdPercent: z.number().min(1).max(1000),
-      maxDelayMs: z.number().int().min(1).max(5000),
-    })
-    .nullable(),
+  smoothing: smoothingOptions.nullable(),
   rtcp: z
     .strictObject({
       port: handle.nullable(),

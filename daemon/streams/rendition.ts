@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { hostname } from 'node:os';
 import { SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { smoothingOptions } from '../config/smoothing.js';
 import {
   type PlaneApi,
   type SourceFaultCode,
@@ -302,10 +303,10 @@ export class Rendition {
   }
 
   #smoothingStatus(counters: StreamCounters): RenditionStatus['smoothing'] {
-    const { smoothing } = this.channel;
+    const options = smoothingOptions(this.channel.smoothing);
     return {
-      thresholdPercent: smoothing?.threshold ?? null,
-      maxDelayMs: smoothing?.max_delay ?? null,
+      thresholdPercent: options?.thresholdPercent ?? null,
+      maxDelayMs: options?.maxDelayMs ?? null,
       active: counters.smoothing === 1,
       meanRate: counters.meanRate,
       variationPercent: counters.rateVariation,
@@ -344,14 +345,12 @@ export class Rendition {
 
   #streamOptions(): Parameters<PlaneApi['addStream']>[0] {
     const { buffer, program = null } = this.config;
-    const { smoothing } = this.channel;
     return {
       name: this.name,
       ringBytes: buffer.memory,
       delayMs: buffer.delay,
       spreadMs: isSpread(this.config) ? SPREAD_MS : 0,
-      smoothing:
-        smoothing === null ? null : { thresholdPercent: smoothing.threshold, maxDelayMs: smoothing.max_delay },
+      smoothing: smoothingOptions(this.channel.smoothing),
       program,
       segmentMs: this.channel.hls.segment,
       windowSegments: this.channel.hls.window,

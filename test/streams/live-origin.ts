@@ -32,12 +32,13 @@ export class LiveOrigin {
   #startedAt = Date.now();
   readonly #sockets = new Map<Socket, number>();
   /** Continuity counters go on from segment to segment, as an encoder's do. */
-  readonly #maker = new TsMaker();
+  readonly #maker: TsMaker;
   readonly #segments = new Map<number, Buffer>();
   #made = 0;
 
   /** @param backlog segments that are there at the start */
-  constructor(backlog = 4, window = 6) {
+  constructor(backlog = 4, window = 6, maker = new TsMaker()) {
+    this.#maker = maker;
     this.window = window;
     this.#first = -backlog;
   }

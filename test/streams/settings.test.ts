@@ -57,6 +57,7 @@ t.test('defaults', async (t) => {
   ]);
   t.match(channel, {
     hls: { segment: 2000, window: 6 },
+    smoothing: { threshold: 20, max_delay: 200 },
     renditions: [
       {
         format: 'auto',
@@ -74,6 +75,7 @@ t.test('all that an operator may write', async (t) => {
       id: 'news',
       name: 'News',
       hls: { segment: '4s', window: 10 },
+      smoothing: { threshold: '35%' },
       renditions: [
         {
           id: 'high',
@@ -101,13 +103,17 @@ t.test('all that an operator may write', async (t) => {
   ]);
   t.match(channel, {
     hls: { segment: 4000 },
+    smoothing: { threshold: 35, max_delay: 200 },
     renditions: [{ resolution: { width: 640, height: 360 }, buffer: { memory: 8 * 2 ** 20, delay: 1000 } }],
   });
 });
 
 t.test('refused, with the key and what was expected', async (t) => {
   const one = (change: object): unknown => [{ id: 'news', renditions: [{ ...rendition, ...change }] }];
+  const smoothed = (smoothing: unknown): unknown => [{ id: 'news', smoothing, renditions: [rendition] }];
+  t.equal(channelsSchema.parse(smoothed('off'))[0]?.smoothing, null);
   const cases: [unknown, RegExp][] = [
+    [smoothed('on'), /0\.smoothing: expected off, or threshold/],
     [[{ id: 'news', renditions: [] }], /0\.renditions: expected at least one rendition/],
     [[{ id: 'News', renditions: [rendition] }], /0\.id: expected an id/],
     [[{ id: 'news', renditions: [rendition, rendition] }], /0\.renditions\.1\.id: expected an id that is not in use/],

@@ -33,12 +33,12 @@ function section(tableId: number, id: number, body: Buffer): Buffer {
 export class TsMaker {
   readonly #counters = new Map<number, number>();
   readonly #programs: number;
-  readonly #padding: number;
+  readonly #sizeOf: (picture: number) => number;
 
-  /** @param programs entries of the PAT; @param frameBytes about the size of a picture */
-  constructor(programs = 1, frameBytes = 900) {
+  /** @param programs entries of the PAT; @param frameBytes about the size of a picture, of all or by its number */
+  constructor(programs = 1, frameBytes: number | ((picture: number) => number) = 900) {
     this.#programs = programs;
-    this.#padding = frameBytes;
+    this.#sizeOf = typeof frameBytes === 'number' ? () => frameBytes : frameBytes;
   }
 
   /** Pictures `from` to `to` (not included); the tables and an access point at each multiple of `gop`. */
@@ -94,7 +94,7 @@ export class TsMaker {
     const es = Buffer.concat([
       Buffer.from([0, 0, 0, 1, 0x09, 0x10, ...parameters, 0, 0, 1, type, 0x88]),
       text,
-      Buffer.alloc(this.#padding, 0x5a),
+      Buffer.alloc(this.#sizeOf(n), 0x5a),
     ]);
     const stamp = Buffer.from([
       0x21 | (Math.floor(pts / 2 ** 30) << 1),

@@ -102,5 +102,12 @@ t.test('the first step that does not work is the cause', async (t) => {
     t.match(sentences[1], step === null ? /every step works/ : new RegExp(`the cause is at the ${step}`));
     t.equal(sentences.length, 2 + steps.length);
   }
+  const paced = { ...GOOD.smoothing, active: true, variationPercent: 85, peakRate: 3.4e6, outputPeakRate: 1.9e6 };
+  const step = explainRendition({ ...GOOD, smoothing: { ...paced, delayMs: 120.4 } }, 5, 3)[3];
+  t.match(step, {
+    step: 'smoothing',
+    ok: true,
+    says: 'the rate varies by 85 % (over 20 %): peaks of 3.4 leave as 1.9 Mbit/s, delayed by up to 120 of 200 ms',
+  });
   t.equal(explainRendition({ ...GOOD, multicast: null }, 5, 3).length, 4, 'no multicast step without a sender');
 });

@@ -24,8 +24,6 @@ const COLUMNS: readonly Column[] = [
   { name: 'TS errors', of: (r) => count(errorsOf(r)), warn: (r) => errorsOf(r) > 0 },
   { name: 'Splices', of: (r) => count(r.input.discontinuities) },
   { name: 'Underruns', of: (r) => count(r.ring.underruns), warn: (r) => r.ring.underruns > 0 },
-  { name: 'Peak', of: (r) => rate(r.smoothing.outputPeakRate) },
-  { name: 'Smoothing', of: (r) => (r.smoothing.active ? milliseconds(r.smoothing.delayMs) : '–') },
   { name: 'Clock', of: (r) => `${r.ring.clockPpm >= 0 ? '+' : '−'}${Math.abs(r.ring.clockPpm).toFixed(1)}\u00a0ppm` },
   { name: 'Last byte', of: (r) => (r.input.lastInputAgeMs === null ? '–' : milliseconds(r.input.lastInputAgeMs)) },
 ];

@@ -128,7 +128,7 @@ function ringNode() {
     meter,
     el('div', { class: 'line' }, used, buffer),
   );
-  const update = ({ id, bitrate: bits, ring }: RenditionStatus): void => {
+  const update = ({ id, bitrate: bits, ring, smoothing }: RenditionStatus): void => {
     text(name, `Ring ${id}`);
     text(bitrate, rate(bits));
     const percent = ring.sizeBytes === 0 ? 0 : Math.min(100, (100 * ring.usedBytes) / ring.sizeBytes);
@@ -136,7 +136,8 @@ function ringNode() {
     attribute(meter, 'aria-valuenow', percent.toFixed(0));
     attribute(meter, 'aria-label', `Ring of ${id}: ${percent.toFixed(0)} % in use`);
     text(used, `${bytes(ring.usedBytes)} of ${bytes(ring.sizeBytes)}`);
-    text(buffer, `${milliseconds(ring.bufferLevelMs)} ahead`);
+    const paced = smoothing.active ? `, paced by ${milliseconds(smoothing.delayMs)}` : '';
+    text(buffer, `${milliseconds(ring.bufferLevelMs)} ahead${paced}`);
   };
   return { root, update };
 }
