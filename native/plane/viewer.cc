@@ -9,12 +9,6 @@ using codec::kTsPacketSize;
 using http::Body;
 using kernel::bump;
 
-namespace {
-
-constexpr std::uint64_t kMostPerSend = 64 * 1024;
-
-}  // namespace
-
 FollowerBody::FollowerBody(Stream& stream, std::uint64_t id, Nanos lag)
     : stream_(&stream), id_(id), lag_(lag) {
   if (const AccessPoint* point = stream.newest_access_point()) enter(*point);
@@ -64,7 +58,7 @@ Body::Piece FollowerBody::peek() noexcept {
     return {Next::bytes, {first_.data() + first_begin_, first_end_ - first_begin_}};
   const std::uint64_t edge = stream_->edge();
   if (position_ >= edge || overtaken()) return {Next::wait, {}};
-  return {Next::bytes, {stream_->ring().at(position_), std::min(edge - position_, kMostPerSend)}};
+  return {Next::bytes, {stream_->ring().at(position_), std::min(edge - position_, kBytePiece)}};
 }
 
 void FollowerBody::consume(std::size_t n) noexcept {
@@ -117,7 +111,7 @@ Body::Piece SegmentBody::peek() noexcept {
   }
   if (psi_sent_ < segment_.psi.size)
     return {Next::bytes, {segment_.psi.bytes.data() + psi_sent_, segment_.psi.size - psi_sent_}};
-  return {Next::bytes, {stream_->ring().at(position_), std::min(segment_.end - position_, kMostPerSend)}};
+  return {Next::bytes, {stream_->ring().at(position_), std::min(segment_.end - position_, kBytePiece)}};
 }
 
 void SegmentBody::consume(std::size_t n) noexcept {
