@@ -21,8 +21,10 @@ constexpr Nanos kPatientDelay = 10 * kBeat;
 /** Byte readers are told of less than a piece after so long; the more there are, the later, because a small
  * send costs as much as a large one. */
 constexpr Nanos kEdgePause = 100 * kMillisecond;
-constexpr Nanos kEdgePausePerReader = kMillisecond / 4;
+constexpr Nanos kEdgePausePerReader = kMillisecond;
 constexpr Nanos kLongestEdgePause = 400 * kMillisecond;
+/** So many byte readers are told of two pieces at a time: a call less for each. */
+constexpr std::size_t kCrowd = 200;
 /** The longest time between two PCRs (13818-1 2.7.2): a source that gave nothing for so long is quiet. */
 constexpr Nanos kQuiet = 100 * kMillisecond;
 /** A source may run ahead of departure by so much media. */
@@ -284,7 +286,7 @@ void Stream::move_edge(Nanos now) noexcept {
   const std::uint64_t waiting = ring_.released_position() - edge_;
   if (waiting == 0) return;
   const bool paused = now - edge_time_ >= edge_pause();
-  if (waiting < kBytePiece && !paused) return;
+  if (waiting < (byte_readers_.size() < kCrowd ? 1 : 2) * kBytePiece && !paused) return;
   edge_ += paused ? waiting : waiting / kBytePiece * kBytePiece;
   edge_time_ = now;
   tell_readers();

@@ -9,6 +9,13 @@ using codec::kTsPacketSize;
 using http::Body;
 using kernel::bump;
 
+namespace {
+
+/** As much as a crowd is told of at once. */
+constexpr std::uint64_t kMostPerSend = 2 * kBytePiece;
+
+}  // namespace
+
 FollowerBody::FollowerBody(Stream& stream, std::uint64_t id, Nanos lag)
     : stream_(&stream), id_(id), lag_(lag) {
   if (const AccessPoint* point = stream.newest_access_point()) enter(*point);
@@ -58,7 +65,7 @@ Body::Piece FollowerBody::peek() noexcept {
     return {Next::bytes, {first_.data() + first_begin_, first_end_ - first_begin_}};
   const std::uint64_t edge = stream_->edge();
   if (position_ >= edge || overtaken()) return {Next::wait, {}};
-  return {Next::bytes, {stream_->ring().at(position_), std::min(edge - position_, kBytePiece)}};
+  return {Next::bytes, {stream_->ring().at(position_), std::min(edge - position_, kMostPerSend)}};
 }
 
 void FollowerBody::consume(std::size_t n) noexcept {
