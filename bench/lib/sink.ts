@@ -5,7 +5,8 @@ import { cpuSeconds, processTree } from './processes.js';
 
 /**
  * What a sink prints every 100 ms; `at` is CLOCK_MONOTONIC in ns, the others are totals, `connected` is a gauge. Viewers of
- * objects add requests that were late, and the microseconds from each request to its first byte since the report before.
+ * objects add requests that were late, and the microseconds from each request to its first byte since the report before. Viewers
+ * of a stream add how many have had some of it, how many of these began with a PAT, and after how long the last of them.
  */
 const report = z.object({
   at: z.number(),
@@ -13,6 +14,9 @@ const report = z.object({
   connected: z.number(),
   errors: z.number(),
   late: z.number().default(0),
+  served: z.number().default(0),
+  entered: z.number().default(0),
+  served_ms: z.number().default(0),
   firsts: z.array(z.number()).default([]),
 });
 type Report = z.infer<typeof report>;
@@ -31,6 +35,28 @@ export async function flowing(sink: Child, clients: number, timeoutMs: number): 
     return last !== undefined && last.connected >= clients && last.bytes > 0;
   };
   await poll(ready, timeoutMs, () => `${clients} clients of ${sink.name}: ${sink.tail().split('\n').at(-1)}`);
+}
+
+/** How a burst of arrivals went. */
+export interface Burst {
+  /** Clients that have had bytes of the stream. */
+  readonly served: number;
+  /** Of these, those whose first packet was a PAT. */
+  readonly entered: number;
+  /** Clients that are no longer connected. */
+  readonly ended: number;
+  /** From the first connection to the first byte of the last client that had any. */
+  readonly ms: number;
+}
+
+/** Waits until all clients have had bytes, but not longer than so. */
+export async function served(sink: Child, clients: number, timeoutMs: number): Promise<Burst> {
+  const last = (): Report | undefined => reports(sink).at(-1);
+  await poll(() => (last()?.served ?? 0) >= clients, timeoutMs, 'all to be served').catch(() => null);
+  const report = last();
+  if (report === undefined) throw new Error(`${sink.name} does not report`);
+  const { served, entered, connected, served_ms: ms } = report;
+  return { served, entered, ended: clients - connected, ms };
 }
 
 /** Resolves when so many milliseconds of the measurement have passed. */

@@ -3,7 +3,7 @@ import type { Child } from '../../test/lab/lib/process.js';
 import { SOURCE_ADDRESS, type Topology } from '../lib/topology.js';
 
 /** Compiles one of the bench's programs. */
-export function tool(name: 'tsgen' | 'httpsink' | 'mcsink' | 'bare-http' | 'bare-sender'): Promise<string> {
+export function tool(name: 'tsgen' | 'mcsink' | 'bare-sender'): Promise<string> {
   return compile(`bench-${name}`, [`bench/main-job/${name}.cc`], { headers: ['bench/lib'] });
 }
 

@@ -15,6 +15,12 @@ constexpr Nanos kSecond = 1'000'000'000;
 
 [[nodiscard]] Nanos monotonic_now() noexcept;
 
+/** The next multiple of `step` (> 0) that is not before `at`: timers that can wait so fall together, and
+ * share a wake-up. */
+[[nodiscard]] constexpr Nanos next_beat(Nanos at, Nanos step) noexcept {
+  return (at + step - 1) / step * step;
+}
+
 /** Told when a watched descriptor is ready. Must be unwatched before it is destroyed. */
 class Watcher {
  public:

@@ -14,9 +14,17 @@ namespace {
 
 /** Packets due within so short a time leave as one batch. */
 constexpr Nanos kLeastPause = kMillisecond;
-/** Byte readers are told when so much is there, or after so long. */
-constexpr std::uint64_t kEdgeStep = 48 * 1024;
+/** Where only bytes are read, batches leave on a common beat: a wake-up costs as much as a send. */
+constexpr Nanos kBeat = 10 * kMillisecond;
+/** A stream with less delay than this is wanted soon, and has no beat. */
+constexpr Nanos kPatientDelay = 10 * kBeat;
+/** Byte readers are told of less than a piece after so long; the more there are, the later, because a small
+ * send costs as much as a large one. */
 constexpr Nanos kEdgePause = 100 * kMillisecond;
+constexpr Nanos kEdgePausePerReader = kMillisecond;
+constexpr Nanos kLongestEdgePause = 400 * kMillisecond;
+/** So many byte readers are told of two pieces at a time: a call less for each. */
+constexpr std::size_t kCrowd = 200;
 /** The longest time between two PCRs (13818-1 2.7.2): a source that gave nothing for so long is quiet. */
 constexpr Nanos kQuiet = 100 * kMillisecond;
 /** A source may run ahead of departure by so much media. */
@@ -87,6 +95,27 @@ bool Stream::wants_more() const noexcept {
   const bool soon = packetiser_.media_end() - clock_.media_at(reactor_.now()) < kMostAhead;
   refused_ = !starved_ && !(room && soon);
   return !refused_;
+}
+
+Nanos Stream::patience() const noexcept {
+  return packet_readers_.empty() && options_.delay >= kPatientDelay ? kBeat : 0;
+}
+
+void Stream::attach(PacketReader& reader) {
+  packet_readers_.push_back(&reader);
+  if (packet_readers_.size() == 1) on_patience_changed();
+}
+
+void Stream::detach(PacketReader& reader) noexcept {
+  std::erase(packet_readers_, &reader);
+  if (packet_readers_.empty()) on_patience_changed();
+}
+
+/** Input comes sooner or later than before by up to a beat, which says nothing about the sender's clock. */
+void Stream::on_patience_changed() noexcept {
+  if (!clock_.running()) return;
+  clock_.relearn(reactor_.now());
+  if (armed()) schedule(reactor_.now());
 }
 
 void Stream::attach(ByteReader& reader) {
@@ -220,9 +249,7 @@ void Stream::on_timer(Nanos now) noexcept {
     // What follows the last PCR of a source that has gone quiet is due now.
     if (now - last_input_ >= kQuiet) packetiser_.flush();
   }
-  if (ring_.released_position() - edge_ >= kEdgeStep ||
-      (ring_.released_position() > edge_ && now - edge_time_ >= kEdgePause))
-    flush_edge(now);
+  move_edge(now);
   schedule(now);
   if (!refused_ || !wants_more()) return;
   for (const Room& room : room_) room.listener();
@@ -230,8 +257,6 @@ void Stream::on_timer(Nanos now) noexcept {
 
 void Stream::release(Nanos now) noexcept {
   const std::int64_t first = ring_.released_sequence();
-  // What is learnt now may move a departure into the past.
-  const Nanos expected = first < ring_.next_sequence() ? departures_.due(first) : now;
   departures_.plan(now);
   std::int64_t end = first;
   std::uint64_t position = ring_.released_position();
@@ -243,7 +268,7 @@ void Stream::release(Nanos now) noexcept {
     end++;
   }
   if (end == first) return;
-  const Nanos late = now - expected;
+  const Nanos late = now - due_;
   if (late > static_cast<Nanos>(loop_.timer_late_ns_max))
     gauge(loop_.timer_late_ns_max, static_cast<std::uint64_t>(late));
   ring_.release(end, position);
@@ -251,9 +276,23 @@ void Stream::release(Nanos now) noexcept {
   bump(counters_.packets_released, static_cast<std::uint64_t>(end - first));
 }
 
-void Stream::flush_edge(Nanos now) noexcept {
-  edge_ = ring_.released_position();
+Nanos Stream::edge_pause() const noexcept {
+  return std::clamp(static_cast<Nanos>(byte_readers_.size()) * kEdgePausePerReader, kEdgePause,
+                    kLongestEdgePause);
+}
+
+/** To the end of the last whole piece, or after a pause to all that has departed. */
+void Stream::move_edge(Nanos now) noexcept {
+  const std::uint64_t waiting = ring_.released_position() - edge_;
+  if (waiting == 0) return;
+  const bool paused = now - edge_time_ >= edge_pause();
+  if (waiting < (byte_readers_.size() < kCrowd ? 1 : 2) * kBytePiece && !paused) return;
+  edge_ += paused ? waiting : waiting / kBytePiece * kBytePiece;
   edge_time_ = now;
+  tell_readers();
+}
+
+void Stream::tell_readers() noexcept {
   // Nobody enters before the newest point that has departed.
   while (points_.size() > 1 && points_[1].position < edge_) points_.pop_front();
   telling_readers_ = true;
@@ -273,11 +312,15 @@ void Stream::flush_edge(Nanos now) noexcept {
 
 void Stream::schedule(Nanos now) noexcept {
   if (ring_.released_sequence() < ring_.next_sequence()) {
-    const Nanos due = departures_.due(ring_.released_sequence());
-    reactor_.arm(*this, std::max(due, now + kLeastPause));
-    return;
+    return wake_at(std::max(departures_.due(ring_.released_sequence()), now + kLeastPause));
   }
-  if (ring_.released_position() > edge_) reactor_.arm(*this, edge_time_ + kEdgePause);
+  if (ring_.released_position() > edge_) wake_at(edge_time_ + edge_pause());
+}
+
+void Stream::wake_at(Nanos at) noexcept {
+  const Nanos beat = patience();
+  due_ = beat > 0 ? kernel::next_beat(at, beat) : at;
+  reactor_.arm(*this, due_);
 }
 
 void Stream::housekeeping(Nanos now) noexcept {

@@ -12,6 +12,13 @@
 
 namespace sluice::plane {
 
+/**
+ * Byte readers are told of so many bytes at a time, where there are as many, and send as many at once: whole
+ * RTP packets that fit a TCP super-packet (64 KiB with its headers, 7 x 8948 bytes with jumbo frames), so
+ * that none is followed by a small rest.
+ */
+constexpr std::uint64_t kBytePiece = 47 * kFullPayload;
+
 struct StreamOptions {
   std::string name;
   std::size_t ring_bytes = 32 << 20;
@@ -71,14 +78,16 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void write(codec::Bytes ts, Nanos arrival) noexcept override;
   void splice() noexcept override;
   [[nodiscard]] bool wants_more() const noexcept override;
+  [[nodiscard]] Nanos patience() const noexcept override;
   /**
    * `listener` is called when wants_more() has become true again. One for each owner; an empty function takes
    * it away. Must not be called from within a listener.
    */
   void on_room(const void* owner, std::function<void()> listener);
 
-  void attach(PacketReader& reader) { packet_readers_.push_back(&reader); }
-  void detach(PacketReader& reader) noexcept { std::erase(packet_readers_, &reader); }
+  /** As long as there are none, packets depart up to patience() late. */
+  void attach(PacketReader& reader);
+  void detach(PacketReader& reader) noexcept;
   void attach(ByteReader& reader);
   void detach(ByteReader& reader) noexcept;
   /** For readers of what has long departed: told only when the stream goes. */
@@ -115,8 +124,12 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void take_point(const AccessPoint& point, const Descriptor& packet) noexcept;
   [[nodiscard]] std::uint64_t find_before(Nanos lag) const noexcept;
   void release(Nanos now) noexcept;
-  void flush_edge(Nanos now) noexcept;
+  void on_patience_changed() noexcept;
+  [[nodiscard]] Nanos edge_pause() const noexcept;
+  void move_edge(Nanos now) noexcept;
+  void tell_readers() noexcept;
   void schedule(Nanos now) noexcept;
+  void wake_at(Nanos at) noexcept;
   void tell_rates(Nanos now) noexcept;
 
   struct Room {
@@ -142,6 +155,8 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   bool telling_readers_ = false;
   std::vector<Room> room_;
   bool starved_ = true;
+  /** What the timer was last armed for. */
+  Nanos due_ = 0;
   Nanos last_input_ = 0;
   mutable bool refused_ = false;
   bool ready_told_ = false;

@@ -15,6 +15,9 @@ class TsSink {
   virtual void splice() noexcept = 0;
   /** False while the source should stop reading (the ring is far enough ahead); see Upstream. */
   [[nodiscard]] virtual bool wants_more() const noexcept = 0;
+  /** How long input may be gathered before it is written, ns; 0 where the time of every packet counts. May
+   * change. */
+  [[nodiscard]] virtual kernel::Nanos patience() const noexcept { return 0; }
 
  protected:
   ~TsSink() = default;

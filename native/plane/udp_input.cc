@@ -17,6 +17,8 @@ namespace {
 constexpr int kBatchesPerTurn = 8;
 /** A flow that changes between plain and RTP is believed after so many datagrams. */
 constexpr unsigned kKindChange = 16;
+/** After so many beats without a datagram a socket is watched, and costs nothing. */
+constexpr int kQuietBeats = 10;
 
 }  // namespace
 
@@ -46,6 +48,14 @@ UdpInput::~UdpInput() {
 }
 
 void UdpInput::on_ready(std::uint32_t) noexcept {
+  const std::uint64_t before = counters_.packets;
+  const bool drained = receive();
+  gather(drained, counters_.packets != before);
+  update_timer();
+}
+
+/** False when there may be more. */
+bool UdpInput::receive() noexcept {
   int batches = kBatchesPerTurn;
   do {
     for (const kernel::Datagram& d : socket_->receive()) {
@@ -55,7 +65,18 @@ void UdpInput::on_ready(std::uint32_t) noexcept {
   } while (socket_->more() && --batches > 0);
   if (tap_ != nullptr) tap_->on_pause();
   gauge(counters_.kernel_drops, socket_->drops());
-  update_timer();
+  return !socket_->more();
+}
+
+/** Datagrams gather in the socket until the sink's next beat; a quiet socket is watched again. */
+void UdpInput::gather(bool drained, bool any) noexcept {
+  const Nanos now = reactor_.now();
+  const Nanos patience = sink_.patience();
+  if (any) last_read_ = now;
+  const bool gathers = patience > 0 && drained && now - last_read_ < kQuietBeats * patience;
+  if (gathers != gathering_.has_value()) reactor_.rewatch(socket_->fd(), gathers ? 0U : EPOLLIN, *this);
+  gathering_.reset();
+  if (gathers) gathering_ = kernel::next_beat(now + 1, patience);
 }
 
 void UdpInput::take(codec::Bytes datagram, Nanos arrival) noexcept {
@@ -106,7 +127,8 @@ void UdpInput::on_restart() noexcept {
 }
 
 void UdpInput::update_timer() noexcept {
-  const auto deadline = reorder_.deadline();
+  std::optional<Nanos> deadline = reorder_.deadline();
+  if (gathering_ && (!deadline || *gathering_ < *deadline)) deadline = gathering_;
   if (!deadline) return reactor_.disarm(*this);
   if (armed() && timer_at_ == *deadline) return;
   timer_at_ = *deadline;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "kernel/udp_rx.h"
 #include "plane/rtp_reorder.h"
@@ -29,8 +30,9 @@ struct UdpInputOptions {
 /**
  * Reads a socket on the loop thread. The first byte tells plain MPEG-TS (0x47) from RTP (version 2); the
  * payload type must be 33, or the payload begin with 0x47. RTCP on the same port (RFC 5761) is counted.
- * Arrival times given to the sink are the kernel's, so that those of reordered packets do not ascend. Closes
- * the socket, and with it the join, when destroyed.
+ * Arrival times given to the sink are the kernel's, so that those of reordered packets do not ascend. Where
+ * the sink is patient, the socket is read on its beat and not for every datagram. Closes the socket, and with
+ * it the join, when destroyed.
  */
 class UdpInput final : private kernel::Watcher, private kernel::Timer, private RtpReorderOutput {
  public:
@@ -53,6 +55,8 @@ class UdpInput final : private kernel::Watcher, private kernel::Timer, private R
            InputCounters& counters, DatagramTap* tap);
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(Nanos now) noexcept override;
+  bool receive() noexcept;
+  void gather(bool drained, bool any) noexcept;
   void on_payload(codec::Bytes payload, Nanos arrival) noexcept override;
   void on_restart() noexcept override;
   void take(codec::Bytes datagram, Nanos arrival) noexcept;
@@ -68,6 +72,9 @@ class UdpInput final : private kernel::Watcher, private kernel::Timer, private R
   Kind kind_ = Kind::none;
   unsigned other_kind_in_row_ = 0;
   Nanos timer_at_ = 0;
+  /** While input is gathered, when it is read next. */
+  std::optional<Nanos> gathering_;
+  Nanos last_read_ = 0;
   RtpReorder reorder_;
 };
 

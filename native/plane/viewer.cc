@@ -11,7 +11,8 @@ using kernel::bump;
 
 namespace {
 
-constexpr std::uint64_t kMostPerSend = 64 * 1024;
+/** As much as a crowd is told of at once. */
+constexpr std::uint64_t kMostPerSend = 2 * kBytePiece;
 
 }  // namespace
 
@@ -117,7 +118,7 @@ Body::Piece SegmentBody::peek() noexcept {
   }
   if (psi_sent_ < segment_.psi.size)
     return {Next::bytes, {segment_.psi.bytes.data() + psi_sent_, segment_.psi.size - psi_sent_}};
-  return {Next::bytes, {stream_->ring().at(position_), std::min(segment_.end - position_, kMostPerSend)}};
+  return {Next::bytes, {stream_->ring().at(position_), std::min(segment_.end - position_, kBytePiece)}};
 }
 
 void SegmentBody::consume(std::size_t n) noexcept {

@@ -75,6 +75,61 @@ TEST_CASE("stream: what comes in a burst departs in order, complete, and never e
   bed.stream->detach(recorder);
 }
 
+TEST_CASE("stream: where only bytes are read, departures share a beat; a packet reader ends that") {
+  auto options = test::stream_options();
+  options.delay = 100 * kMillisecond;
+  Bed bed(options);
+  const Nanos beat = bed.stream->patience();
+  REQUIRE(beat > 0);
+  TsSource source(fast());
+  bed.stream->write(source.make(10'000), bed.reactor.now());
+  const std::uint64_t before = bed.reactor.wakeups();
+  const Nanos begin = bed.reactor.now();
+  REQUIRE(bed.run_until_released(bed.counters.packets_in));
+  // 100 ms until the first and 200 ms of media, and one for each end.
+  CHECK(bed.reactor.wakeups() - before <= static_cast<std::uint64_t>(300 * kMillisecond / beat + 2));
+  CHECK(bed.reactor.now() - begin >= 290 * kMillisecond);
+  Recorder recorder;
+  bed.stream->write(source.make(5'000), bed.reactor.now());
+  bed.stream->attach(recorder);
+  CHECK(bed.stream->patience() == 0);
+  REQUIRE(bed.run_until_released(bed.counters.packets_in));
+  CHECK_FALSE(recorder.departures.empty());
+  bed.stream->detach(recorder);
+  CHECK(bed.stream->patience() == beat);
+}
+
+TEST_CASE("stream: readers of bytes are told of whole pieces, or after a pause of what there is") {
+  struct Told final : plane::ByteReader {
+    explicit Told(Bed& bed) : bed(bed) { bed.stream->attach(*this); }
+    ~Told() { bed.stream->detach(*this); }
+    void on_bytes() noexcept override {
+      const std::uint64_t step = bed.stream->edge() - edge;
+      if (bed.reactor.now() - at < 100 * kMillisecond) broken += step % plane::kBytePiece == 0 ? 0 : 1;
+      whole += step > 0 && step % plane::kBytePiece == 0 ? 1 : 0;
+      edge = bed.stream->edge();
+      at = bed.reactor.now();
+    }
+    void on_stream_gone() noexcept override {}
+    Bed& bed;
+    std::uint64_t edge = 0;
+    Nanos at = 0;
+    int whole = 0;
+    int broken = 0;
+  };
+  Bed bed;
+  Told told(bed);
+  TsSource source(fast());
+  bed.stream->write(source.make(10'000), bed.reactor.now());
+  REQUIRE(bed.run_until_released(bed.counters.packets_in));
+  const Nanos end = kernel::monotonic_now() + 5 * kernel::kSecond;
+  const auto released = [&] { return bed.stream->ring().released_position(); };
+  while (told.edge < released() && kernel::monotonic_now() < end) bed.reactor.turn();
+  CHECK(told.edge == released());
+  CHECK(told.whole > 0);
+  CHECK(told.broken == 0);
+}
+
 TEST_CASE("stream: a sender's datagrams arrive as they stand in the ring, batched or not") {
   for (const auto batching : {plane::Batching::automatic, plane::Batching::plain}) {
     Bed bed;

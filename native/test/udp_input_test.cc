@@ -31,12 +31,14 @@ struct Sink final : plane::TsSink {
   Bytes bytes;
   std::vector<Nanos> arrivals;
   int splices = 0;
+  Nanos beat = 0;
   void write(codec::Bytes ts, Nanos arrival) noexcept override {
     bytes.insert(bytes.end(), ts.begin(), ts.end());
     arrivals.push_back(arrival);
   }
   void splice() noexcept override { splices++; }
   [[nodiscard]] bool wants_more() const noexcept override { return true; }
+  [[nodiscard]] Nanos patience() const noexcept override { return beat; }
 };
 
 /** A sender on loopback. */
@@ -138,6 +140,40 @@ TEST_CASE("RTP over loopback: header parts are taken off, order is restored") {
   CHECK(f.counters.last_sequence == 131072 + 1);
   CHECK(f.sink.arrivals[0] >= before);
   CHECK(f.sink.arrivals[0] <= kernel::monotonic_now());
+}
+
+TEST_CASE("where the sink is patient, datagrams gather until its beat; a quiet socket is watched again") {
+  Fixture f;
+  f.sink.beat = 20 * kMillisecond;
+  const Sender sender("127.0.0.1", f.input->port());
+  std::uint64_t sent = 0;
+  const auto send = [&] {
+    REQUIRE(sender.send(ts_payload(static_cast<std::uint8_t>(sent))));
+    sent++;
+  };
+  const auto came = [&] { return f.counters.packets == sent; };
+  send();
+  f.turn_until(came);
+  for (int i = 0; i < 3; i++) {
+    const Nanos beat = kernel::next_beat(f.reactor.now() + 1, f.sink.beat);
+    send();
+    send();
+    f.turn_until(came);
+    CHECK(f.reactor.now() >= beat);
+  }
+  // Ten beats later no timer would read the socket any more.
+  const Nanos quiet = f.reactor.now() + 15 * f.sink.beat;
+  f.turn_until([&] {
+    f.reactor.wake();
+    return f.reactor.now() >= quiet;
+  });
+  send();
+  f.turn_until(came);
+  f.sink.beat = 0;
+  for (int i = 0; i < 3; i++) {
+    send();
+    f.turn_until(came);
+  }
 }
 
 TEST_CASE("a gap is given up by the timer") {

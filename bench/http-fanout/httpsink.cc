@@ -1,9 +1,11 @@
-// httpsink ADDRESS PORT PATH CLIENTS
+// httpsink ADDRESS PORT PATH CLIENTS WITHIN-MS
 //
-// Continuous HTTP clients that count what they get; the same sink for everybody. One JSON line every 100 ms:
-// CLOCK_MONOTONIC, body bytes of all clients since the start, clients that are connected, gaps in the
-// continuity of the video. Only the first client's bytes are looked at; those of the others are dropped in
-// the kernel, so that the sink takes as little as possible of the machine.
+// Continuous HTTP clients, all of which connect within so many milliseconds, and that count what they get;
+// the same sink for everybody. One JSON line every 100 ms: CLOCK_MONOTONIC, body bytes of all clients since
+// the start, clients that are connected, gaps in the continuity of the video; clients that have had some of
+// the body, those of them whose first packet was a PAT, and milliseconds from the first connection until the
+// last of them had. Only the first client's bytes are looked at; those of the others are dropped in the
+// kernel, so that the sink takes as little as possible of the machine.
 #include <sys/epoll.h>
 
 #include <array>
@@ -19,8 +21,7 @@ namespace {
 
 constexpr std::uint16_t kVideoPid = 0x100;
 constexpr Nanos kReport = 100'000'000;
-/** Pause between two connections: nobody's viewers come all in the same millisecond. */
-constexpr Nanos kStagger = 1'000'000;
+constexpr Nanos kMillisecond = 1'000'000;
 
 /** Follows the continuity counter of the video (ISO/IEC 13818-1 2.4.3.3). */
 class Continuity {
@@ -54,13 +55,17 @@ class Continuity {
 struct Client {
   int fd = -1;
   bool head_done = false;
+  bool served = false;
   std::string head;
 };
 
 class Sink {
  public:
-  Sink(const sockaddr_in& server, const char* path, std::size_t count)
-      : server_(server), clients_(count), poller_(epoll_create1(EPOLL_CLOEXEC)) {
+  Sink(const sockaddr_in& server, const char* path, std::size_t count, Nanos within)
+      : server_(server),
+        clients_(count),
+        pause_(within / static_cast<Nanos>(count)),
+        poller_(epoll_create1(EPOLL_CLOEXEC)) {
     request_ = std::string("GET ") + path +
                " HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nConnection: close\r\n\r\n";
   }
@@ -68,10 +73,11 @@ class Sink {
   [[noreturn]] void run() {
     std::array<epoll_event, 256> ready{};
     Nanos next_report = now();
-    Nanos next_client = next_report;
+    begin_ = next_report;
     for (;;) {
       const Nanos at = now();
-      for (; opened_ < clients_.size() && at >= next_client; next_client += kStagger) open(opened_++);
+      while (opened_ < clients_.size() && at >= begin_ + pause_ * static_cast<Nanos>(opened_))
+        open(opened_++);
       if (at >= next_report) {
         report(at);
         next_report += kReport;
@@ -109,8 +115,16 @@ class Sink {
     const auto* body = buffer_.data();
     auto size = static_cast<std::size_t>(n);
     if (!client.head_done && !take_head(client, body, size)) return;
+    if (!client.served && size > 0) note_served(client, body, size);
     bytes_ += size;
     if (i == 0) continuity_.feed(body, size);
+  }
+
+  void note_served(Client& client, const std::uint8_t* body, std::size_t size) {
+    client.served = true;
+    served_++;
+    served_time_ = now() - begin_;
+    if (size >= 3 && body[0] == 0x47 && ((body[1] & 0x1f) << 8 | body[2]) == 0) entered_++;
   }
 
   /** True when the head is complete; `body` and `size` are then what follows it. */
@@ -132,19 +146,27 @@ class Sink {
   }
 
   void report(Nanos at) {
-    std::printf("{\"at\":%lld,\"bytes\":%llu,\"connected\":%zu,\"errors\":%llu}\n",
-                static_cast<long long>(at), static_cast<unsigned long long>(bytes_), connected_,
-                static_cast<unsigned long long>(continuity_.errors()));
+    std::printf(
+        "{\"at\":%lld,\"bytes\":%llu,\"connected\":%zu,\"errors\":%llu,\"served\":%zu,\"entered\":%zu,"
+        "\"served_ms\":%.1f}\n",
+        static_cast<long long>(at), static_cast<unsigned long long>(bytes_), connected_,
+        static_cast<unsigned long long>(continuity_.errors()), served_, entered_,
+        static_cast<double>(served_time_) / static_cast<double>(kMillisecond));
     std::fflush(stdout);
     end_with_parent();
   }
 
   sockaddr_in server_;
   std::vector<Client> clients_;
+  const Nanos pause_;
   int poller_;
   std::string request_;
+  Nanos begin_ = 0;
   std::size_t opened_ = 0;
   std::size_t connected_ = 0;
+  std::size_t served_ = 0;
+  std::size_t entered_ = 0;
+  Nanos served_time_ = 0;
   std::uint64_t bytes_ = 0;
   Continuity continuity_;
   std::array<std::uint8_t, 256 * 1024> buffer_{};
@@ -155,10 +177,11 @@ class Sink {
 
 int main(int count, char** arguments) {
   using namespace sluice::bench;
-  if (count != 5) {
-    std::fputs("usage: httpsink ADDRESS PORT PATH CLIENTS\n", stderr);
+  if (count != 6) {
+    std::fputs("usage: httpsink ADDRESS PORT PATH CLIENTS WITHIN-MS\n", stderr);
     return 2;
   }
-  static Sink sink(ipv4(arguments[1], arguments[2]), arguments[3], std::strtoul(arguments[4], nullptr, 10));
+  static Sink sink(ipv4(arguments[1], arguments[2]), arguments[3], std::strtoul(arguments[4], nullptr, 10),
+                   std::strtol(arguments[5], nullptr, 10) * kMillisecond);
   sink.run();
 }
