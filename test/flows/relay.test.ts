@@ -1,5 +1,5 @@
 // Whole daemons with flows, on loopback: what senders send, and what receivers get.
-import { serialize } from 'rtp-packet';
+import { buildCompound, buildRR, buildSDES, buildSR, parseRTCPCompound, serialize } from 'rtp-packet';
 import t, { type Test } from 'tap';
 import type { FlowStatus, ReceiverStatus } from '../../daemon/flows/status.js';
 import { type Answer, ask, json } from '../admin/client.js';
@@ -8,7 +8,7 @@ import { until } from '../streams/edge.js';
 import { LiveOrigin } from '../streams/live-origin.js';
 import { freePort, inSequence, Peer, Talker } from './udp.js';
 
-t.setTimeout(120_000);
+t.setTimeout(280_000);
 
 function post(bed: Bed, path: string, body: unknown, method = 'POST'): Promise<Answer> {
   const headers = { 'content-type': 'application/json' };
@@ -283,6 +283,36 @@ t.test('unicast to a group, and a group to unicast', async (t) => {
     );
   t.match(await get<FlowStatus>(bed, 'flows/down'), { input: `udp://${group}`, interface: 'lo', receivers: 1 });
 });
+
+t.test(
+  'RTCP on the ports above: reports go on in the numbers of a receiver, and what it reports is shown',
+  async (t) => {
+    const [port, earPort] = [await freePort(), await freePort()];
+    const [media, control] = [await Peer.open(t, '127.0.0.1', earPort), await Peer.open(t, '127.0.0.1', earPort + 1)];
+    const receivers = [{ id: 'ear', to: media.place, ssrc: 0x777 }];
+    const bed = await Bed.start(t, {
+      flows: [{ id: 'a', input: `rtp://127.0.0.1:${port}`, rtcp: 'port', clock_rate: 8000, receivers }],
+    });
+    const sender = await Peer.open(t);
+    const talker = new Talker(sender, { port }, 'a', { ssrc: 0xa });
+    await talker.say(5);
+    await until('media', () => media.heard.length === 5);
+    const report = { ssrc: 0xa, ntpTimestamp: [1, 2], rtpTimestamp: 800, packetCount: 5, octetCount: 20 } as const;
+    await sender.send(buildCompound([buildSR(report), buildSDES(0xa, 'studio')]), port + 1);
+    await until('its report', () => control.heard.length > 0);
+    const [first] = control.heard;
+    const told = parseRTCPCompound(first?.data ?? Buffer.alloc(0));
+    t.match(told[0], { name: 'SR', ssrc: 0x777, packetCount: 5, octetCount: 15 }, 'as it was really sent');
+    const loss = { fractionLost: 64, totalLost: 1, highestSeq: 4, jitter: 16, lastSR: 0, delaySinceLastSR: 0 };
+    const answer = buildCompound([buildRR({ ssrc: 9, mediaSsrc: 0x777, ...loss }), buildSDES(9, 'ear')]);
+    await control.send(answer, first?.port ?? 0);
+    const seen = (): Promise<ReceiverStatus> => get<ReceiverStatus>(bed, 'flows/a/receivers/ear');
+    await until('what it reports', async () => (await seen()).report !== null);
+    t.match((await seen()).report, { fractionLost: 0.25, lost: 1, jitterMs: 2 });
+    const { sentences } = await get<{ sentences: string[] }>(bed, 'why/flow/a');
+    t.match(sentences.join('\n'), /reports: BROKEN: 1 of 1 report; 1 lose more than 1 %, most of all ear: 25\.0 %/);
+  },
+);
 
 t.test('the RTP of a channel', async (t) => {
   const origin = new LiveOrigin();
