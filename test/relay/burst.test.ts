@@ -8,7 +8,7 @@ import { until } from '../streams/edge.js';
 import { LiveGroup, members } from './groups.js';
 import { RawViewer } from './viewer.js';
 
-t.setTimeout(120_000);
+t.setTimeout(240_000);
 
 const VIEWERS = 500;
 

@@ -8,10 +8,10 @@ const SCENE = join(ROOT, 'dist', 'test', 'relay', 'ipv6-scene.js');
 const flags = namespaceFlags();
 const skip = flags === undefined ? 'no network namespace with a veth pair can be made here' : false;
 
-test('IPv6 groups are joined, shared however they are written, and left', { skip, timeout: 60_000 }, async (t) => {
+test('IPv6 groups are joined, shared however they are written, and left', { skip, timeout: 120_000 }, async (t) => {
   const run = spawnSync('unshare', [flags ?? '', 'sh', '-c', VETH_PAIR, 'sh', process.execPath, SCENE], {
     encoding: 'utf8',
-    timeout: 45_000,
+    timeout: 100_000,
   });
   t.equal(run.status, 0, run.stderr);
   t.same(JSON.parse(run.stdout), {
