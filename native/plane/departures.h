@@ -16,7 +16,8 @@ namespace sluice::plane {
  */
 class Departures {
  public:
-  /** `lookahead` of `smoothing` is not looked at. Without smoothing rates are measured and every packet leaves at its media time. */
+  /** `lookahead` of `smoothing` is not looked at. Without smoothing rates are measured and every packet
+   * leaves at its media time. */
   Departures(Ring& ring, MediaClock& clock, const std::optional<SmootherOptions>& smoothing);
 
   /** Call before due() and leave() in a wake-up. */

@@ -91,6 +91,20 @@ export class PlannedSource implements StatusSource {
   }
 }
 
+function smoothingOf(active: boolean, bits: number): RenditionStatus['smoothing'] {
+  return {
+    thresholdPercent: 20,
+    maxDelayMs: 200,
+    active,
+    meanRate: bits,
+    variationPercent: active ? 80 : 0,
+    peakRate: bits * 1.8,
+    outputPeakRate: bits * 1.1,
+    delayMs: active ? 120 : 0,
+    delayMaxMs: active ? 190 : 0,
+  };
+}
+
 function renditionOf(channel: string, plan: RenditionPlan, seconds: number, base: string): RenditionStatus {
   const { id, state = 'flowing', reason = null, code = null, bitrate = 3e6 } = plan;
   const flowing = state === 'flowing';
@@ -134,17 +148,7 @@ function renditionOf(channel: string, plan: RenditionPlan, seconds: number, base
       fullDrops: 0,
       clockPpm: flowing ? 3.2 : 0,
     },
-    smoothing: {
-      thresholdPercent: 20,
-      maxDelayMs: 200,
-      active: flowing,
-      meanRate: bits,
-      variationPercent: flowing ? 80 : 0,
-      peakRate: bits * 1.8,
-      outputPeakRate: bits * 1.1,
-      delayMs: flowing ? 120 : 0,
-      delayMaxMs: flowing ? 190 : 0,
-    },
+    smoothing: smoothingOf(flowing, bits),
     multicast:
       plan.multicast === false
         ? null
