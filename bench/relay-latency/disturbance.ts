@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../../test/lab/lib/compile.js';
+import { poll } from '../../test/lab/lib/poll.js';
 import type { Child } from '../../test/lab/lib/process.js';
 import type { Group, Sample } from '../lib/bench.js';
+import { AdminApi, flowCount } from '../lib/flows/admin.js';
 import { writeConfiguration } from '../lib/flows/daemon.js';
 import { sampled } from '../lib/flows/topology.js';
 import { begins, generate, type Heard, heardBy, listen, sentBy } from '../lib/flows/traffic.js';
@@ -18,6 +20,8 @@ export interface Disturbance {
   readonly name: string;
   readonly env: Readonly<Record<string, string>>;
   disturb(topology: Topology, daemon: Child, count: number): void;
+  /** Resolves when the last of so many disturbances is seen to have done what it should. */
+  seen?(topology: Topology, daemon: Child, count: number): Promise<void>;
 }
 
 const PRELOAD = { NODE_OPTIONS: `--import=${pathToFileURL(join(ROOT, 'dist/bench/relay-latency/disturb.js')).href}` };
@@ -25,14 +29,26 @@ const PRELOAD = { NODE_OPTIONS: `--import=${pathToFileURL(join(ROOT, 'dist/bench
 const standStill = (_: Topology, daemon: Child): void => daemon.signal('SIGUSR2');
 
 /** One flow more, or one less. */
+const flowsAfter = (count: number): number => FLOWS + (count % 2);
+
 function reload(topology: Topology, daemon: Child, count: number): void {
-  writeConfiguration(topology, { flows: flowsOf({ ...RELAYING, receivers: sampled(FLOWS + (count % 2)) }) });
+  writeConfiguration(topology, { flows: flowsOf({ ...RELAYING, receivers: sampled(flowsAfter(count)) }) });
   daemon.signal('SIGHUP');
+}
+
+async function reloaded({ lab }: Topology, daemon: Child, count: number): Promise<void> {
+  if (!daemon.running) throw new Error(`the daemon ended: ${daemon.tail()}`);
+  const api = new AdminApi(lab.file('admin.sock'));
+  try {
+    await poll(async () => (await flowCount(api)) === flowsAfter(count), 5_000, 'the daemon to have reloaded');
+  } finally {
+    api.close();
+  }
 }
 
 export const DISTURBANCES: readonly Disturbance[] = [
   { name: 'JavaScript blocked for 200 ms', env: PRELOAD, disturb: standStill },
-  { name: 'a reload', env: {}, disturb: reload },
+  { name: 'a reload', env: {}, disturb: reload, seen: reloaded },
   {
     name: 'JavaScript busy for 200 ms',
     env: { ...PRELOAD, SLUICE_BENCH_DISTURB: 'busy' },
@@ -55,6 +71,7 @@ async function run(topology: Topology, reference: Reference, one: Disturbance, p
       one.disturb(topology, child, pair);
     }
     await sentBy(generator);
+    await one.seen?.(topology, child, pairs);
     return summary(await heardBy(sink));
   } finally {
     await child.stop();
@@ -80,7 +97,7 @@ function summary(heard: ReadonlyMap<number, Heard>): Sample {
 
 /** The delay while something else happens in the daemon, beside the seconds in which nothing does. */
 export function disturbanceGroup(topology: Topology, reference: Reference, one: Disturbance, quick: boolean): Group {
-  const measure = (): Promise<Sample> => run(topology, reference, one, quick ? 2 : 5);
+  const measure = (): Promise<Sample> => run(topology, reference, one, quick ? 3 : 5);
   return {
     figures: [
       { case: `${one.name}, delay p99`, unit: 'us', better: 'less', key: 'p99' },

@@ -47,6 +47,11 @@ const flows = z.object({
   ),
 });
 
+/** How many flows the daemon has. */
+export async function flowCount(api: AdminApi): Promise<number> {
+  return flows.parse(JSON.parse(await api.ask('GET', '/v1/flows'))).flows.length;
+}
+
 /** Packets that the daemon's flows lost so far, by reason. */
 export async function losses(api: AdminApi): Promise<Readonly<Record<string, number>>> {
   const all = flows.parse(JSON.parse(await api.ask('GET', '/v1/flows'))).flows;

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../../test/lab/lib/compile.js';
 import { poll } from '../../../test/lab/lib/poll.js';
@@ -42,7 +42,8 @@ export async function startFlows(
   const ready = async (): Promise<boolean> => {
     if (!daemon.running) throw new Error(`the daemon ended: ${daemon.tail()}`);
     const answer = await edge.get(`http://127.0.0.1:${ADMIN_PORT}/readyz`).catch(() => null);
-    return answer?.status === 200;
+    // The API's socket is the last that it opens.
+    return answer?.status === 200 && existsSync(topology.lab.file('admin.sock'));
   };
   await poll(ready, 30_000, () => `the daemon to be ready: ${daemon.tail()}`, 100);
   return daemon;

@@ -49,14 +49,15 @@ class Generator {
     std::uint64_t scheduled = 0;
     for (Nanos at = begin; at < end; at = now()) {
       end_with_parent();
-      if (at - due(begin, scheduled, phase) > kDebt) begin = at - due(0, scheduled, phase);
+      const Nanos next = due(begin, scheduled + burst_, phase);
+      if (at - next > kDebt) begin += at - next;
       const auto owed = static_cast<std::uint64_t>(static_cast<double>(at - begin) * phase.rate / kSecond);
       if (owed >= scheduled + burst_) {
         const std::uint64_t n = std::min<std::uint64_t>((owed - scheduled) / burst_ * burst_, batch());
         sent += send(number, n);
         scheduled += n;
       } else {
-        sleep_until(std::min(end, due(begin, scheduled + burst_, phase)));
+        sleep_until(std::min(end, next));
       }
     }
     std::printf("{\"phase\":%u,\"sent\":%llu,\"asked\":%.0f}\n", number,

@@ -1,5 +1,4 @@
-import { writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { compile } from '../../../test/lab/lib/compile.js';
 import type { Lab } from '../../../test/lab/lib/lab.js';
@@ -85,10 +84,20 @@ export async function counted({ viewers }: Topology): Promise<number> {
   return counters.parse(JSON.parse(stdout)).nftables.find((one) => one.counter !== undefined)?.counter?.packets ?? 0;
 }
 
+/** Processors that this process may use, by number. */
+function cores(): number[] {
+  const list = /^Cpus_allowed_list:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '';
+  return list.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
+
 /** A command on a core of its own: the measured program on one, generator and sink on the other, where there are two. */
 export function on(core: 'program' | 'tools', command: readonly string[]): string[] {
-  if (availableParallelism() < 2) return [...command];
-  return ['taskset', '-c', core === 'program' ? '1' : '0', ...command];
+  const [tools, program] = cores();
+  if (tools === undefined || program === undefined) return [...command];
+  return ['taskset', '-c', String(core === 'program' ? program : tools), ...command];
 }
 
 /** Compiles a program that the benches about flows share. */
