@@ -102,6 +102,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   const guide = new Guide(new Resolver(systemClock), rules, `Sluice/${version}`);
   const plane = createPlane({
     memoryBytes: settings.plane.memory,
+    loops: settings.plane.loops,
     objectBytes: settings.objects.memory,
     largestObjectBytes: settings.objects.largest,
     authorities: await readAuthorities(settings.upstream),
@@ -170,6 +171,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   const admin = createAdmin(settings.admin, {
     ...shared,
     source: service,
+    loops: plane.loops,
     planeLoops: () => plane.loopCounters(),
     log: log.child({ part: 'admin' }),
     version,

@@ -32,7 +32,13 @@ export type Settings = Readonly<z.output<typeof settingsSchema>>;
 
 const rules: Rules<typeof settingsSchema> = {
   schema: settingsSchema,
-  cross: (data) => [...findCollisions(data), ...findNothing(data), ...findStrangers(data), ...findHidden(data)],
+  cross: (data) => [
+    ...findCollisions(data),
+    ...findNothing(data),
+    ...findStrangers(data),
+    ...findHidden(data),
+    ...findMissingLoops(data),
+  ],
 };
 
 /** Reads and checks a configuration file; throws CONFIG_UNREADABLE or CONFIG_INVALID. */
@@ -87,6 +93,20 @@ function findHidden(data: unknown): Finding[] {
     return [
       { path: ['sites', at, 'prefix'], message: 'expected another prefix: /udp/ and /rtp/ are those of http.relay' },
     ];
+  });
+}
+
+/** Channels that are placed on a loop that is not there. */
+function findMissingLoops(data: unknown): Finding[] {
+  const written = valueAt(data, 'plane', 'loops') ?? 1;
+  const loops = Array.isArray(written) ? written.length : written;
+  const { channels } = (data ?? {}) as Record<string, unknown>;
+  if (typeof loops !== 'number' || !Array.isArray(channels)) return [];
+  return channels.flatMap((channel: unknown, at) => {
+    const loop = typeof channel === 'object' && channel !== null ? (channel as Record<string, unknown>)['loop'] : null;
+    if (typeof loop !== 'number' || loop < loops) return [];
+    const message = `there is no such loop (expected one of the ${loops} of plane.loops, counted from 0; got ${loop})`;
+    return [{ path: ['channels', at, 'loop'], message }];
   });
 }
 

@@ -5,6 +5,7 @@ import { describeError, SluiceError } from '../base/errors.js';
 import { formatEndpoint } from '../config/units.js';
 import { buildApp } from './app.js';
 import type { AdminContext, RouteContext } from './context.js';
+import { LOOP_COLUMNS, loopRow } from './loops.js';
 import { offerSelfMetrics } from './metrics.js';
 import { Sampler } from './sampler.js';
 import { type AdminConfig, DEFAULT_ADMIN } from './settings.js';
@@ -31,6 +32,7 @@ export function createAdmin(config: AdminConfig, context: AdminContext): Admin {
 class AdminServer implements Admin {
   #url = '';
   #socket: string | null = null;
+  #withdraw: () => void = () => {};
   readonly #apps: FastifyInstance[] = [];
 
   constructor(
@@ -47,7 +49,8 @@ class AdminServer implements Admin {
   }
 
   async start(): Promise<void> {
-    const { sampler, metrics, planeLoops, log } = this.context;
+    const { sampler, metrics, planeLoops, log, registry } = this.context;
+    this.#withdraw = registry.offer('loops', { columns: LOOP_COLUMNS, rows: () => sampler.loops().map(loopRow) });
     offerSelfMetrics(metrics, { loopDelay: sampler.loopDelay, planeLoops });
     sampler.start();
     try {
@@ -62,6 +65,7 @@ class AdminServer implements Admin {
 
   async stop(): Promise<void> {
     this.context.sampler.stop();
+    this.#withdraw();
     await Promise.all(this.#apps.splice(0).map((app) => app.close()));
     this.#socket = null;
   }

@@ -11,6 +11,7 @@ import { controlRoutes } from './routes/control.js';
 import { flowRoutes } from './routes/flows.js';
 import { healthRoutes } from './routes/health.js';
 import { type LiveSocket, liveRoute } from './routes/live.js';
+import { loopRoutes } from './routes/loops.js';
 import { pageRoutes } from './routes/page.js';
 import { siteRoutes } from './routes/sites.js';
 import { tableRoutes } from './routes/tables.js';
@@ -60,6 +61,7 @@ export async function buildApp(context: RouteContext, transport: Transport): Pro
     controlRoutes(scope, context);
     siteRoutes(scope, context);
     flowRoutes(scope, context);
+    loopRoutes(scope, context);
     liveRoute(scope, context);
   });
   await app.register(async (scope) => pageRoutes(scope, context));

@@ -5,7 +5,7 @@ import type { Registry } from '../base/registry.js';
 import type { ReloadOutcome, ReloadRequest, RunningConfig } from '../config/reload.js';
 import type { FlowConfig, FlowReceiverConfig } from '../flows/flow-schema.js';
 import type { FlowStatus, FlowTotals, GateOrder, ReceiverStatus } from '../flows/status.js';
-import type { LoopCounters } from '../plane/contract.js';
+import type { LoopCounters, PlaneLoop } from '../plane/contract.js';
 import type { Sampler } from './sampler.js';
 import type { StatusSource } from './source.js';
 
@@ -42,6 +42,7 @@ export interface FlowControl {
 /** What the routes work with. */
 export interface AdminContext {
   readonly source: StatusSource;
+  readonly loops: readonly PlaneLoop[];
   readonly planeLoops: () => readonly LoopCounters[];
   readonly registry: Registry;
   readonly metrics: Metrics;

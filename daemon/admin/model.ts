@@ -91,6 +91,7 @@ export const renditionStatus = z
     reason: text.nullable().describe('why it is not flowing, one sentence'),
     since: z.number().describe('gauge: in this state since, milliseconds since 1970'),
     ready: z.boolean().describe('viewers can be served'),
+    loop: count.nullable().describe('loop of the plane that it is on; null while there is no stream'),
     bitrate: count.describe('gauge: bits a second of the media over the last few seconds'),
     source: sourceStatus,
     input: inputStatus,
@@ -114,6 +115,20 @@ export const channelStatus = z
     renditions: z.array(renditionStatus),
   })
   .meta({ id: 'Channel' });
+
+/** One loop of the plane. */
+export const loopStatus = z
+  .object({
+    loop: count.describe('counted from 0'),
+    thread: text.describe('name of its thread'),
+    cpu: count.nullable().describe('the only CPU that it runs on'),
+    streams: count.describe('gauge: placed on it'),
+    viewers: count.describe('gauge: continuous and HLS viewers of these'),
+    wakeupsPerSecond: count.describe('gauge: in the last second'),
+    busyRatio: z.number().describe('gauge: share of the last second that it worked, 0 to 1'),
+    lateMs: z.number().describe('gauge: worst lateness of a departure since its running second began'),
+  })
+  .meta({ id: 'Loop' });
 
 const delay = z.object({ mean: z.number(), p99: z.number(), max: z.number() });
 
@@ -248,6 +263,7 @@ export const errorAnswer = z
   .object({ code: text, message: text, details: z.record(text, z.unknown()) })
   .meta({ id: 'Error' });
 
+export type LoopStatus = z.infer<typeof loopStatus>;
 export type DaemonStatus = z.infer<typeof daemonStatus>;
 export type HistoryPoint = z.infer<typeof historyPoint>;
 export type Readiness = z.infer<typeof readiness>;

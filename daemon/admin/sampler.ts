@@ -1,10 +1,11 @@
 import { hostname } from 'node:os';
 import type { Clock, Timer } from '../base/clock.js';
 import type { FlowTotals } from '../flows/status.js';
-import type { LoopCounters } from '../plane/contract.js';
+import type { LoopCounters, PlaneLoop } from '../plane/contract.js';
 import type { RenditionStatus } from '../streams/status.js';
 import { LoopDelay } from './loop-delay.js';
-import type { DaemonStatus, HistoryPoint, LiveSnapshot } from './model.js';
+import { loopStatus } from './loops.js';
+import type { DaemonStatus, HistoryPoint, LiveSnapshot, LoopStatus } from './model.js';
 import { RateWindow } from './page/rate-window.js';
 import type { StatusSource } from './source.js';
 
@@ -14,6 +15,7 @@ export const HISTORY_SECONDS = 300;
 export interface SamplerOptions {
   readonly source: Pick<StatusSource, 'channels'>;
   readonly flows: { totals(): FlowTotals };
+  readonly loops: readonly PlaneLoop[];
   readonly planeLoops: () => readonly LoopCounters[];
   readonly clock: Clock;
   readonly version: string;
@@ -60,6 +62,16 @@ export class Sampler {
   onSnapshot(listener: (snapshot: LiveSnapshot) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /** The loops of the plane: each tells of the last second that it measured. */
+  loops(): LoopStatus[] {
+    const { loops, planeLoops } = this.#options;
+    const renditions = this.#snapshot.channels.flatMap((channel) => channel.renditions);
+    return planeLoops().flatMap((counters, loop) => {
+      const at = loops[loop];
+      return at === undefined ? [] : [loopStatus({ at, counters }, loop, renditions)];
+    });
   }
 
   /** Takes a snapshot now. */

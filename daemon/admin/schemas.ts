@@ -10,6 +10,11 @@ export function ref(id: string): JsonSchema {
   return { $ref: `${id}#` };
 }
 
+/** A list under a name, so that more can be said beside it one day. */
+export function listOf(name: string, items: JsonSchema): JsonSchema {
+  return { type: 'object', required: [name], properties: { [name]: { type: 'array', items } } };
+}
+
 /** The JSON Schema of a zod type (draft 7, which fastify's compilers speak). */
 export function schemaOf(type: z.ZodType): JsonSchema {
   const { $schema: _, ...schema } = z.toJSONSchema(type, { target: 'draft-7' }) as Record<string, unknown>;

@@ -8,7 +8,7 @@ export const EXIT_FAILED = 1;
 /** Wrong use or configuration. */
 export const EXIT_USAGE = 2;
 
-const USAGE_CODES: readonly ErrorCode[] = ['USAGE', 'CONFIG_INVALID', 'CONFIG_UNREADABLE'];
+const USAGE_CODES: readonly ErrorCode[] = ['USAGE', 'CONFIG_INVALID', 'CONFIG_UNREADABLE', 'CPU_UNKNOWN'];
 
 /** The exit code for what a command threw. */
 export function exitCodeOf(error: unknown): number {

@@ -85,6 +85,9 @@ export interface RawPlaneOptions {
   readonly objectBytes: number;
   readonly largestObjectBytes: number;
   readonly via: string;
+  readonly loops: number;
+  /** One for each loop, or none. */
+  readonly cpus: readonly number[];
 }
 
 export interface RawViewer {
@@ -131,7 +134,8 @@ export interface RawPlane {
   setLimits(listener: number, limits: ListenerLimits): boolean;
   setTokens(site: number, rule: TokenRule): boolean;
   setAccessLog(options: AccessLogOptions | null): void;
-  listen(options: ListenOptions): Added & { readonly port: number; readonly fd: number };
+  /** `slots` has one for each loop. */
+  listen(options: ListenOptions): Added & { readonly port: number; readonly fd: number; readonly slots: number[] };
   serve(listener: number): boolean;
   remove(handle: number): boolean;
   setRoute(path: string, route: Route): void;

@@ -16,6 +16,9 @@ const address = z.string().refine((text) => ipAddress.safeParse(text.split('%', 
 const block = z.string().regex(/^[0-9a-f]{32}$/, { error: 'expected 32 lower-case hexadecimal digits' });
 const interfaceName = z.string().min(1).max(15).nullable();
 
+const MOST_LOOPS = 64;
+const MOST_CPUS = 1023;
+
 export const planeOptions = z.strictObject({
   memoryBytes: z.number().int().positive(),
   objectBytes: z
@@ -33,6 +36,12 @@ export const planeOptions = z.strictObject({
     .string()
     .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/)
     .default('sluice'),
+  loops: z
+    .union([
+      z.number().int().min(1).max(MOST_LOOPS),
+      z.array(z.number().int().min(0).max(MOST_CPUS)).min(1).max(MOST_LOOPS),
+    ])
+    .default(1),
   authorities: z.string().optional(),
 });
 
@@ -56,6 +65,12 @@ export const streamOptions = z.strictObject({
   segmentMs: z.number().int().min(500).max(60_000),
   windowSegments: z.number().int().min(3).max(100),
   ssrc: z.number().int().min(0).max(0xffffffff),
+  loop: z
+    .number()
+    .int()
+    .min(0)
+    .max(MOST_LOOPS - 1)
+    .nullable(),
 });
 
 const upstreamTls = z.strictObject({ serverName: z.string().min(1).max(255), insecure: z.boolean() }).nullable();

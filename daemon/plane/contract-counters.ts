@@ -250,8 +250,9 @@ export const LOOP_COUNTERS = [
   'busyNs',
   'timerLateNsMax', // gauge: worst lateness of a departure since the last second began
   'commands',
-  'busyPermille', // gauge: of the last whole second
-  'measured', // how often that was measured
+  'busyPermille', // gauge: in the last second that was measured
+  'wakeupsPerSecond', // gauge: likewise
+  'measured', // seconds that were measured
 ] as const;
 
 export type StreamCounters = Readonly<Record<(typeof STREAM_COUNTERS)[number], number>>;

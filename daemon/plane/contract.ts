@@ -80,6 +80,8 @@ export interface StreamOptions {
   readonly windowSegments: number;
   /** RTP SSRC (RFC 3550 section 5.1), 32 bits. */
   readonly ssrc: number;
+  /** The loop that it is placed on, counted from 0, or null for the one with the least to do. It never moves. */
+  readonly loop: number | null;
 }
 
 /** A new upstream connection for a stream. At most one TCP connection is open for it at any time. */
@@ -552,6 +554,14 @@ export interface ViewerInfo {
   readonly lagBytes: number;
 }
 
+/** A loop of the plane. */
+export interface PlaneLoop {
+  /** Of its thread, as `ps -L` shows it. */
+  readonly name: string;
+  /** The only one that it runs on, or null. */
+  readonly cpu: number | null;
+}
+
 export interface PlaneOptions {
   /** Budget for all rings together; a stream that does not fit is refused with MEMORY_BUDGET. */
   readonly memoryBytes: number;
@@ -561,6 +571,8 @@ export interface PlaneOptions {
   readonly largestObjectBytes?: number;
   /** Our name in Via (RFC 9110 section 7.6.3). Default `sluice`. */
   readonly viaName?: string;
+  /** How many loops work, each on a thread of its own: 1 to 64; or the CPU of each. Default 1. */
+  readonly loops?: number | readonly number[];
   /** Authorities that upstreams' certificates may come from, PEM, nobody else; those that Node brings when absent. */
   readonly authorities?: string | undefined;
 }
@@ -611,6 +623,7 @@ export interface CaptureSummary {
 export interface PlaneApi {
   /** Ports, flows and their receivers. */
   readonly flows: FlowsApi;
+  /** LOOP_UNKNOWN, MEMORY_BUDGET, SYSTEM_CALL. */
   addStream(options: StreamOptions): StreamHandle;
   removeStream(stream: StreamHandle): void;
   /** The loop that it lives on. @throws SluiceError HANDLE_UNKNOWN */
@@ -695,6 +708,8 @@ export interface PlaneApi {
   captureCounters(capture: CaptureHandle): CaptureCounters;
   replayCounters(replay: ReplayHandle): ReplayCounters;
   listenerCounters(listener: ListenerHandle): ListenerCounters;
+  /** The loops in their order, which is how they are counted. */
+  readonly loops: readonly PlaneLoop[];
   /** One for each loop. */
   loopCounters(): readonly LoopCounters[];
   viewers(): Promise<readonly ViewerInfo[]>;

@@ -22,4 +22,11 @@ export class CounterTable {
     });
     return Object.fromEntries(entries) as Record<Name, number>;
   }
+
+  /** The counters of several slots, each added up. */
+  sum<Name extends string>(slots: readonly number[], names: readonly Name[]): Readonly<Record<Name, number>> {
+    const each = slots.map((slot) => this.read(slot, names));
+    const entries = names.map((name) => [name, each.reduce((sum, counters) => sum + counters[name], 0)] as const);
+    return Object.fromEntries(entries) as Record<Name, number>;
+  }
 }

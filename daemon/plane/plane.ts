@@ -33,6 +33,7 @@ import {
   type ObjectRefusal,
   type PlaneApi,
   type PlaneEvent,
+  type PlaneLoop,
   type PlaneOptions,
   RELAY_COUNTERS,
   REPLAY_COUNTERS,
@@ -91,9 +92,13 @@ class Plane implements PlaneApi {
   readonly #table: CounterTable;
   /** Slots of what every plane has once. */
   readonly #own: Readonly<Record<'objectSlot' | 'fetchSlot' | 'accessLogSlot' | 'relaySlot', number>>;
-  readonly #loops: readonly number[];
+  readonly loops: readonly PlaneLoop[];
+  readonly #loopSlots: readonly number[];
   readonly #slots = new Map<number, number>();
-  readonly #streamLoops = new Map<StreamHandle, number>();
+  /** Of listeners: a slot for each loop. */
+  readonly #listenerSlots = new Map<number, readonly number[]>();
+  /** Where streams are. */
+  readonly #streamLoops = new Map<number, number>();
   /** What is attached to a stream, and goes with it. */
   readonly #attached = new Map<number, Set<number>>();
   readonly #requests = new Map<number, PendingRequest>();
@@ -106,13 +111,15 @@ class Plane implements PlaneApi {
   constructor(options: PlaneOptions & { readonly log?: Logger }) {
     this.#log = options.log;
     const { log: _, ...wanted } = options;
-    const { viaName, authorities, ...o } = checked(checks.planeOptions, wanted, 'createPlane');
-    const raw = { ...o, via: `1.1 ${viaName}` };
+    const { viaName, authorities, loops, ...o } = checked(checks.planeOptions, wanted, 'createPlane');
+    const cpus = typeof loops === 'number' ? [] : loops;
+    const raw = { ...o, via: `1.1 ${viaName}`, loops: typeof loops === 'number' ? loops : loops.length, cpus };
     this.#raw = native(() => new (loadAddon().Plane)(raw, (events) => this.#deliver(events)));
     const { table, slotWords, loopSlots, ...slots } = this.#raw.counters();
     this.#table = new CounterTable(table, slotWords);
     this.#own = slots;
-    this.#loops = loopSlots;
+    this.#loopSlots = loopSlots;
+    this.loops = loopSlots.map((_, loop) => ({ name: `sluice-loop${loop}`, cpu: cpus[loop] ?? null }));
     this.flows = new FlowVerbs(this.#raw, {
       native,
       added: (add, owner) => this.#added(add, owner),
@@ -127,9 +134,9 @@ class Plane implements PlaneApi {
     const o = checked(checks.streamOptions, options, 'addStream');
     let loop = 0;
     const stream = this.#added(() => {
-      const raw = this.#raw.addStream(o);
-      ({ loop } = raw);
-      return raw;
+      const added = this.#raw.addStream(o);
+      ({ loop } = added);
+      return added;
     }) as StreamHandle;
     this.#streamLoops.set(stream, loop);
     return stream;
@@ -137,7 +144,6 @@ class Plane implements PlaneApi {
 
   removeStream(stream: StreamHandle): void {
     this.#remove(stream);
-    this.#streamLoops.delete(stream);
   }
 
   loopOf(stream: StreamHandle): number {
@@ -253,12 +259,13 @@ class Plane implements PlaneApi {
 
   listen(options: ListenOptions): { readonly listener: ListenerHandle; readonly port: number; readonly fd: number } {
     const o = checked(checks.listenOptions, options, 'listen', 'ADDRESS_INVALID');
-    let [port, fd] = [0, -1];
+    let [port, fd, slots]: [number, number, readonly number[]] = [0, -1, []];
     const listener = this.#added(() => {
       const added = this.#raw.listen(o);
-      ({ port, fd } = added);
+      ({ port, fd, slots } = added);
       return added;
     }) as ListenerHandle;
+    this.#listenerSlots.set(listener, slots);
     return { listener, port, fd };
   }
 
@@ -354,11 +361,12 @@ class Plane implements PlaneApi {
   }
 
   listenerCounters(listener: ListenerHandle): ListenerCounters {
-    return this.#table.read(this.#slotOf(listener), LISTENER_COUNTERS);
+    const slots = this.#listenerSlots.get(this.#known(listener)) ?? [];
+    return this.#table.sum(slots, LISTENER_COUNTERS);
   }
 
   loopCounters(): readonly LoopCounters[] {
-    return this.#loops.map((slot) => this.#table.read(slot, LOOP_COUNTERS));
+    return this.#loopSlots.map((slot) => this.#table.read(slot, LOOP_COUNTERS));
   }
 
   objectCounters(): ObjectCounters {
@@ -391,6 +399,8 @@ class Plane implements PlaneApi {
     this.#closed = true;
     this.#raw.close();
     this.#slots.clear();
+    this.#listenerSlots.clear();
+    this.#streamLoops.clear();
     this.#attached.clear();
     for (const pending of this.#requests.values()) {
       pending.reject(new SluiceError('UPSTREAM_CLOSED', 'the plane was closed', { bytes: 0, reused: false }));
@@ -459,6 +469,8 @@ class Plane implements PlaneApi {
   /** Removing what is gone already is not an error: the plane removes what is attached to a stream with it. */
   #remove(handle: number): void {
     if (!this.#slots.delete(handle)) return;
+    this.#listenerSlots.delete(handle);
+    this.#streamLoops.delete(handle);
     // Their slots are given to others: nobody may read them by the old handles.
     for (const attached of this.#attached.get(handle) ?? []) this.#slots.delete(attached);
     if (!this.#attached.delete(handle)) for (const attached of this.#attached.values()) attached.delete(handle);

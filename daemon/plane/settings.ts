@@ -7,10 +7,31 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
+/** Most threads, as the plane has it. */
+const MOST_LOOPS = 64;
+const LOOPS = 'expected a number of 1 to 64, or a list of 1 to 64 CPUs';
+
+const loopsSchema = z.union(
+  [
+    integer({ min: 1, max: MOST_LOOPS }),
+    z
+      .array(integer({ min: 0, max: 1023 }))
+      .min(1, { error: LOOPS })
+      .max(MOST_LOOPS, { error: LOOPS }),
+  ],
+  { error: LOOPS },
+);
+
+/** A loop by its number, where something is placed by hand. */
+export const loopNumber = integer({ min: 0, max: MOST_LOOPS - 1 });
+
 export const planeSchema = z.strictObject({
   memory: bytes({ min: MIB, max: 256 * GIB })
     .prefault('1GiB')
     .describe('Budget for all rings together; a stream that does not fit is refused.'),
+  loops: loopsSchema
+    .prefault(1)
+    .describe('Threads that move packets: how many, 1 to 64; or a list of CPUs, a thread on each.'),
 });
 
 const pemFile = z

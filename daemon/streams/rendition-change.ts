@@ -31,6 +31,7 @@ export function compareRenditions(old: RenditionSettings, next: RenditionSetting
   const [a, b] = [old.config, next.config];
   return {
     stream:
+      old.channel.loop !== next.channel.loop ||
       a.program !== b.program ||
       isSpread(a) !== isSpread(b) ||
       !isDeepStrictEqual(a.buffer, b.buffer) ||

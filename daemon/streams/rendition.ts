@@ -263,6 +263,7 @@ export class Rendition {
       reason: error?.message ?? null,
       since,
       ready: this.#ready,
+      loop: this.#stream === null ? null : this.#context.plane.loopOf(this.#stream),
       bitrate: counters.bitrate,
       source,
       input: this.#inputStatus(counters),
@@ -356,6 +357,7 @@ export class Rendition {
       windowSegments: this.channel.hls.window,
       // RFC 3550 section 8.1: chosen at random.
       ssrc: randomInt(2 ** 32),
+      loop: this.channel.loop ?? null,
     };
   }
 

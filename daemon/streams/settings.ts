@@ -12,6 +12,7 @@ import {
   mediaPort,
   multicastAddress,
 } from '../config/units.js';
+import { loopNumber } from '../plane/settings.js';
 import { type MediaLocation, parseMediaUrl } from './media-url.js';
 
 const MIB = 2 ** 20;
@@ -119,6 +120,11 @@ const hlsSchema = z.strictObject({
 const channelSchema = z.strictObject({
   id,
   name: label.optional().describe('For people; the id when absent.'),
+  loop: loopNumber
+    .optional()
+    .describe(
+      'The loop of plane.loops, counted from 0, that its streams are placed on; the least busy one when absent.',
+    ),
   hls: hlsSchema.default({ segment: 2000, window: 6 }),
   smoothing: smoothingSchema
     .default({ threshold: 20, max_delay: 200 })

@@ -120,6 +120,8 @@ export interface RenditionStatus {
   readonly since: number;
   /** Whether viewers can be served: a random access point is in the ring. */
   readonly ready: boolean;
+  /** The loop of the plane that it is on; null while there is no stream. */
+  readonly loop: number | null;
   /** Gauge: bits a second of the media over the last few seconds. */
   readonly bitrate: number;
   readonly source: SourceStatus;

@@ -21,6 +21,12 @@ plane::UdpInputOptions input_options(const Options& o) {
   return options;
 }
 
+Napi::Array numbers(Napi::Env env, const std::vector<std::uint32_t>& list) {
+  Napi::Array out = Napi::Array::New(env, list.size());
+  for (std::uint32_t i = 0; i < list.size(); i++) out.Set(i, Napi::Number::New(env, list[i]));
+  return out;
+}
+
 std::vector<std::string> texts_of(const Napi::Value& value) {
   std::vector<std::string> texts;
   const auto list = value.As<Napi::Array>();
@@ -225,6 +231,10 @@ PlaneObject::PlaneObject(const Info& info) : Napi::ObjectWrap<PlaneObject>(info)
   options.objects.budget = static_cast<std::size_t>(o.integer("objectBytes", 0, kMaxSafe));
   options.objects.largest = o.number<std::size_t>("largestObjectBytes", 1, 1 << 30);
   options.via = o.text("via");
+  options.loops = o.number<std::uint32_t>("loops", 1, plane::kMostLoops);
+  const auto cpus = o.get("cpus").As<Napi::Array>();
+  for (std::uint32_t i = 0; i < cpus.Length(); i++)
+    options.cpus.push_back(cpus.Get(i).As<Napi::Number>().Uint32Value());
   plane_ = std::make_unique<plane::Plane>(
       std::move(options), [queue = events_.get()](plane::Event e) { queue->push(std::move(e)); });
   if (const auto error = plane_->start()) throw_error(env, *error);
@@ -265,6 +275,7 @@ Napi::Value PlaneObject::add_stream(const Info& info) {
   s.segment = o.milliseconds("segmentMs");
   s.window = o.number<std::size_t>("windowSegments", 1, 1000);
   s.ssrc = o.number<std::uint32_t>("ssrc", 0, 0xffffffffLL);
+  if (!o.is_null("loop")) s.loop = o.number<std::uint32_t>("loop", 0, plane::kMostLoops - 1);
   return to_object(info.Env(), plane_->add_stream(s));
 }
 
@@ -349,6 +360,7 @@ Napi::Value PlaneObject::listen(const Info& info) {
   Napi::Object added = to_object(info.Env(), plane_->listen(s, o.milliseconds("viewerLagMs"), opened));
   added.Set("port", Napi::Number::New(info.Env(), opened.port));
   added.Set("fd", Napi::Number::New(info.Env(), opened.socket));
+  added.Set("slots", numbers(info.Env(), opened.slots));
   return added;
 }
 
@@ -517,10 +529,7 @@ Napi::Value PlaneObject::counters(const Info& info) {
                      env, words.get(), plane_->counters().slots() * plane::kSlotWords * sizeof(std::uint64_t),
                      [](Napi::Env, void*, std::shared_ptr<std::uint64_t[]>* held) { delete held; }, keep));
   o.Set("slotWords", Napi::Number::New(env, plane::kSlotWords));
-  const auto slots = plane_->loop_slots();
-  Napi::Array loops = Napi::Array::New(env, slots.size());
-  for (std::uint32_t i = 0; i < slots.size(); i++) loops.Set(i, Napi::Number::New(env, slots[i]));
-  o.Set("loopSlots", loops);
+  o.Set("loopSlots", numbers(env, plane_->loop_slots()));
   o.Set("objectSlot", Napi::Number::New(env, plane_->object_slot()));
   o.Set("fetchSlot", Napi::Number::New(env, plane_->fetch_slot()));
   o.Set("accessLogSlot", Napi::Number::New(env, plane_->access_log_slot()));

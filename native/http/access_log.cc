@@ -65,6 +65,7 @@ AccessLog::~AccessLog() {
 }
 
 void AccessLog::write(const AccessRecord& record) noexcept {
+  const std::lock_guard lock(fill_mutex_);
   Buffer* buffer = &(*buffers_)[filling_];
   if (buffer->bytes.size() - buffer->used < kMostLogLine) {
     if (!hand_over()) return bump(counters_.dropped);
@@ -77,6 +78,7 @@ void AccessLog::write(const AccessRecord& record) noexcept {
 }
 
 void AccessLog::flush() noexcept {
+  const std::lock_guard lock(fill_mutex_);
   if ((*buffers_)[filling_].used > 0) hand_over();
 }
 

@@ -34,8 +34,8 @@ struct AccessLogOptions {
 };
 
 /**
- * Lines are put into memory by one thread and written by another, so that a disk that hangs holds up nobody;
- * what does not fit meanwhile is dropped and counted.
+ * Lines are put into memory by the loops and written by a thread of its own, so that a disk that hangs holds
+ * up nobody; what does not fit meanwhile is dropped and counted.
  */
 class AccessLog {
  public:
@@ -47,9 +47,9 @@ class AccessLog {
   /** Writes what there is, and waits for that. From any thread, when no other uses it. */
   ~AccessLog();
 
-  /** Takes a line. */
+  /** Takes a line. From any thread. */
   void write(const AccessRecord& record) noexcept;
-  /** Lines so far are written as soon as the disk takes them. */
+  /** Lines so far are written as soon as the disk takes them. From any thread. */
   void flush() noexcept;
 
  private:
@@ -70,6 +70,8 @@ class AccessLog {
   /** A ring: from `writing_` on `handed_` are for the writer, the next is being filled. */
   std::unique_ptr<std::array<Buffer, kBuffers>> buffers_;
   std::size_t filling_ = 0;
+  /** Of those who fill, among them; taken before the other. */
+  std::mutex fill_mutex_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::size_t writing_ = 0;

@@ -59,6 +59,13 @@ class Body {
 
 class Pending;
 
+/** Where the same request gets its answer. */
+struct Elsewhere {
+  std::uint32_t loop = 0;
+  /** What is followed there; 0: what the path says. */
+  std::uint64_t stream = 0;
+};
+
 /** An answer: `text`, `body` or neither; or one that is not known yet. */
 struct Answer {
   unsigned status = 200;
@@ -81,6 +88,8 @@ struct Answer {
   const char* cache = "";
   /** Name of the site or stream that it is of, for the log; or null. */
   std::shared_ptr<const std::string> source;
+  /** It is on another loop. */
+  std::optional<Elsewhere> elsewhere;
   /** Not null: all else but the source is to be had from it. */
   std::unique_ptr<Pending> pending;
 };
@@ -95,11 +104,19 @@ class Pending {
   virtual std::optional<Answer> take() = 0;
 };
 
+[[nodiscard]] inline Answer answer_elsewhere(std::uint32_t loop, std::uint64_t stream = 0) {
+  Answer answer;
+  answer.elsewhere = {loop, stream};
+  return answer;
+}
+
 /** Knows the paths. */
 class Router {
  public:
   /** The answer to a GET of `path`; for HEAD it is made too, and its body thrown away. */
   virtual Answer resolve(const Request& request, const kernel::Address& remote) = 0;
+  /** The answer to a GET that another loop's router sent here for a stream. */
+  virtual Answer follow(std::uint64_t stream) = 0;
   /** Bytes sent for a stream's viewers. */
   virtual void on_sent(std::uint64_t stream, std::uint64_t bytes) noexcept = 0;
 

@@ -136,6 +136,7 @@ void Connection::take_input(Bytes input) noexcept {
   while (!input.empty() && !answering_ && !closed_ && !lingering_) input = take_request(input);
   taking_input_ = false;
   if (!closed_ && !lingering_) pending_input_.assign(input.begin(), input.end());
+  if (bound_for_) depart();
 }
 
 /** The bytes behind the request, where it is complete. */
@@ -158,9 +159,12 @@ Bytes Connection::take_request(Bytes input) noexcept {
 }
 
 void Connection::answer(const Request& request) {
+  if (!over_limit(request.keep_alive && !request.has_body)) respond(request);
+}
+
+void Connection::respond(const Request& request) {
   user_agent_ = request.user_agent;
   const bool keep_alive = request.keep_alive && !request.has_body;
-  if (over_limit(keep_alive)) return;
   if (request.method == Request::Method::other)
     return begin(answer_with_text(405, "only GET, HEAD and OPTIONS are answered here\n"), false, keep_alive);
   if (request.method == Request::Method::options) {
@@ -169,13 +173,21 @@ void Connection::answer(const Request& request) {
     begin(std::move(preflight), true, keep_alive);
     return;
   }
-  begin(server_.router().resolve(request, remote_), request.method == Request::Method::head, keep_alive);
+  take(server_.router().resolve(request, remote_));
+}
+
+void Connection::take(Answer answer) {
+  const Request& request = parser_.request();
+  bound_for_ = answer.elsewhere;
+  answering_ = true;
+  if (bound_for_) return;
+  begin(std::move(answer), request.method == Request::Method::head, request.keep_alive && !request.has_body);
 }
 
 /** Whether the request is one too many, and has been answered so. */
 bool Connection::over_limit(bool keep_alive) {
   using Kind = ClientLimits::Verdict::Kind;
-  const auto verdict = server_.clients().ask(place_, server_.reactor().now());
+  const auto verdict = server_.clients().ask(admission_.place(), server_.reactor().now());
   if (verdict.kind == Kind::allowed) return false;
   const bool client = verdict.kind == Kind::client;
   bump(client ? server_.counters().limited_client : server_.counters().limited_all);
@@ -209,6 +221,8 @@ void Connection::begin(Answer answer, bool head_only, bool keep_alive) {
 void Connection::take_pending() noexcept {
   std::optional<Answer> known = answer_.pending->take();
   if (!known) return;
+  bound_for_ = known->elsewhere;
+  if (bound_for_) return depart();
   known->source = std::move(answer_.source);
   answer_ = std::move(*known);
   start_answer();
@@ -480,7 +494,7 @@ void Connection::close() noexcept {
   watched_ = 0;
   answer_ = {};
   // What is left of this is destroyed later, and the server may be gone by then.
-  place_ = {};
+  admission_ = {};
   transport_.reset();
   server_.forget(*this);
   server_.reactor().dispose(this);

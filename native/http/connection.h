@@ -3,11 +3,12 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "http/body.h"
-#include "http/limits.h"
+#include "http/passage.h"
 #include "http/slowness.h"
 #include "kernel/address.h"
 #include "kernel/fd.h"
@@ -29,14 +30,19 @@ class Connection final : public kernel::Disposable,
                          private AnswerListener {
  public:
   Connection(Server& server, kernel::Fd socket, const kernel::Address& remote, std::uint64_t id);
+  /** One that comes from another loop. */
+  Connection(Server& server, Passage& passage);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection() override;
 
   /** False when the socket could not be watched, or there is no memory for TLS. */
   bool start(const std::shared_ptr<const secure::ServerContext>& tls) noexcept;
-  /** Counts as its client's for as long as it lives. After start(). */
-  void seat(ClientLimits::Place place) noexcept { place_ = std::move(place); }
+  /** Counts for as long as it lives. After start(). */
+  void seat(Admission admission) noexcept { admission_ = std::move(admission); }
+  /** Answers the request with which it came from another loop: with the stream, where it is not 0. After
+   * start(). */
+  void resume(std::uint64_t stream);
   /** Answers 503, or 429 where it is the client alone that has too many connections, whatever is asked; and
    * closes. After start(), without TLS. */
   void refuse(bool full);
@@ -75,6 +81,9 @@ class Connection final : public kernel::Disposable,
   void take_input(codec::Bytes input) noexcept;
   codec::Bytes take_request(codec::Bytes input) noexcept;
   void answer(const Request& request);
+  void respond(const Request& request);
+  void take(Answer answer);
+  void depart() noexcept;
   [[nodiscard]] bool over_limit(bool keep_alive);
   void answer_error(unsigned status);
   void begin(Answer answer, bool head_only, bool keep_alive);
@@ -108,7 +117,9 @@ class Connection final : public kernel::Disposable,
   std::string pending_input_;
   std::string user_agent_;
 
-  ClientLimits::Place place_;
+  Admission admission_;
+  /** Where the answer is to the request that was read. */
+  std::optional<Elsewhere> bound_for_;
   bool refused_ = false;
   bool handshaking_ = false;
   bool answering_ = false;

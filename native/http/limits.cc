@@ -45,6 +45,7 @@ ClientLimits::ClientLimits(ClientLimitOptions options, std::size_t most)
     : options_(std::move(options)), most_(most), shared_(1), index_(0, Hash{random_seed()}) {}
 
 void ClientLimits::set(ClientLimitOptions options) noexcept {
+  const std::lock_guard lock(mutex_);
   options_ = std::move(options);
 }
 
@@ -54,6 +55,7 @@ bool ClientLimits::exempt(const kernel::Address& address) const noexcept {
 }
 
 std::optional<ClientLimits::Place> ClientLimits::enter(const kernel::Address& address, Nanos now) {
+  const std::lock_guard lock(mutex_);
   if (exempt(address)) return Place();
   const auto client = find_or_add(client_key(address), now);
   if (options_.connections != 0 && client->connections >= options_.connections) return std::nullopt;
@@ -80,11 +82,13 @@ bool ClientLimits::make_room(Nanos now) {
 }
 
 void ClientLimits::leave(Clients::iterator client) noexcept {
+  const std::lock_guard lock(mutex_);
   if (--client->connections == 0 && client != shared_.begin()) resting_.splice(resting_.end(), busy_, client);
 }
 
 ClientLimits::Verdict ClientLimits::ask(const Place& place, Nanos now) noexcept {
   if (place.limits_ == nullptr) return {};
+  const std::lock_guard lock(mutex_);
   if (options_.requests != 0) {
     const Nanos wait = place.client_->pace.take(now, options_.requests, options_.burst);
     if (wait > 0) return {Verdict::Kind::client, seconds_up(wait)};

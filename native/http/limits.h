@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <list>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -40,7 +41,7 @@ class Pace {
 
 /**
  * Counts by client: an IPv4 address, or a /64. The table is bounded; whoever has no connection and a full
- * bucket gives way. When nobody does, all who come new are counted as one client. Not for several threads.
+ * bucket gives way. When nobody does, all who come new are counted as one client. Any thread.
  */
 class ClientLimits {
   struct Client {
@@ -92,7 +93,10 @@ class ClientLimits {
   std::optional<Place> enter(const kernel::Address& address, kernel::Nanos now);
   /** A request more. Takes nothing from the heap. */
   Verdict ask(const Place& place, kernel::Nanos now) noexcept;
-  [[nodiscard]] std::size_t clients() const noexcept { return index_.size(); }
+  [[nodiscard]] std::size_t clients() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return index_.size();
+  }
 
  private:
   /** Whoever chooses addresses cannot choose who shares a bucket of the table. */
@@ -106,6 +110,7 @@ class ClientLimits {
   bool make_room(kernel::Nanos now);
   void leave(Clients::iterator client) noexcept;
 
+  mutable std::mutex mutex_;
   ClientLimitOptions options_;
   const std::size_t most_;
   /** Those with connections; those without, who has been so for longest first; and all who found no room. */

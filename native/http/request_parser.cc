@@ -48,6 +48,11 @@ void RequestParser::reset() noexcept {
   error_status_ = 400;
 }
 
+void RequestParser::take(Request request, std::string target) noexcept {
+  request_ = std::move(request);
+  target_ = std::move(target);
+}
+
 RequestParser::State RequestParser::feed(codec::Bytes input, std::size_t& consumed) noexcept {
   const auto* const begin = reinterpret_cast<const char*>(input.data());
   head_bytes_ += input.size();

@@ -48,6 +48,8 @@ class RequestParser {
 
   /** Begins a new request. */
   void reset() noexcept;
+  /** Instead of feed(): a request that another parser has read. */
+  void take(Request request, std::string target) noexcept;
   /** Takes bytes up to the end of one request's head; `consumed` tells how many. Not after complete or error.
    */
   State feed(codec::Bytes input, std::size_t& consumed) noexcept;

@@ -93,26 +93,38 @@ kernel::Result<std::unique_ptr<Server>> Server::open(kernel::Reactor& reactor, c
   if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
     return kernel::system_error(where);
   const std::uint16_t port = kernel::Address::from(bound)->port();
-  std::unique_ptr<Server> server(new Server(reactor, options, router, counters, std::move(fd), port));
+  std::unique_ptr<Server> server(new Server(reactor, options, router, counters, std::move(fd), port,
+                                            std::make_shared<Commons>(options.clients)));
   if (!options.hold && !reactor.watch(server->socket_.get(), EPOLLIN, *server))
     return kernel::system_error(where);
   reactor.arm(*server, reactor.now() + kSecond);
   return server;
 }
 
+std::unique_ptr<Server> Server::annex(kernel::Reactor& reactor, const ServerOptions& options, Router& router,
+                                      ListenerCounters& counters, std::shared_ptr<Commons> commons) {
+  ServerOptions held = options;
+  held.hold = true;
+  std::unique_ptr<Server> server(
+      new Server(reactor, held, router, counters, kernel::Fd(), 0, std::move(commons)));
+  reactor.arm(*server, reactor.now() + kSecond);
+  return server;
+}
+
 Server::Server(kernel::Reactor& reactor, const ServerOptions& options, Router& router,
-               ListenerCounters& counters, kernel::Fd socket, std::uint16_t port)
+               ListenerCounters& counters, kernel::Fd socket, std::uint16_t port,
+               std::shared_ptr<Commons> commons)
     : reactor_(reactor),
       options_(options),
       router_(router),
       counters_(counters),
       socket_(std::move(socket)),
-      spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
+      spare_(socket_ ? ::open("/dev/null", O_RDONLY | O_CLOEXEC) : -1),
       held_(options.hold),
       paused_(options.hold),
       port_(port),
       tls_(options.tls),
-      clients_(options.clients) {}
+      commons_(std::move(commons)) {}
 
 Server::~Server() {
   if (!paused_) reactor_.unwatch(socket_.get(), *this);
@@ -127,7 +139,7 @@ void Server::set_limits(const ServerOptions& limits) noexcept {
   options_.send_buffer = limits.send_buffer;
   options_.header_size = limits.header_size;
   options_.min_rate = limits.min_rate;
-  clients_.set(limits.clients);
+  clients().set(limits.clients);
 }
 
 void Server::on_ready(std::uint32_t) noexcept {
@@ -153,21 +165,33 @@ bool Server::accept_one() noexcept {
 }
 
 void Server::admit(kernel::Fd fd, const kernel::Address& remote) noexcept {
-  const bool full = connections_.size() - refusals_ >= options_.max_connections;
-  auto place = full ? std::nullopt : clients_.enter(remote, reactor_.now());
+  const bool full = commons_->admitted() >= options_.max_connections;
+  auto place = full ? std::nullopt : clients().enter(remote, reactor_.now());
   bump(place ? counters_.accepted : full ? counters_.refused : counters_.refused_client);
   // Over TLS a refusal would cost a handshake first.
   if (!place && (tls_ || refusals_ >= kMostRefusals)) return;
   tune(fd.get(), options_.send_buffer);
-  const std::uint64_t id = next_id_++;
-  auto connection = std::make_unique<Connection>(*this, std::move(fd), remote, id);
-  if (!connection->start(tls_)) return;
-  Connection* const kept = connection.release();
-  connections_.emplace(id, kept);
-  gauge(counters_.connections, connections_.size());
-  if (place) return kept->seat(std::move(*place));
+  Connection* const kept =
+      keep(std::make_unique<Connection>(*this, std::move(fd), remote, commons_->next_id()), tls_);
+  if (kept == nullptr) return;
+  if (place) return kept->seat({commons_, std::move(*place)});
   refusals_++;
   kept->refuse(full);
+}
+
+void Server::adopt(Passage& passage) noexcept {
+  Connection* const kept = keep(std::make_unique<Connection>(*this, passage), nullptr);
+  if (kept != nullptr) kept->resume(passage.stream);
+}
+
+/** Null when it could not be started. */
+Connection* Server::keep(std::unique_ptr<Connection> connection,
+                         const std::shared_ptr<const secure::ServerContext>& tls) noexcept {
+  if (!connection->start(tls)) return nullptr;
+  Connection* const kept = connection.release();
+  connections_.emplace(kept->id(), kept);
+  gauge(counters_.connections, connections_.size());
+  return kept;
 }
 
 /** Descriptors have run out: the spare one is given up to take, and at once close, one connection. */

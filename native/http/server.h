@@ -8,7 +8,7 @@
 
 #include "http/access_log.h"
 #include "http/connection.h"
-#include "http/limits.h"
+#include "http/passage.h"
 #include "kernel/counter.h"
 #include "kernel/result.h"
 
@@ -60,13 +60,19 @@ struct ViewerRow {
   FollowerState follower;
 };
 
-/** Accepts and owns connections. On the loop thread. */
+/**
+ * Accepts and owns connections. On the loop thread. The servers of one listener share its Commons: the one
+ * that listens, and on each other loop one that takes what is handed over to it.
+ */
 class Server final : private kernel::Watcher, private kernel::Timer {
  public:
   /** ADDRESS_IN_USE, or SYSTEM_CALL with a sentence that names the address; ADDRESS_INVALID for a handed-over
    * socket that listens elsewhere, which is closed. */
   static kernel::Result<std::unique_ptr<Server>> open(kernel::Reactor& reactor, const ServerOptions& options,
                                                       Router& router, ListenerCounters& counters);
+  /** One that does not listen, for the connections of another's that are answered on this loop. */
+  static std::unique_ptr<Server> annex(kernel::Reactor& reactor, const ServerOptions& options, Router& router,
+                                       ListenerCounters& counters, std::shared_ptr<Commons> commons);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -84,6 +90,12 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   [[nodiscard]] int socket() const noexcept { return socket_.get(); }
   /** Where requests are logged from now on, or null; outlives the server or is taken away before. */
   void set_access_log(AccessLog* log) noexcept { access_log_ = log; }
+  /** What it has in common with the others of its listener. */
+  [[nodiscard]] const std::shared_ptr<Commons>& commons() const noexcept { return commons_; }
+  /** How connections get to other loops; not needed where the router never names one. */
+  void set_send_off(SendOff send_off) { send_off_ = std::move(send_off); }
+  /** Takes over a connection, and answers its request. */
+  void adopt(Passage& passage) noexcept;
   void viewers(std::vector<ViewerRow>& out) const;
   /** Counts clients that fetched of a stream since `since`: connections that are open, and addresses whose
    * are closed. */
@@ -94,11 +106,12 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   [[nodiscard]] const ServerOptions& options() const noexcept { return options_; }
   [[nodiscard]] ListenerCounters& counters() noexcept { return counters_; }
   [[nodiscard]] Router& router() noexcept { return router_; }
-  [[nodiscard]] ClientLimits& clients() noexcept { return clients_; }
+  [[nodiscard]] ClientLimits& clients() noexcept { return commons_->clients(); }
   [[nodiscard]] AccessLog* access_log() noexcept { return access_log_; }
   /** IMF-fixdate of this second (RFC 9110 5.6.7). */
   [[nodiscard]] const std::string& date() noexcept;
   void forget(Connection& connection) noexcept;
+  void send_off(std::uint32_t loop, std::unique_ptr<Passage> passage) { send_off_(loop, std::move(passage)); }
   /** Whether others with long answers have come, too: called once for each such answer, when it begins. */
   [[nodiscard]] bool crowded() noexcept;
   /** on_turn() once new requests have been looked at, after those who wait already. */
@@ -113,11 +126,13 @@ class Server final : private kernel::Watcher, private kernel::Timer {
     kernel::Reactor* reactor = nullptr;
   };
   Server(kernel::Reactor& reactor, const ServerOptions& options, Router& router, ListenerCounters& counters,
-         kernel::Fd socket, std::uint16_t port);
+         kernel::Fd socket, std::uint16_t port, std::shared_ptr<Commons> commons);
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(kernel::Nanos now) noexcept override;
   bool accept_one() noexcept;
   void admit(kernel::Fd fd, const kernel::Address& remote) noexcept;
+  Connection* keep(std::unique_ptr<Connection> connection,
+                   const std::shared_ptr<const secure::ServerContext>& tls) noexcept;
   bool turn_away() noexcept;
   void pause() noexcept;
   void go_on() noexcept;
@@ -135,7 +150,8 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   bool paused_;
   const std::uint16_t port_;
   std::shared_ptr<const secure::ServerContext> tls_;
-  ClientLimits clients_;
+  const std::shared_ptr<Commons> commons_;
+  SendOff send_off_;
   AccessLog* access_log_ = nullptr;
   std::unordered_map<std::uint64_t, Connection*> connections_;
   /** Used by on_timer() only; a member so that its memory is. */
@@ -151,7 +167,6 @@ class Server final : private kernel::Watcher, private kernel::Timer {
   };
   /** Last fetches of connections that have closed. */
   std::unordered_map<std::string, PastFetch> past_segmented_;
-  std::uint64_t next_id_ = 1;
   std::string date_;
   kernel::Nanos date_time_ = 0;
 };

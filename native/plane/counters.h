@@ -28,7 +28,7 @@ namespace sluice::plane {
   X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation) X(rtcp_out) X(rtcp_errors) X(rtcp_in)           \
   X(rtcp_malformed) X(reports) X(reported_lost_ppm) X(reported_jitter_us) X(round_trip_us)
 #define SLUICE_LOOP_COUNTERS(X) \
-  X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands) X(busy_permille) X(measured)
+  X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands) X(busy_permille) X(wakeups_per_second) X(measured)
 #define SLUICE_CAPTURE_COUNTERS(X) X(packets) X(bytes) X(received) X(kernel_drops) X(file_bytes) X(files)
 #define SLUICE_REPLAY_COUNTERS(X) \
   X(packets) X(bytes) X(unsuitable) X(errors) X(last_error) X(loops) X(late_ns_max)

@@ -48,26 +48,29 @@ void Loop::stop() {
   stopping_.store(true);
   reactor_.wake();
   thread_.join();
+  std::vector<Command> late;
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  late.swap(commands_);
 }
 
 void Loop::call(const std::function<void()>& command) {
-  bool done = false;
-  std::exception_ptr failure;
+  Waiter waiter;
   {
     std::unique_lock lock(mutex_);
-    commands_.push_back({&command, &done, &failure});
+    commands_.push_back({std::ref(command), &waiter});
     reactor_.wake();
-    done_.wait(lock, [&] { return done; });
+    done_.wait(lock, [&] { return waiter.done; });
   }
-  if (failure) std::rethrow_exception(failure);
+  if (waiter.failure) std::rethrow_exception(waiter.failure);
 }
 
 void Loop::post(std::function<void()> command) {
-  {
-    const std::lock_guard lock(mutex_);
-    posted_.push_back(std::move(command));
-  }
-  reactor_.wake();
+  const std::lock_guard lock(mutex_);
+  if (ended_) return;
+  commands_.push_back({std::move(command), nullptr});
+  // Who came first has woken it already.
+  if (commands_.size() == 1) reactor_.wake();
 }
 
 void Loop::run() noexcept {
@@ -82,23 +85,24 @@ void Loop::run() noexcept {
 
 void Loop::run_commands() noexcept {
   std::vector<Command> commands;
-  std::vector<std::function<void()>> posted;
   {
     const std::lock_guard lock(mutex_);
     commands.swap(commands_);
-    posted.swap(posted_);
   }
-  for (const auto& command : posted) command();
   for (const Command& command : commands) {
+    kernel::bump(counters_.commands);
+    if (command.waiter == nullptr) {
+      command.run();
+      continue;
+    }
     // Want of memory, at most: the caller's thread can tell it, this one cannot.
     try {
-      (*command.run)();
+      command.run();
     } catch (...) {
-      *command.failure = std::current_exception();
+      command.waiter->failure = std::current_exception();
     }
-    kernel::bump(counters_.commands);
     const std::lock_guard lock(mutex_);
-    *command.done = true;
+    command.waiter->done = true;
   }
   done_.notify_all();
 }
@@ -109,13 +113,23 @@ void Loop::keep_house() noexcept {
   gauge(counters_.wakeups, reactor_.wakeups());
   gauge(counters_.events, reactor_.events());
   gauge(counters_.busy_ns, static_cast<std::uint64_t>(reactor_.busy()));
-  if (measured_at_ != 0 && now > measured_at_)
+  measure(now);
+  housekeeping_(now);
+}
+
+/** What it had to do since it was last asked, about a second ago. */
+void Loop::measure(kernel::Nanos now) noexcept {
+  const kernel::Nanos span = now - measured_at_;
+  if (measured_at_ != 0 && span > 0) {
+    const auto wakeups = static_cast<kernel::Nanos>(reactor_.wakeups() - measured_wakeups_);
     gauge(counters_.busy_permille,
-          static_cast<std::uint64_t>((reactor_.busy() - measured_busy_) * 1000 / (now - measured_at_)));
+          static_cast<std::uint64_t>((reactor_.busy() - measured_busy_) * 1000 / span));
+    gauge(counters_.wakeups_per_second, static_cast<std::uint64_t>(wakeups * kernel::kSecond / span));
+    kernel::bump(counters_.measured);
+  }
   measured_at_ = now;
   measured_busy_ = reactor_.busy();
-  gauge(counters_.measured, counters_.measured + 1);
-  housekeeping_(now);
+  measured_wakeups_ = reactor_.wakeups();
 }
 
 }  // namespace sluice::plane

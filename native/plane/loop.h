@@ -16,7 +16,8 @@
 
 namespace sluice::plane {
 
-/** One loop thread. Never calls into V8 and never throws; commands from other threads run between turns. */
+/** One loop thread. Never calls into V8 and never throws; commands from other threads run between turns, in
+ * the order in which they came. */
 class Loop {
  public:
   /** `index` names the thread; `housekeeping` is called on it about once a second. */
@@ -35,8 +36,8 @@ class Loop {
   /** Runs `command` on the thread and waits for it; throws here what it throws. From any other thread, while
    * the loop runs. */
   void call(const std::function<void()>& command);
-  /** Runs `command`, which does not throw, on the thread and waits for nothing. From any thread; not run
-   * where the loop ends before. */
+  /** Runs `command`, which does not throw, on the thread, without waiting for it. From any thread; what comes
+   * after the end of the loop is destroyed here, and what waits then by stop(). */
   void post(std::function<void()> command);
   [[nodiscard]] kernel::Reactor& reactor() noexcept { return reactor_; }
 
@@ -45,11 +46,16 @@ class Loop {
   void run() noexcept;
   void run_commands() noexcept;
   void keep_house() noexcept;
+  void measure(kernel::Nanos now) noexcept;
 
+  struct Waiter {
+    bool done = false;
+    std::exception_ptr failure;
+  };
   struct Command {
-    const std::function<void()>* run;
-    bool* done;
-    std::exception_ptr* failure;
+    std::function<void()> run;
+    /** Null where nobody waits. */
+    Waiter* waiter;
   };
 
   const std::uint32_t index_;
@@ -61,11 +67,12 @@ class Loop {
   std::mutex mutex_;
   std::condition_variable done_;
   std::vector<Command> commands_;
-  std::vector<std::function<void()>> posted_;
+  bool ended_ = false;
   kernel::Nanos next_housekeeping_ = 0;
   // Of the last housekeeping.
   kernel::Nanos measured_at_ = 0;
   kernel::Nanos measured_busy_ = 0;
+  std::uint64_t measured_wakeups_ = 0;
 };
 
 }  // namespace sluice::plane

@@ -31,6 +31,7 @@ Plane::Plane(PlaneOptions options, EventHandler on_event)
     std::function<void(Nanos)> housekeeping;
     if (i == 0) housekeeping = [this](Nanos now) { keep_house(now); };
     workers_.push_back(std::make_unique<Worker>(i, counters_, memory_, std::move(housekeeping)));
+    if (i > 0) workers_.back()->routes().set_rest(0);
   }
 }
 
@@ -118,6 +119,7 @@ void Plane::forget(Handle handle) {
   const auto at = places_.find(handle);
   const Place& place = at->second;
   counters_.give_back(place.slot);
+  for (const std::uint32_t slot : place.annexes) counters_.give_back(slot);
   memory_.give_back(place.bytes);
   if (place.kind == Entry::Kind::stream || place.kind == Entry::Kind::flow) place.worker->removed();
   places_.erase(at);
@@ -131,16 +133,24 @@ bool Plane::remove(Handle handle) {
   for (const auto& [other, place] : places_)
     if (place.owner == handle) all.push_back(other);
   all.push_back(handle);
-  Worker& worker = *at->second.worker;
   std::vector<Handle> receivers;
-  if (at->second.kind == Entry::Kind::stream) first().call([&] { relays_->forget(handle); });
-  worker.call([&] {
+  if (at->second.kind == Entry::Kind::stream)
+    first().call([&] {
+      relays_->forget(handle);
+      relay_loops_.erase(handle);
+    });
+  const auto erase = [&](Worker& worker) {
     for (const Handle each : all) {
       const auto its = worker.flows().remove_flow(each);
       receivers.insert(receivers.end(), its.begin(), its.end());
       worker.erase(each);
     }
-  });
+  };
+  // A listener is on every loop; what is attached is where its stream is.
+  if (at->second.kind == Entry::Kind::listener)
+    on_each_loop(erase);
+  else
+    at->second.worker->call([&] { erase(*at->second.worker); });
   for (const Handle each : receivers) receivers_.erase(each);
   for (const Handle each : all) forget(each);
   return true;

@@ -48,6 +48,8 @@ struct Listening {
   std::uint16_t port = 0;
   /** The listening socket; it stays the plane's. */
   int socket = -1;
+  /** The slots of its counters, one for each loop; their sum is the listener's. */
+  std::vector<std::uint32_t> slots = {};
 };
 
 [[nodiscard]] inline kernel::Error unknown(Handle handle) {
@@ -173,6 +175,8 @@ class Plane {
     Handle owner = 0;
     /** Taken of the budget. */
     std::size_t bytes = 0;
+    /** Of a listener: the slots of its annexes on the other loops. */
+    std::vector<std::uint32_t> annexes = {};
   };
 
   /** The loop that is asked for, or the one with the least to do. LOOP_UNKNOWN. */
@@ -189,6 +193,9 @@ class Plane {
   template <class F>
   void on_each_loop(F&& f);
   void set_viewer_lag(Nanos lag);
+  std::optional<kernel::Error> add_annex(Worker& worker, Handle listener, const http::ServerOptions& options,
+                                         const std::shared_ptr<http::Commons>& commons);
+  [[nodiscard]] http::SendOff send_off(Handle listener);
   [[nodiscard]] const Place* find(Handle handle, Entry::Kind kind) const;
   void forget(Handle handle);
   void tell(Event event);
@@ -218,6 +225,8 @@ class Plane {
   std::unique_ptr<Sites> sites_;
   std::unique_ptr<http::AccessLog> access_log_;
   std::unique_ptr<Relays> relays_;
+  /** Where the streams of groups are. */
+  std::unordered_map<Handle, std::uint32_t> relay_loops_;
   // Of the verbs' thread.
   std::unordered_map<Handle, Place> places_;
   /** The receivers of flows. */

@@ -13,7 +13,11 @@ void Plane::start_relays() {
         const Handle stream = event.stream;
         on_event_({type, stream, nullptr, {}, {}, {}, std::move(event)});
       },
-      [this](Handle stream) { return first().routes().follow(stream); });
+      [this](Handle stream) {
+        const auto at = relay_loops_.find(stream);
+        if (at == relay_loops_.end() || at->second == 0) return first().routes().follow(stream);
+        return http::answer_elsewhere(at->second, stream);
+      });
   first().routes().set_relays(relays_.get());
 }
 
@@ -23,8 +27,11 @@ void Plane::set_relay(std::optional<RelayOptions> options) {
 
 bool Plane::open_relay(const std::string& group, Handle stream) {
   const Place* const at = find(stream, Entry::Kind::stream);
-  return at != nullptr &&
-         first().call([&] { return relays_->open(group, stream, counters_.as<StreamCounters>(at->slot)); });
+  return at != nullptr && first().call([&] {
+    if (!relays_->open(group, stream, counters_.as<StreamCounters>(at->slot))) return false;
+    relay_loops_.emplace(stream, at->worker->index());
+    return true;
+  });
 }
 
 bool Plane::refuse_relay(const std::string& group, objects::Refusal refusal) {

@@ -25,17 +25,26 @@ Answer not_yet() {
 
 }  // namespace
 
+std::optional<std::uint64_t> stream_of(const Route& route) noexcept {
+  if (const auto* r = std::get_if<ContinuousRoute>(&route)) return r->stream;
+  if (const auto* r = std::get_if<PlaylistRoute>(&route)) return r->stream;
+  if (const auto* r = std::get_if<SegmentsRoute>(&route)) return r->stream;
+  return std::nullopt;
+}
+
 Answer Routes::resolve(const http::Request& request, const kernel::Address& remote) {
   const auto at = routes_.find(request.path);
   if (at == routes_.end()) {
     if (auto a = segment(request.path)) return std::move(*a);
     if (auto a = relays_ != nullptr ? relays_->resolve(request) : std::nullopt) return std::move(*a);
     if (auto a = sites_ != nullptr ? sites_->resolve(request, remote) : std::nullopt) return std::move(*a);
-    return not_found();
+    return rest_ ? http::answer_elsewhere(*rest_) : not_found();
   }
-  if (const auto* route = std::get_if<StaticRoute>(&at->second)) return answer(*route);
-  if (const auto* route = std::get_if<ContinuousRoute>(&at->second)) return answer(*route);
-  if (const auto* route = std::get_if<PlaylistRoute>(&at->second)) return answer(*route);
+  const auto& [known, elsewhere] = at->second;
+  if (elsewhere) return http::answer_elsewhere(*elsewhere);
+  if (const auto* route = std::get_if<StaticRoute>(&known)) return answer(*route);
+  if (const auto* route = std::get_if<ContinuousRoute>(&known)) return answer(*route);
+  if (const auto* route = std::get_if<PlaylistRoute>(&known)) return answer(*route);
   return not_found();
 }
 
@@ -77,7 +86,8 @@ std::optional<Answer> Routes::segment(const std::string& path) {
   if (slash == std::string::npos) return std::nullopt;
   const auto at = routes_.find(path.substr(0, slash + 1));
   if (at == routes_.end()) return std::nullopt;
-  const auto* const route = std::get_if<SegmentsRoute>(&at->second);
+  if (at->second.elsewhere) return http::answer_elsewhere(*at->second.elsewhere);
+  const auto* const route = std::get_if<SegmentsRoute>(&at->second.route);
   Stream* const stream = route != nullptr ? find_(route->stream) : nullptr;
   if (stream == nullptr) return not_found();
   const std::string_view name = std::string_view(path).substr(slash + 1);

@@ -33,34 +33,46 @@ using Route = std::variant<StaticRoute, ContinuousRoute, PlaylistRoute, Segments
 /** Finds a stream by its handle, or null. */
 using StreamFinder = std::function<Stream*(std::uint64_t handle)>;
 
-/** The table of paths, shared by all listeners. On the loop thread. */
+/** The stream that a route leads to; none of a static one. */
+[[nodiscard]] std::optional<std::uint64_t> stream_of(const Route& route) noexcept;
+
+/** The table of paths of one loop, shared by all listeners. On its thread. */
 class Routes final : public http::Router {
  public:
   explicit Routes(StreamFinder find) : find_(std::move(find)) {}
 
-  void set(const std::string& path, Route route) { routes_.insert_or_assign(path, std::move(route)); }
+  /** `elsewhere` is the loop that answers it, where that is another. */
+  void set(const std::string& path, Route route, std::optional<std::uint32_t> elsewhere = std::nullopt) {
+    routes_.insert_or_assign(path, Known{std::move(route), elsewhere});
+  }
   void erase(const std::string& path) { routes_.erase(path); }
   /** Where to look for paths that are not in the table. */
   void set_sites(Sites* sites) noexcept { sites_ = sites; }
   /** Where to look before the sites. */
   void set_relays(Relays* relays) noexcept { relays_ = relays; }
+  /** Or the loop that knows. */
+  void set_rest(std::uint32_t loop) noexcept { rest_ = loop; }
   void set_viewer_lag(Nanos lag) noexcept { viewer_lag_ = lag; }
 
   http::Answer resolve(const http::Request& request, const kernel::Address& remote) override;
+  http::Answer follow(std::uint64_t stream) override { return answer(ContinuousRoute{stream}); }
   void on_sent(std::uint64_t stream, std::uint64_t bytes) noexcept override;
-  /** The answer of a continuous stream. */
-  http::Answer follow(std::uint64_t stream) { return answer(ContinuousRoute{stream}); }
 
  private:
+  struct Known {
+    Route route;
+    std::optional<std::uint32_t> elsewhere;
+  };
   http::Answer answer(const StaticRoute& route);
   http::Answer answer(const ContinuousRoute& route);
   http::Answer answer(const PlaylistRoute& route);
   std::optional<http::Answer> segment(const std::string& path);
 
   StreamFinder find_;
-  std::unordered_map<std::string, Route> routes_;
+  std::unordered_map<std::string, Known> routes_;
   Relays* relays_ = nullptr;
   Sites* sites_ = nullptr;
+  std::optional<std::uint32_t> rest_;
   Nanos viewer_lag_ = 10 * kernel::kSecond;
 };
 

@@ -52,7 +52,7 @@ class Worker {
     }
   }
 
-  /** Runs on the loop some time; from any thread. */
+  /** Runs on the loop, without waiting for it. From any thread, also after the loop has ended. */
   void post(std::function<void()> command) { loop_.post(std::move(command)); }
 
   // For the thread of the verbs.

@@ -53,6 +53,7 @@ struct FakeRouter final : http::Router {
     }
     return answer;
   }
+  http::Answer follow(std::uint64_t) override { return {}; }
   void on_sent(std::uint64_t, std::uint64_t bytes) noexcept override { sent += bytes; }
   bool endless_gone = false;
   std::uint64_t sent = 0;

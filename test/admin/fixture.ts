@@ -120,6 +120,7 @@ function renditionOf(channel: string, plan: RenditionPlan, seconds: number, base
     reason,
     since: Date.now() - 60_000,
     ready: flowing,
+    loop: 0,
     bitrate: bits,
     source: {
       url: `http://origin.example/live/${channel}/${id}.m3u8?token=abc`,
@@ -230,6 +231,7 @@ export function plannedContext(
   reloader.open();
   return {
     source,
+    loops: [{ name: 'sluice-loop0', cpu: null }],
     planeLoops: () => [
       {
         wakeups: 1000,
@@ -238,6 +240,7 @@ export function plannedContext(
         timerLateNsMax: 180_000,
         commands: 3,
         busyPermille: 20,
+        wakeupsPerSecond: 900,
         measured: 7,
       },
     ],

@@ -16,6 +16,7 @@ export const STREAM: StreamOptions = {
   segmentMs: 2000,
   windowSegments: 6,
   ssrc: 0x1234,
+  loop: null,
 };
 
 export const INPUT: InputOptions = { address: '127.0.0.1', port: 0, source: null, interfaceName: null, reorderMs: 50 };

@@ -40,6 +40,7 @@ const stream = plane.addStream({
   segmentMs: 2000,
   windowSegments: 3,
   ssrc: 6,
+  loop: null,
 });
 plane.addInput(stream, { address: '::1', port: FEED_PORT, source: null, interfaceName: null, reorderMs: 0 });
 plane.addSender(stream, {

@@ -10,6 +10,7 @@ const GOOD: RenditionStatus = {
   reason: null,
   since: 0,
   ready: true,
+  loop: 0,
   bitrate: 1_000_000,
   source: {
     url: 'http://o/x.m3u8',

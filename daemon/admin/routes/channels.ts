@@ -2,18 +2,13 @@ import type { FastifyInstance } from 'fastify';
 import { SluiceError } from '../../base/errors.js';
 import type { RouteContext } from '../context.js';
 import { historyPoint } from '../model.js';
-import { errorResponses, type JsonSchema, ref, schemaOf } from '../schemas.js';
+import { errorResponses, type JsonSchema, listOf, ref, schemaOf } from '../schemas.js';
 
 const idParams: JsonSchema = {
   type: 'object',
   required: ['id'],
   properties: { id: { type: 'string', minLength: 1, maxLength: 127 } },
 };
-
-/** A list under a name, so that more can be said beside it one day. */
-function listOf(name: string, items: JsonSchema): JsonSchema {
-  return { type: 'object', required: [name], properties: { [name]: { type: 'array', items } } };
-}
 
 function unknownChannel(id: string, known: readonly string[]): SluiceError {
   return new SluiceError('NOT_FOUND', `there is no channel ${id} (expected one of ${known.join(', ')})`, { id, known });

@@ -200,6 +200,7 @@ function streamOptionsOf({ ring, delay }: Frozen<RelaySettings>): Omit<StreamOpt
     segmentMs: 10_000,
     windowSegments: 3,
     ssrc: randomInt(2 ** 32),
+    loop: null,
   };
 }
 
