@@ -169,15 +169,15 @@ t.test('one step moves the gates of many at the same packet', async (t) => {
   const receivers = ears.map(({ place }, n) => ({ id: `e${n}`, to: place, gate: n < 10 ? 'open' : 'closed' }));
   const { bed, talker } = await relay(t, receivers);
   const [first, second] = [ears.slice(0, 10), ears.slice(10)];
-  let talking = true;
+  const speech = { over: false };
   const stream = (async () => {
-    while (talking) await talker.say();
+    while (!speech.over) await talker.say();
   })();
   await until('it flows', () => first.every(({ heard }) => heard.length > 20));
   const changes = ears.map((_, n) => ({ receiver: `a/e${n}`, gate: n < 10 ? 'closed' : 'open' }));
   t.match(json(await post(bed, 'gates', { changes })), { changed: 20 });
   await until('it flows elsewhere', () => second.every(({ heard }) => heard.length > 20));
-  talking = false;
+  speech.over = true;
   await stream;
   const last = new Set(first.map((ear) => ear.texts().at(-1)));
   const next = new Set(second.map((ear) => ear.texts()[0]));

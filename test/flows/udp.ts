@@ -1,7 +1,6 @@
 /** Senders and receivers of flows, on the loopback interface; what arrives is read by rtp-packet, which others wrote. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { parse, type RtpFields, serialize } from 'rtp-packet';
 import type { Test } from 'tap';
 
@@ -51,12 +50,12 @@ export class Peer {
   }
 
   get port(): number {
-    return (this.#socket.address() as AddressInfo).port;
+    return this.#socket.address().port;
   }
 
   /** `ADDRESS:PORT` as flows are configured. */
   get place(): string {
-    const { address, port } = this.#socket.address() as AddressInfo;
+    const { address, port } = this.#socket.address();
     return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
   }
 
