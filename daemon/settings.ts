@@ -88,7 +88,7 @@ function findHidden(data: unknown): Finding[] {
   const relay = valueAt(data, 'http', 'relay');
   if (relay === undefined || relay === null || !Array.isArray(sites)) return [];
   return sites.flatMap((_, at) => {
-    const prefix = valueAt(sites, String(at), 'prefix') ?? `/${valueAt(sites, String(at), 'id')}/`;
+    const prefix = valueAt(sites, String(at), 'prefix') ?? `/${String(valueAt(sites, String(at), 'id'))}/`;
     if (typeof prefix !== 'string' || !/^\/(udp|rtp)\//.test(prefix)) return [];
     return [
       { path: ['sites', at, 'prefix'], message: 'expected another prefix: /udp/ and /rtp/ are those of http.relay' },

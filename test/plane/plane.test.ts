@@ -8,10 +8,12 @@ import {
   ACCESS_LOG_COUNTERS,
   CAPTURE_COUNTERS,
   FETCH_COUNTERS,
+  FLOW_COUNTERS,
   INPUT_COUNTERS,
   LISTENER_COUNTERS,
   LOOP_COUNTERS,
   OBJECT_COUNTERS,
+  PORT_COUNTERS,
   RELAY_COUNTERS,
   REPLAY_COUNTERS,
   SENDER_COUNTERS,
@@ -44,6 +46,8 @@ t.test('the counters have one order on both sides', async (t) => {
   const native = loadAddon().counterNames;
   const lists = {
     stream: STREAM_COUNTERS,
+    port: PORT_COUNTERS,
+    flow: FLOW_COUNTERS,
     capture: CAPTURE_COUNTERS,
     replay: REPLAY_COUNTERS,
     upstream: UPSTREAM_COUNTERS,
