@@ -67,7 +67,7 @@ export async function nativeTestStep(variant, doctest = []) {
   // Thread sanitizer cannot place its shadow where the kernel randomises a lot; setarch switches that off for one program.
   const [command, ...args] = which('setarch') === null ? [program] : ['setarch', '-R', program];
   const env = { ...process.env, ...VARIANTS[variant].env };
-  const ran = await run(command, [...args, '--no-colors=true', ...doctest], { env, timeoutMs: 300_000 });
+  const ran = await run(command, [...args, '--no-colors=true', ...doctest], { env, timeoutMs: 600_000 });
   const summary = /test cases:\s+\d+\s+\|\s+(\d+) passed\s+\|\s+(\d+) failed\s+\|\s+(\d+) skipped/.exec(ran.output);
   const passed = Number(summary?.[1] ?? 0);
   const failed = Number(summary?.[2] ?? 0);

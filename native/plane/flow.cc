@@ -195,12 +195,15 @@ void Flow::on_datagram(const kernel::Datagram& datagram, Nanos now) noexcept {
   } else if (!number(datagram.data, packet)) {
     return bump(counters_.malformed);
   }
+  // Where the first of a new beginning is shed, the next stands for it.
+  restart_ = packet.restart = packet.restart || restart_;
   bump(counters_.packets_in);
   bump(counters_.bytes_in, datagram.data.size());
   measure(datagram.data.size(), datagram.arrival);
   if (Overload::stale(datagram.arrival, now)) return bump(counters_.shed_late);
   if (bench_.ports.overload.sheds(options_.priority)) return bump(counters_.shed_priority);
   if (ring_) return take(packet);
+  restart_ = false;
   // Linked to the others of the batch: sent when all that came with it is known.
   const auto at = static_cast<std::uint32_t>(bench_.links_used++);
   bench_.links[at] = {packet, kNone};
@@ -224,6 +227,7 @@ void Flow::measure(std::size_t bytes, Nanos arrival) noexcept {
 void Flow::take(const FlowPacket& packet) noexcept {
   // Rather the new is lost than what others have been sent already.
   if (!ring_->fits(packet.size(), sent_)) return bump(counters_.shed_late);
+  restart_ = false;
   ring_->append(packet);
   if (smoother_) smoother_->push(packet.size(), packet.arrival);
 }

@@ -143,6 +143,8 @@ class Flow final : public DatagramSink, public PacketReader, private kernel::Tim
 
   // The source as it numbers its packets.
   bool begun_ = false;
+  /** It has begun anew, and nothing of that has been taken yet. */
+  bool restart_ = false;
   std::uint32_t ssrc_ = 0;
   std::int64_t highest_ = 0;
   RtpStatistics statistics_;

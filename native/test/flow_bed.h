@@ -143,7 +143,7 @@ class FlowBed {
   void until(Done&& done) {
     const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
     while (!done()) {
-      REQUIRE(kernel::monotonic_now() < end);
+      if (kernel::monotonic_now() >= end) FAIL("nothing came of it in 10 s");
       reactor.wake();
       reactor.turn();
     }

@@ -254,3 +254,41 @@ TEST_CASE(
     bed.hear();
   }
 }
+
+TEST_CASE("gate: a source whose new beginning was shed is one stream all the same") {
+  kernel::Reactor reactor;
+  plane::MemoryBudget budget(1 << 20);
+  plane::FlowBench bench(reactor, budget);
+  plane::PortCounters port_counters{};
+  plane::FlowCounters counters{};
+  plane::PortOptions o;
+  o.socket.socket.address = "127.0.0.1";
+  auto port = plane::Port::open(reactor, bench.ports, o, port_counters);
+  REQUIRE(port.ok());
+  FlowOptions options;
+  options.clock_rate = 8000;
+  auto flow = plane::Flow::create(bench, options, counters);
+  REQUIRE(flow.ok());
+  const Peer sink;
+  FlowReceiverOptions to;
+  to.destination = sink.address();
+  to.ssrc = 7;
+  port.value()->hold();
+  flow.value()->put(plane::FlowReceiver(1, *port.value(), to));
+  const kernel::Nanos now = kernel::monotonic_now();
+  const auto give = [&](std::uint16_t sequence, std::uint32_t ssrc, kernel::Nanos waited) {
+    const auto bytes = rtp_packet(sequence, sequence * 160U, ssrc);
+    const sockaddr_storage nobody{};
+    flow.value()->on_datagram({bytes, now - waited, &nobody}, now);
+    flow.value()->on_batch_end(now);
+    bench.ports.sender.flush();
+  };
+  give(100, 1, 0);
+  give(40000, 2, kernel::kSecond);
+  give(40001, 2, 0);
+  give(40002, 2, 0);
+  const auto got = sink.take();
+  REQUIRE(got.size() == 3);
+  check_continuous(got, 7);
+  CHECK(counters.shed_late == 1);
+}
