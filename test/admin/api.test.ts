@@ -96,7 +96,18 @@ t.test('why, viewers, show', async (t) => {
     id: 'a/b',
     sentences: ['it is so', 'because it is'],
   });
-  t.same(json(await ask(`${admin.url}/v1/show`)), { show: ['things'], why: ['thing'] });
+  t.same(json(await ask(`${admin.url}/v1/show`)), { show: ['loops', 'things'], why: ['thing'] });
+});
+
+t.test('loops of the plane, with the streams and viewers that are on them', async (t) => {
+  const { admin, source, close } = await startHarness();
+  t.teardown(close);
+  const renditions = source.channels().flatMap((channel) => channel.renditions);
+  const viewers = renditions.reduce((sum, one) => sum + one.viewers.continuous + one.viewers.hls, 0);
+  const figures = { wakeupsPerSecond: 900, busyRatio: 0.02, lateMs: 0.18 };
+  t.same(json(await ask(`${admin.url}/v1/loops`)), {
+    loops: [{ loop: 0, thread: 'sluice-loop0', cpu: null, streams: renditions.length, viewers, ...figures }],
+  });
 });
 
 t.test('what is not there is named, with what is', async (t) => {
@@ -107,7 +118,7 @@ t.test('what is not there is named, with what is', async (t) => {
   const cases = [
     ['/v1/channels/nope', { code: 'NOT_FOUND', details: { id: 'nope', known: ['news', 'sport'] } }],
     ['/v1/channels/nope/why', { code: 'NOT_FOUND', details: { id: 'nope' } }],
-    ['/v1/show/nope', { code: 'NOT_FOUND', details: { noun: 'nope', known: ['things'] } }],
+    ['/v1/show/nope', { code: 'NOT_FOUND', details: { noun: 'nope', known: ['loops', 'things'] } }],
     ['/v1/why/nope/x', { code: 'NOT_FOUND', details: { noun: 'nope', known: ['thing'] } }],
     ['/v1/why/thing/x', { code: 'NOT_FOUND', details: { noun: 'thing', id: 'x' } }],
     ['/v1/nothing?x=1', { code: 'NOT_FOUND', details: { path: '/v1/nothing' } }],
