@@ -5,7 +5,8 @@ import { SluiceError } from '../../daemon/base/errors.js';
 import { createPlane } from '../../daemon/plane/plane.js';
 import { parseSettings } from '../../daemon/settings.js';
 import { STREAM } from '../plane/options.js';
-import { Bed, channel } from '../reload/bed.js';
+import { LiveGroup } from '../relay/groups.js';
+import { Bed, channel, loopbackGroup } from '../reload/bed.js';
 import { until, Viewer } from './edge.js';
 import { LiveOrigin } from './live-origin.js';
 import { continuityErrors, FRAME_RATE, frameNumbers } from './ts-maker.js';
@@ -123,6 +124,37 @@ t.test('one kept connection asks for channels on both loops; nothing is lost or 
   for (const loop of [0, 1])
     t.match(metrics, new RegExp(`sluice_plane_loop_seconds\\{loop="${loop}",quantile="1"\\} `));
   t.match(metrics, /sluice_http_connections\{listen="[^"]*"\} 5\n/, 'the listener counts those of all loops');
+});
+
+t.test('viewers who wait for a group get its stream where that is, and so do those who come later', async (t) => {
+  const bed = await Bed.start(t, {
+    plane: { loops: 2 },
+    http: { listen: ['127.0.0.1:0'], relay: { allow: ['239.255.0.0/16'], interface: 'lo' } },
+    channels: [channel('dark', { url: 'http://127.0.0.1:9/x.ts' }, { loop: 0 })],
+  });
+  const group = loopbackGroup();
+  await LiveGroup.start(t, group);
+  const url = `${bed.daemon.viewersUrl}/udp/${group.address}:${group.port}`;
+  const viewers = Array.from({ length: 20 }, () => new Viewer(url));
+  t.teardown(() => {
+    for (const viewer of viewers) viewer.close();
+  });
+  await until(
+    'those who waited are served',
+    () => viewers.every(({ bytes }) => frameNumbers(bytes).length > 0),
+    20_000,
+  );
+  viewers.push(...Array.from({ length: 5 }, () => new Viewer(url)));
+  await until('all are', () => viewers.every(({ bytes }) => frameNumbers(bytes).length > FRAME_RATE), 20_000);
+  for (const viewer of viewers) t.ok(whole(viewer.bytes));
+  const { viewers: told } = (await (await fetch(`${bed.daemon.adminUrl}/v1/viewers`)).json()) as { viewers: unknown[] };
+  t.equal(told.length, viewers.length);
+  t.match(await bed.metrics(), /^sluice_relay_begun_total 1$/m);
+  // One without a stream has an event a second.
+  await until('the other loop has it', async () => {
+    const events = /^sluice_plane_loop_events_total\{loop="1"\} (\d+)$/m.exec(await bed.metrics());
+    return Number(events?.[1]) > 50;
+  });
 });
 
 t.test('another number of loops needs a restart; another loop of a channel does not', async (t) => {
