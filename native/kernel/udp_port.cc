@@ -1,14 +1,8 @@
 #include "kernel/udp_port.h"
 
 #include <net/if.h>
-#include <netinet/udp.h>
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
+#include "kernel/udp_offload.h"
 
 namespace sluice::kernel {
 
@@ -19,12 +13,6 @@ constexpr int kSendBuffer = 16 << 20;
 
 bool set_int(int fd, int level, int name, int value) noexcept {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
-
-bool knows(int fd, int name) noexcept {
-  int value = 0;
-  socklen_t size = sizeof value;
-  return getsockopt(fd, IPPROTO_UDP, name, &value, &size) == 0;
 }
 
 const char* set_send_options(int fd, int family, const UdpPortOptions& o) noexcept {
@@ -53,8 +41,9 @@ Result<std::unique_ptr<UdpPort>> UdpPort::open(const UdpPortOptions& o, UdpInbox
     return system_error("port " + o.socket.address + " " + std::to_string(o.socket.port) + ": setting " +
                         what);
   }
-  port->segments_ = knows(port->fd(), UDP_SEGMENT);
-  port->coalesces_ = o.socket.coalesce && knows(port->fd(), UDP_GRO);
+  const UdpOffload offload = udp_offload();
+  port->segments_ = offload.segmentation;
+  port->coalesces_ = o.socket.coalesce && offload.coalescing;
   return port;
 }
 
