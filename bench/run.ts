@@ -13,11 +13,12 @@ import { soak } from './soak/soak.js';
 import { voice } from './voice/voice.js';
 
 const BENCHES: readonly Bench[] = [fanout, httpFanout, httpObjects, mainJob, relayLatency, soak, voice];
-const FLAGS = /^--(json|quick|write|case=.+)$/;
-const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write] [--case=TEXT], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
+const FLAGS = /^--(json|quick|write|case=.+|rounds=[1-9]\d?)$/;
+const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write] [--case=TEXT] [--rounds=N], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
   --json   one JSON line per case and peer on standard output; progress goes to standard error in any case
   --quick  short runs: shows that it works, not how fast it is
   --case   only the cases whose name contains TEXT, such as "http 50"
+  --rounds how often each is measured; the median counts
   --write  puts the figures into docs/benches.md`;
 
 /** Exit codes as everywhere in the project, and 77 for "cannot be measured here". */
@@ -49,7 +50,10 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function measure(bench: Bench, flags: readonly string[]): Promise<BenchLine[]> {
   const quick = flags.includes('--quick');
-  const wanted = flags.find((flag) => flag.startsWith('--case='))?.slice('--case='.length) ?? '';
+  const given = (flag: string): string | undefined =>
+    flags.find((one) => one.startsWith(`--${flag}=`))?.slice(flag.length + 3);
+  const wanted = given('case') ?? '';
+  const rounds = Number(given('rounds') ?? (quick ? 1 : bench.rounds));
   const lab = await Lab.open();
   const stop = (): void => {
     void lab.close().finally(() => process.exit(1));
@@ -59,7 +63,7 @@ async function measure(bench: Bench, flags: readonly string[]): Promise<BenchLin
   try {
     for (const group of await bench.prepare(lab, { quick })) {
       if (!group.figures.some((figure) => figure.case.includes(wanted))) continue;
-      const runs = await interleave(group, quick ? 1 : bench.rounds, (line) => console.error(line));
+      const runs = await interleave(group, rounds, (line) => console.error(line));
       const found = linesOf(bench.name, group, runs);
       if (flags.includes('--json')) for (const line of found) console.log(JSON.stringify(line));
       lines.push(...found);

@@ -40,6 +40,7 @@ export class Flow {
   readonly meter: FlowMeter;
   readonly #receivers = new Map<string, Receiver>();
   readonly #tools: FlowTools;
+  readonly #counters: Partial<Record<keyof FlowCounters, number>> = {};
   #input: OpenInput | null = null;
   #handle: FlowHandle | null = null;
   #fault: SluiceError | null = null;
@@ -88,9 +89,10 @@ export class Flow {
     return { ...this.config, receivers: [...this.#receivers.values()].map(({ config }) => config) };
   }
 
+  /** As they stand; read anew by the next call. */
   counters(): FlowCounters {
     const { heard } = this;
-    return heard === null ? NOTHING : this.#tools.plane.flowCounters(heard);
+    return heard === null ? NOTHING : this.#tools.plane.flowCounters(heard, this.#counters);
   }
 
   portCounters(): PortCounters | null {
@@ -136,8 +138,12 @@ export class Flow {
     }
     if (this.#tools.clock.now() < this.#retryAt) return;
     if (this.#handle === null && !this.#tryOpen()) return;
-    const missing = [...this.#receivers.values()].filter(({ handle }) => handle === null);
-    if (missing.length > 0) this.#tryReceivers(missing);
+    // Nothing is made for a flow that is complete: there may be thousands.
+    for (const { handle } of this.#receivers.values()) {
+      if (handle !== null) continue;
+      this.#tryReceivers([...this.#receivers.values()].filter((one) => one.handle === null));
+      return;
+    }
   }
 
   /** Ends everything in the plane; the receivers stay known. Idempotent. */

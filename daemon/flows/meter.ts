@@ -7,16 +7,21 @@ type Totals = Pick<FlowCounters, 'packetsIn' | 'packetsOut' | 'bytesIn' | 'bytes
 /** Rates of a flow over the last second or so, and when it last had a packet. */
 export class FlowMeter {
   #at: number;
-  #last: Totals = { packetsIn: 0, packetsOut: 0, bytesIn: 0, bytesOut: 0 };
+  readonly #last: Record<keyof Totals, number> = { packetsIn: 0, packetsOut: 0, bytesIn: 0, bytesOut: 0 };
   #arrivedAt: number | null = null;
-  #rates: FlowRates = { packetsIn: 0, packetsOut: 0, bitsIn: 0, bitsOut: 0 };
+  readonly #rates: { -readonly [Name in keyof FlowRates]: number } = {
+    packetsIn: 0,
+    packetsOut: 0,
+    bitsIn: 0,
+    bitsOut: 0,
+  };
 
   constructor(private readonly clock: Clock) {
     this.#at = clock.now();
   }
 
   get rates(): FlowRates {
-    return this.#rates;
+    return { ...this.#rates };
   }
 
   /** Since packets were last seen to have come, as exact as it is asked; null before the first. */
@@ -29,19 +34,18 @@ export class FlowMeter {
     const now = this.clock.now();
     const seconds = (now - this.#at) / 1000;
     if (seconds <= 0) return;
-    const grown = (key: keyof Totals): number => {
-      const before = totals[key] < this.#last[key] ? 0 : this.#last[key];
-      return totals[key] - before;
-    };
-    if (grown('packetsIn') > 0) this.#arrivedAt = now;
-    this.#rates = {
-      packetsIn: grown('packetsIn') / seconds,
-      packetsOut: grown('packetsOut') / seconds,
-      bitsIn: (8 * grown('bytesIn')) / seconds,
-      bitsOut: (8 * grown('bytesOut')) / seconds,
-    };
-    const { packetsIn, packetsOut, bytesIn, bytesOut } = totals;
-    this.#last = { packetsIn, packetsOut, bytesIn, bytesOut };
+    const packetsIn = this.#grown('packetsIn', totals);
+    if (packetsIn > 0) this.#arrivedAt = now;
+    this.#rates.packetsIn = packetsIn / seconds;
+    this.#rates.packetsOut = this.#grown('packetsOut', totals) / seconds;
+    this.#rates.bitsIn = (8 * this.#grown('bytesIn', totals)) / seconds;
+    this.#rates.bitsOut = (8 * this.#grown('bytesOut', totals)) / seconds;
     this.#at = now;
+  }
+
+  #grown(key: keyof Totals, totals: Totals): number {
+    const before = totals[key] < this.#last[key] ? 0 : this.#last[key];
+    this.#last[key] = totals[key];
+    return totals[key] - before;
   }
 }

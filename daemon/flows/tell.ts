@@ -32,7 +32,7 @@ export function statusOf(flow: Flow): FlowStatus {
     receiversFailed: receivers.filter((one) => one.fault !== null).length,
     rates: meter.rates,
     lastInputAgeMs: age,
-    counters: flow.counters(),
+    counters: { ...flow.counters() },
     port: flow.portCounters(),
   };
 }

@@ -133,6 +133,7 @@ export const FLOW_COUNTERS = [
   'bytesIn', // UDP payload
   'packetsOut',
   'bytesOut', // UDP payload
+  'sequence', // gauge: highest extended sequence number received
   'sendErrors', // packets that the kernel did not take
   'malformed', // neither RTP nor RTCP
   'rtpLost', // RFC 3550 A.3, at the input
@@ -140,7 +141,6 @@ export const FLOW_COUNTERS = [
   'rtpDuplicates',
   'jitterUs', // gauge: RFC 3550 6.4.1, at the input
   'ssrc', // gauge: of the last packet
-  'sequence', // gauge: highest extended sequence number received
   'receivers', // gauge
   'receiversOpen', // gauge
   'switches', // gates that opened, or changed their flow to this one

@@ -154,6 +154,7 @@ export interface FlowsApi {
   setGates(changes: readonly GateChange[]): void;
   /** The receivers that listen to a flow, `limit` of them from `offset` on. */
   flowReceivers(flow: FlowHandle, offset: number, limit: number): FlowReceiverInfo[];
-  flowCounters(flow: FlowHandle): FlowCounters;
+  /** `into` is filled and given back, where there is one. */
+  flowCounters(flow: FlowHandle, into?: Partial<Record<keyof FlowCounters, number>>): FlowCounters;
   portCounters(port: PortHandle): PortCounters;
 }

@@ -103,7 +103,11 @@ export interface VerbFrame {
   added(add: () => Added, owner?: number): number;
   remove(handle: number): void;
   known(handle: number): number;
-  read<Name extends string>(handle: number, names: readonly Name[]): Readonly<Record<Name, number>>;
+  read<Name extends string>(
+    handle: number,
+    names: readonly Name[],
+    into?: Partial<Record<Name, number>>,
+  ): Readonly<Record<Name, number>>;
 }
 
 /** Ports, flows and receivers of a plane. */
@@ -164,8 +168,8 @@ export class FlowVerbs implements FlowsApi {
     return this.#raw.flowReceivers(this.#frame.known(flow), offset, limit);
   }
 
-  flowCounters(flow: FlowHandle): FlowCounters {
-    return this.#frame.read(flow, FLOW_COUNTERS);
+  flowCounters(flow: FlowHandle, into: Partial<Record<keyof FlowCounters, number>> = {}): FlowCounters {
+    return this.#frame.read(flow, FLOW_COUNTERS, into);
   }
 
   portCounters(port: PortHandle): PortCounters {

@@ -125,7 +125,7 @@ class Plane implements PlaneApi {
       added: (add, owner) => this.#added(add, owner),
       remove: (handle) => this.#remove(handle),
       known: (handle) => this.#known(handle),
-      read: (handle, names) => this.#table.read(this.#slotOf(handle), names),
+      read: (handle, names, into) => this.#table.read(this.#slotOf(handle), names, into),
     });
     if (authorities !== undefined) this.#trustAtStart(authorities);
   }

@@ -36,6 +36,35 @@ struct RtpPacket {
   Bytes payload;
 };
 
+namespace detail {
+
+/** Where the payload begins; none when the datagram is not RTP version 2 or ends before that. */
+inline std::optional<std::size_t> payload_begin(Bytes datagram) noexcept {
+  if (datagram.size() < kRtpHeaderSize || datagram[0] >> 6 != 2) return std::nullopt;
+  const bool extension = (datagram[0] & 0x10) != 0;
+  std::size_t begin = kRtpHeaderSize + 4U * (datagram[0] & 0x0f);
+  if (extension) {
+    // RFC 3550 section 5.3.1: 16 bits of profile data, then the length in 32-bit words without these four
+    // bytes.
+    if (datagram.size() < begin + 4) return std::nullopt;
+    begin += 4 + 4U * load16(datagram.data() + begin + 2);
+  }
+  if (datagram.size() < begin) return std::nullopt;
+  return begin;
+}
+
+inline RtpHeader fixed_header(Bytes datagram) noexcept {
+  RtpHeader header;
+  header.marker = (datagram[1] & 0x80) != 0;
+  header.payload_type = datagram[1] & 0x7f;
+  header.sequence = load16(datagram.data() + 2);
+  header.timestamp = load32(datagram.data() + 4);
+  header.ssrc = load32(datagram.data() + 8);
+  return header;
+}
+
+}  // namespace detail
+
 /** Reads a datagram; none when it is not RTP version 2 or a length in it reaches past its end. */
 std::optional<RtpPacket> parse_rtp(Bytes datagram) noexcept;
 
@@ -44,7 +73,10 @@ std::optional<RtpPacket> parse_rtp(Bytes datagram) noexcept;
  * list or header extension reaches past its end. Padding is not looked at: it may be encrypted (RFC 3711
  * section 3.1).
  */
-std::optional<RtpHeader> parse_rtp_header(Bytes datagram) noexcept;
+inline std::optional<RtpHeader> parse_rtp_header(Bytes datagram) noexcept {
+  if (!detail::payload_begin(datagram)) return std::nullopt;
+  return detail::fixed_header(datagram);
+}
 
 /** Writes the 12-byte fixed header without padding, extension or CSRC. `out` has at least kRtpHeaderSize
  * bytes. */

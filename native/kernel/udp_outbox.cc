@@ -22,6 +22,19 @@ bool is_about_segments(int error) noexcept {
   return error == EIO || error == EINVAL || error == EMSGSIZE;
 }
 
+/**
+ * Sends one datagram; 0 or the error. One that the path takes only in fragments lets the socket fragment from
+ * then on, where it was told not to.
+ */
+int send_whole(int fd, const msghdr& message) noexcept {
+  if (::sendmsg(fd, &message, kFlags) >= 0) return 0;
+  const int error = errno;
+  const int fragment = IP_PMTUDISC_WANT;
+  if (error != EMSGSIZE || setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &fragment, sizeof fragment) != 0)
+    return error;
+  return ::sendmsg(fd, &message, kFlags) >= 0 ? 0 : errno;
+}
+
 }  // namespace
 
 UdpTarget::UdpTarget(const Address& destination, std::uint8_t dscp,
@@ -107,7 +120,7 @@ std::size_t UdpOutbox::flush(int fd, Handover handover, Observer& observer) noex
 
 std::size_t UdpOutbox::send_each(int fd, Observer& observer) noexcept {
   for (std::size_t i = 0; i < count_; i++)
-    if (::sendmsg(fd, &heads_[i].msg_hdr, kFlags) < 0) observer.on_refused(messages_[i].tag, errno);
+    if (const int error = send_whole(fd, heads_[i].msg_hdr)) observer.on_refused(messages_[i].tag, error);
   return count_;
 }
 
@@ -122,8 +135,14 @@ std::size_t UdpOutbox::send_many(int fd, Observer& observer) noexcept {
     }
     // The error is the first message's; the others were not looked at.
     int error = errno;
-    if (messages_[i].segment > 0 && is_about_segments(error)) calls += send_cut(fd, i, error);
-    observer.on_refused(messages_[i].tag, error);
+    const bool segmented = messages_[i].segment > 0;
+    if (segmented && is_about_segments(error)) {
+      calls += send_cut(fd, i, error);
+    } else if (error == EMSGSIZE) {
+      calls++;
+      error = send_whole(fd, heads_[i].msg_hdr);
+    }
+    if (segmented || error != 0) observer.on_refused(messages_[i].tag, error);
     i++;
   }
   return calls;
@@ -157,7 +176,7 @@ std::size_t UdpOutbox::send_cut(int fd, std::size_t i, int& error) noexcept {
     one.msg_controllen -= CMSG_SPACE(sizeof(std::uint16_t));
     if (one.msg_controllen == 0) one.msg_control = nullptr;
     calls++;
-    if (::sendmsg(fd, &one, kFlags) < 0) error = errno;
+    if (const int failed = send_whole(fd, one)) error = failed;
   }
   return calls;
 }

@@ -19,6 +19,9 @@ const char* set_send_options(int fd, int family, const UdpPortOptions& o) noexce
   const bool v6 = family == AF_INET6;
   const int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
   if (!set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSendBuffer)) set_int(fd, SOL_SOCKET, SO_SNDBUF, kSendBuffer);
+  // RFC 6864 section 4: what is never fragmented needs no identification, which the kernel would have to draw
+  // for each packet. UdpOutbox takes it back for a path that is too narrow.
+  if (!v6 && !set_int(fd, level, IP_MTU_DISCOVER, IP_PMTUDISC_DO)) return "the don't-fragment bit";
   if (!set_int(fd, level, v6 ? IPV6_UNICAST_HOPS : IP_TTL, o.ttl)) return "the TTL";
   if (!set_int(fd, level, v6 ? IPV6_MULTICAST_HOPS : IP_MULTICAST_TTL, o.ttl)) return "the TTL";
   if (!set_int(fd, level, v6 ? IPV6_MULTICAST_LOOP : IP_MULTICAST_LOOP, o.multicast_loop ? 1 : 0))

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #ifndef UDP_GRO
@@ -134,7 +135,10 @@ Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o, UdpInbox* inbo
   if (target.bind.is_multicast() && !join(socket.get(), target))
     return system_error(what + ": " + join_error(o));
   auto rx = std::unique_ptr<UdpRx>(new UdpRx(std::move(socket), o.headers, inbox));
-  if (target.source && !target.bind.is_multicast()) rx->only_source_ = target.source->storage();
+  if (target.source && !target.bind.is_multicast()) {
+    rx->one_source_ = true;
+    rx->only_source_ = target.source->storage();
+  }
   return rx;
 }
 
@@ -145,6 +149,15 @@ UdpInbox::UdpInbox(std::size_t messages)
       messages_(new mmsghdr[messages]()),
       slots_(new Slot[messages]),
       datagrams_(new Datagram[messages * kMaxSegments]) {}
+
+Nanos UdpInbox::realtime_offset(Nanos now) noexcept {
+  // Two clocks are read where one would do, so not for each call: packets come by ten thousands a second.
+  if (now - offset_at_ > kOffsetKept) {
+    offset_ = now - realtime_now();
+    offset_at_ = now;
+  }
+  return offset_;
+}
 
 void UdpInbox::prepare(std::size_t i) noexcept {
   Slot& slot = slots_[i];
@@ -174,13 +187,14 @@ std::span<const Datagram> UdpRx::receive() noexcept {
   for (std::size_t i = 0; i < inbox_.used_; i++) inbox_.prepare(i);
   const int n = ::recvmmsg(socket_.get(), inbox_.messages_.get(), static_cast<unsigned>(inbox_.size_),
                            MSG_DONTWAIT, nullptr);
-  more_ = n == static_cast<int>(inbox_.size_);
+  // After an error, such as one that an ICMP message left behind, what has come is still there.
+  more_ = n == static_cast<int>(inbox_.size_) || (n < 0 && errno != EAGAIN);
   // A call that failed may have touched the first.
   inbox_.used_ = n > 0 ? static_cast<std::size_t>(n) : 1;
   if (n <= 0) return {};
   const Nanos now = monotonic_now();
   received_at_ = now;
-  const Nanos offset = now - realtime_now();
+  const Nanos offset = inbox_.realtime_offset(now);
   std::size_t count = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(n); i++) {
     const Facts facts = read_facts(inbox_.messages_[i].msg_hdr, now, offset);
@@ -254,7 +268,7 @@ void UdpRx::note_drops(std::uint32_t total) noexcept {
 }
 
 bool UdpRx::from_source(const sockaddr_storage& sender) const noexcept {
-  if (only_source_.ss_family == AF_UNSPEC) return true;
+  if (!one_source_) return true;
   if (sender.ss_family != only_source_.ss_family) return false;
   if (sender.ss_family == AF_INET) {
     return reinterpret_cast<const sockaddr_in&>(sender).sin_addr.s_addr ==

@@ -83,8 +83,14 @@ class UdpInbox {
     alignas(8) std::array<char, kControlSize> control{};
     DatagramHeaders head;
   };
+  /** For so long the wall clock is taken not to be set. */
+  static constexpr Nanos kOffsetKept = kMillisecond;
   void prepare(std::size_t i) noexcept;
+  /** CLOCK_MONOTONIC less CLOCK_REALTIME. */
+  Nanos realtime_offset(Nanos now) noexcept;
 
+  Nanos offset_ = 0;
+  Nanos offset_at_ = -kOffsetKept - 1;
   const std::size_t size_;
   /** Messages that must be prepared anew before they are used. */
   std::size_t used_;
@@ -114,7 +120,8 @@ class UdpRx {
   [[nodiscard]] const sockaddr_storage& bound() const noexcept { return bound_; }
   /** What is there, without waiting: one recvmmsg. Empty when there is nothing. */
   [[nodiscard]] std::span<const Datagram> receive() noexcept;
-  /** True when the last receive() filled every buffer: there may be more. */
+  /** True when the last receive() filled every buffer, or met an error: there may be more. False when nothing
+   * was left. */
   [[nodiscard]] bool more() const noexcept { return more_; }
   /** When the last receive() that brought something returned, CLOCK_MONOTONIC. */
   [[nodiscard]] Nanos received_at() const noexcept { return received_at_; }
@@ -135,19 +142,21 @@ class UdpRx {
   [[nodiscard]] bool from_source(const sockaddr_storage& sender) const noexcept;
   std::size_t split(std::size_t i, const Facts& facts, std::size_t count) noexcept;
 
+  // What every call needs stands together.
   Fd socket_;
   std::uint16_t port_ = 0;
   const bool headers_;
-  /** As bound: the destination of every datagram where it is no wildcard. */
-  sockaddr_storage bound_{};
-  /** Set where the kernel does not choose by source. */
-  sockaddr_storage only_source_{};
   bool more_ = false;
-  Nanos received_at_ = 0;
-  std::uint64_t drops_ = 0;
+  bool one_source_ = false;
   std::uint32_t last_overflow_ = 0;
+  std::uint64_t drops_ = 0;
+  Nanos received_at_ = 0;
   std::unique_ptr<UdpInbox> own_;
   UdpInbox& inbox_;
+  /** As bound: the destination of every datagram where it is no wildcard. */
+  sockaddr_storage bound_{};
+  /** Where the kernel does not choose by source. */
+  sockaddr_storage only_source_{};
 };
 
 }  // namespace sluice::kernel

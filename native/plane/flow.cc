@@ -5,6 +5,7 @@
 #include "codec/rtcp.h"
 #include "codec/rtp.h"
 #include "kernel/counter.h"
+#include "kernel/prefetch.h"
 
 namespace sluice::plane {
 
@@ -14,6 +15,8 @@ using kernel::gauge;
 
 namespace {
 
+/** Those that every packet moves are the first. */
+constexpr std::size_t kHotCounters = 64;
 /** Of a flow that was not asked to keep any past. */
 constexpr std::size_t kLeastRing = 1 << 20;
 /** Gathered packets that are sent before their wait is over: more make a batch hardly cheaper. */
@@ -53,13 +56,19 @@ kernel::Result<std::unique_ptr<Flow>> Flow::create(FlowBench& bench, const FlowO
 }
 
 Flow::Flow(FlowBench& bench, const FlowOptions& options, FlowCounters& counters) noexcept
-    : bench_(bench), options_(options), counters_(counters), statistics_(0, options.clock_rate) {
-  if (options_.smoothing) smoother_.emplace(*options_.smoothing);
-  bench_.ports.overload.enter(options_.priority);
+    : counters_(counters),
+      bench_(bench),
+      rtp_(options.rtp),
+      priority_(static_cast<std::uint8_t>(options.priority)),
+      clock_rate_(options.clock_rate),
+      statistics_(0, options.clock_rate),
+      options_(options) {
+  if (options_.smoothing) smoother_ = std::make_unique<Smoother>(*options_.smoothing);
+  bench_.ports.overload.enter(priority_);
 }
 
 Flow::~Flow() {
-  bench_.ports.overload.leave(options_.priority);
+  bench_.ports.overload.leave(priority_);
   for (const FlowReceiver& receiver : receivers_) {
     receiver.port().let_go();
     bench_.receivers.erase(receiver.handle());
@@ -75,7 +84,7 @@ std::optional<Error> Flow::make_ring(std::size_t bytes) {
     bench_.budget.give_back(bytes);
     return ring.error();
   }
-  ring_ = std::move(ring.value());
+  ring_ = std::make_unique<PacketRing>(std::move(ring.value()));
   return std::nullopt;
 }
 
@@ -139,7 +148,7 @@ void Flow::open(FlowReceiver receiver, Nanos since) {
 std::span<const FlowPacket> Flow::read(std::int64_t first, std::int64_t end) noexcept {
   std::size_t n = 0;
   for (std::int64_t i = first; i < end && n < bench_.batch.size(); i++) {
-    bench_.batch[n] = ring_->read(i, options_.rtp);
+    bench_.batch[n] = ring_->read(i, rtp_);
     // Numbers do not go on over a restart: it is the first of its batch.
     if (n > 0 && bench_.batch[n].restart) break;
     n++;
@@ -153,7 +162,7 @@ void Flow::send_past(FlowReceiver& receiver, Nanos since) noexcept {
   FlowSender& sender = bench_.ports.sender;
   for (std::int64_t at = ring_->find(since); at < sent_;) {
     const auto packets = read(at, sent_);
-    sender.begin(packets, options_.clock_rate, counters_, now);
+    sender.begin(packets, clock_rate_, counters_, now);
     sender.send(receiver);
     at += static_cast<std::int64_t>(packets.size());
   }
@@ -174,7 +183,7 @@ bool Flow::number(codec::Bytes datagram, FlowPacket& packet) noexcept {
     ssrc_ = header->ssrc;
     packet.sequence = header->sequence;
     gauge(counters_.ssrc, ssrc_);
-    if (statistics_.ssrc() != ssrc_) statistics_ = RtpStatistics(ssrc_, options_.clock_rate);
+    if (statistics_.ssrc() != ssrc_) statistics_ = RtpStatistics(ssrc_, clock_rate_);
   } else if (step <= 0) {
     bump(step < 0 ? counters_.rtp_reordered : counters_.rtp_duplicates);
   }
@@ -184,13 +193,15 @@ bool Flow::number(codec::Bytes datagram, FlowPacket& packet) noexcept {
 }
 
 void Flow::on_datagram(const kernel::Datagram& datagram, Nanos now) noexcept {
-  if (options_.rtp && codec::is_rtcp(datagram.data)) {
+  kernel::prefetch(&counters_, kHotCounters);
+  kernel::prefetch(receivers_.data(), FlowReceiver::kHotBytes);
+  if (rtp_ && codec::is_rtcp(datagram.data)) {
     if (!rtcp_) return bump(counters_.rtcp_in);
     return rtcp_->on_datagram(datagram, now);
   }
   if (rtcp_ && rtcp_->asks_for_source()) rtcp_->set_source(*datagram.sender);
   FlowPacket packet{nullptr, datagram.data, highest_ + 1, datagram.arrival, false};
-  if (!options_.rtp) {
+  if (!rtp_) {
     highest_++;
   } else if (!number(datagram.data, packet)) {
     return bump(counters_.malformed);
@@ -201,7 +212,7 @@ void Flow::on_datagram(const kernel::Datagram& datagram, Nanos now) noexcept {
   bump(counters_.bytes_in, datagram.data.size());
   measure(datagram.data.size(), datagram.arrival);
   if (Overload::stale(datagram.arrival, now)) return bump(counters_.shed_late);
-  if (bench_.ports.overload.sheds(options_.priority)) return bump(counters_.shed_priority);
+  if (bench_.ports.overload.sheds(priority_)) return bump(counters_.shed_priority);
   if (ring_) return take(packet);
   restart_ = false;
   // Linked to the others of the batch: sent when all that came with it is known.
@@ -255,14 +266,14 @@ void Flow::send_chain(Nanos now) noexcept {
 
 void Flow::send_batch(std::span<const FlowPacket> packets, Nanos now) noexcept {
   FlowSender& sender = bench_.ports.sender;
-  sender.begin(packets, options_.clock_rate, counters_, now);
+  sender.begin(packets, clock_rate_, counters_, now);
   for (FlowReceiver& receiver : receivers_)
     if (receiver.open()) sender.send(receiver);
 }
 
 void Flow::on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept {
   const Nanos now = bench_.reactor.now();
-  const bool shed = bench_.ports.overload.sheds(options_.priority);
+  const bool shed = bench_.ports.overload.sheds(priority_);
   std::size_t n = 0;
   for (std::int64_t i = first; i < end; i++) {
     const Descriptor& d = ring.descriptor(i);
@@ -350,7 +361,7 @@ bool Flow::begin_round(Nanos now) noexcept {
 bool Flow::go_round(Nanos now) noexcept {
   FlowSender& sender = bench_.ports.sender;
   const auto packets = read(sent_, round_end_);
-  sender.begin(packets, options_.clock_rate, counters_, now);
+  sender.begin(packets, clock_rate_, counters_, now);
   for (std::size_t budget = std::max<std::size_t>(kPacketsPerTurn / packets.size(), 1);
        budget > 0 && round_next_ < receivers_.size(); round_next_++) {
     if (!receivers_[round_next_].open()) continue;
@@ -377,7 +388,7 @@ void Flow::housekeeping(Nanos now) noexcept {
     gauge(counters_.output_peak_rate, counters_.peak_rate);
   }
   gauge(counters_.rtp_lost, static_cast<std::uint64_t>(std::max(statistics_.lost(), 0)));
-  gauge(counters_.jitter_us, std::uint64_t{statistics_.jitter()} * 1'000'000 / options_.clock_rate);
+  gauge(counters_.jitter_us, std::uint64_t{statistics_.jitter()} * 1'000'000 / clock_rate_);
   if (rtcp_) rtcp_->housekeeping();
   if (!ring_ || ring_->oldest() == ring_->next()) return;
   gauge(counters_.history_ms,

@@ -136,28 +136,30 @@ class Flow final : public DatagramSink, public PacketReader, private kernel::Tim
   void place(std::size_t index) noexcept;
   void count_receivers(std::int64_t open) noexcept;
 
-  FlowBench& bench_;
-  const FlowOptions options_;
+  // What every packet touches is together, and first.
   FlowCounters& counters_;
+  FlowBench& bench_;
   std::vector<FlowReceiver> receivers_;
-
+  std::unique_ptr<FlowRtcp> rtcp_;
+  std::unique_ptr<PacketRing> ring_;
+  const bool rtp_;
+  const std::uint8_t priority_;
   // The source as it numbers its packets.
   bool begun_ = false;
   /** It has begun anew, and nothing of that has been taken yet. */
   bool restart_ = false;
   std::uint32_t ssrc_ = 0;
-  std::int64_t highest_ = 0;
-  RtpStatistics statistics_;
-  std::unique_ptr<FlowRtcp> rtcp_;
-
+  const std::uint32_t clock_rate_;
   // Of the present batch, in bench_.links.
   std::uint32_t chain_first_ = kNone;
   std::uint32_t chain_last_ = kNone;
-
-  RateWindows rates_;
+  std::int64_t highest_ = 0;
+  RtpStatistics statistics_;
   Nanos measured_at_ = 0;
-  std::optional<Smoother> smoother_;
-  std::optional<PacketRing> ring_;
+  RateWindows rates_;
+
+  /** With a store only. */
+  std::unique_ptr<Smoother> smoother_;
   /** Everybody has been sent what is before; of the rest a round may be under way. */
   std::int64_t sent_ = 0;
   /** Where packets are paced: what is before may leave. */
@@ -165,6 +167,7 @@ class Flow final : public DatagramSink, public PacketReader, private kernel::Tim
   std::int64_t round_end_ = 0;
   std::size_t round_next_ = 0;
   bool round_ = false;
+  const FlowOptions options_;
 };
 
 }  // namespace sluice::plane

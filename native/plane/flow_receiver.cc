@@ -24,10 +24,7 @@ std::size_t FlowPacket::size() const noexcept {
 }
 
 FlowReceiver::FlowReceiver(Handle handle, Port& port, const FlowReceiverOptions& o) noexcept
-    : handle_(handle),
-      port_(&port),
-      target_(o.destination, o.dscp, o.source),
-      rtcp_port_(o.rtcp_port),
+    : port_(&port),
       open_(o.open),
       rewrites_(o.ssrc || o.payload_type || o.sequence_offset != 0 || o.timestamp_offset != 0),
       fits_(!rewrites_),
@@ -35,7 +32,10 @@ FlowReceiver::FlowReceiver(Handle handle, Port& port, const FlowReceiverOptions&
       payload_type_(o.payload_type.value_or(kAnyPayloadType)),
       ssrc_(o.ssrc.value_or(0)),
       timestamp_delta_(o.timestamp_offset),
-      sequence_delta_(o.sequence_offset) {}
+      sequence_delta_(o.sequence_offset),
+      target_(o.destination, o.dscp, o.source),
+      handle_(handle),
+      rtcp_port_(o.rtcp_port) {}
 
 void FlowReceiver::turn(bool open) noexcept {
   if (open) switches_++;

@@ -51,6 +51,9 @@ struct FlowReceiverOptions {
  */
 class FlowReceiver {
  public:
+  /** What a packet touches of it, from its beginning. */
+  static constexpr std::size_t kHotBytes = 128;
+
   FlowReceiver(Handle handle, Port& port, const FlowReceiverOptions& options) noexcept;
 
   [[nodiscard]] Handle handle() const noexcept { return handle_; }
@@ -105,10 +108,8 @@ class FlowReceiver {
   [[nodiscard]] std::uint32_t timestamp_at(Nanos at, std::uint32_t clock_rate) const noexcept;
 
  private:
-  Handle handle_;
+  // What every packet touches is first.
   Port* port_;
-  kernel::UdpTarget target_;
-  std::uint16_t rtcp_port_;
   bool open_;
   bool rewrites_;
   bool fits_;
@@ -125,8 +126,11 @@ class FlowReceiver {
   Nanos sent_at_ = 0;
   std::uint64_t packets_ = 0;
   std::uint64_t bytes_ = 0;
+  kernel::UdpTarget target_;
+  Handle handle_;
   std::uint64_t errors_ = 0;
   std::uint64_t switches_ = 0;
+  std::uint16_t rtcp_port_;
 };
 
 }  // namespace sluice::plane

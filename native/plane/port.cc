@@ -8,6 +8,7 @@
 #include "codec/rtcp.h"
 #include "codec/rtp.h"
 #include "kernel/counter.h"
+#include "kernel/prefetch.h"
 
 namespace sluice::plane {
 
@@ -39,17 +40,20 @@ kernel::Result<std::unique_ptr<Port>> Port::open(kernel::Reactor& reactor, PortB
   auto opened = kernel::UdpPort::open(socket, bench.inbox);
   if (!opened.ok()) return opened.error();
   std::unique_ptr<Port> port(new Port(reactor, bench, std::move(opened.value()), options.batching, counters));
-  if (!reactor.watch(port->fd(), EPOLLIN, *port)) return kernel::system_error("watching a UDP socket");
+  // Told once of what has come: it is read until nothing is left, and the kernel need not look again.
+  if (!reactor.watch(port->fd(), EPOLLIN | EPOLLET, *port))
+    return kernel::system_error("watching a UDP socket");
   return port;
 }
 
 Port::Port(kernel::Reactor& reactor, PortBench& bench, std::unique_ptr<kernel::UdpPort> socket,
            Batching batching, PortCounters& counters)
-    : reactor_(reactor),
+    : rx_(socket->rx()),
       bench_(bench),
-      socket_(std::move(socket)),
       counters_(counters),
-      handover_(handover_of(batching, socket_->segments())) {
+      handover_(handover_of(batching, socket->segments())),
+      socket_(std::move(socket)),
+      reactor_(reactor) {
   gauge(counters_.segmentation, handover_ == kernel::Handover::segmented ? 1 : 0);
   gauge(counters_.coalescing, socket_->coalesces() ? 1 : 0);
 }
@@ -58,23 +62,12 @@ Port::~Port() {
   reactor_.unwatch(fd(), *this);
 }
 
-/** Who chooses keys is the operator: what a sender chooses can only miss. */
-std::size_t Port::Hash::operator()(const Key& key) const noexcept {
-  std::array<std::uint64_t, 2> address{};
-  std::memcpy(address.data(), key.address.data(), sizeof key.address);
-  std::uint64_t hash = (std::uint64_t{key.ssrc} << 16 | key.port) ^ address[0] ^ (address[1] << 1);
-  // The finaliser of splitmix64.
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
-  return hash ^ (hash >> 31);
-}
-
 unsigned Port::mask_of(const FlowMatch& match) noexcept {
   return (match.remote ? kAddress : 0) | (match.ssrc ? kSsrc : 0) | (match.remote_port != 0 ? kPort : 0);
 }
 
-Port::Key Port::key_of(const FlowMatch& match) noexcept {
-  Key key;
+SinkKey Port::key_of(const FlowMatch& match) noexcept {
+  SinkKey key;
   if (match.remote) key.address = match.remote->bytes();
   key.ssrc = match.ssrc.value_or(0);
   key.port = match.remote_port;
@@ -85,9 +78,10 @@ bool Port::add(const FlowMatch& match, DatagramSink& sink) {
   const unsigned mask = mask_of(match);
   auto at = std::find_if(tables_.begin(), tables_.end(), [mask](const Table& t) { return t.mask <= mask; });
   if (at == tables_.end() || at->mask != mask) at = tables_.insert(at, Table{mask, {}});
-  if (!at->sinks.emplace(key_of(match), &sink).second) return false;
+  if (!at->sinks.add(key_of(match), sink)) return false;
   users_++;
   touched_.reserve(users_);
+  find_only();
   return true;
 }
 
@@ -95,15 +89,20 @@ void Port::remove(const FlowMatch& match) noexcept {
   const unsigned mask = mask_of(match);
   const auto at =
       std::find_if(tables_.begin(), tables_.end(), [mask](const Table& t) { return t.mask == mask; });
-  if (at == tables_.end() || at->sinks.erase(key_of(match)) == 0) return;
+  if (at == tables_.end() || !at->sinks.remove(key_of(match))) return;
   users_--;
-  if (at->sinks.empty()) tables_.erase(at);
+  if (at->sinks.size() == 0) tables_.erase(at);
+  find_only();
+}
+
+void Port::find_only() noexcept {
+  only_ = tables_.size() == 1 && tables_[0].mask == 0 ? tables_[0].sinks.find({}) : nullptr;
 }
 
 DatagramSink* Port::find(const kernel::Datagram& datagram) const noexcept {
+  if (only_ != nullptr) return only_;
   for (const Table& table : tables_) {
-    if (table.mask == 0) return table.sinks.begin()->second;
-    Key key;
+    SinkKey key;
     if ((table.mask & (kAddress | kPort)) != 0) {
       const auto sender = kernel::Address::from(*datagram.sender);
       if (!sender) continue;
@@ -114,32 +113,67 @@ DatagramSink* Port::find(const kernel::Datagram& datagram) const noexcept {
       if (datagram.data.size() < codec::kRtpHeaderSize) continue;
       key.ssrc = codec::load32(datagram.data.data() + (codec::is_rtcp(datagram.data) ? 4 : 8));
     }
-    const auto at = table.sinks.find(key);
-    if (at != table.sinks.end()) return at->second;
+    if (DatagramSink* const sink = table.sinks.find(key)) return sink;
   }
   return nullptr;
 }
 
 void Port::on_ready(std::uint32_t) noexcept {
+  drain();
+}
+
+void Port::on_timer(Nanos) noexcept {
+  drain();
+}
+
+void Port::drain() noexcept {
+  if (only_ != nullptr) kernel::prefetch(only_, kSinkBytes);
+  kernel::prefetch(&counters_, sizeof counters_);
+  bool some = false;
   int calls = kCallsPerTurn;
   do {
-    const auto datagrams = socket_->rx().receive();
-    if (datagrams.empty()) break;
+    const auto datagrams = rx_.receive();
+    some = !datagrams.empty();
+    if (!some) continue;
     bump(counters_.receive_calls);
     take(datagrams);
-  } while (socket_->rx().more() && --calls > 0);
-  gauge(counters_.kernel_drops, socket_->rx().drops());
+  } while (rx_.more() && --calls > 0);
+  gauge(counters_.kernel_drops, rx_.drops());
+  // The others have their turn first.
+  if (rx_.more() && some) reactor_.arm(*this, reactor_.now());
 }
 
 void Port::take(std::span<const kernel::Datagram> datagrams) noexcept {
-  const Nanos now = socket_->rx().received_at();
+  const Nanos now = rx_.received_at();
   bench_.overload.observe(now - datagrams.front().arrival, now);
+  bump(counters_.packets, datagrams.size());
+  for (auto rest = datagrams; !rest.empty();) {
+    const auto some = rest.first(std::min(rest.size(), bench_.sinks.size()));
+    hand_on(some, now);
+    rest = rest.subspan(some.size());
+  }
+  for (DatagramSink* sink : touched_) {
+    sink->touched_ = false;
+    sink->on_batch_end(now);
+  }
+  touched_.clear();
+  // What is to be sent points into the inbox.
+  bench_.sender.flush();
+}
+
+/** Finds all sinks before the first is called, so that what is cold of one is loaded while others work. */
+void Port::hand_on(std::span<const kernel::Datagram> datagrams, Nanos now) noexcept {
+  for (std::size_t i = 0; i < datagrams.size(); i++) {
+    DatagramSink* const sink = bench_.sinks[i] = find(datagrams[i]);
+    if (sink != nullptr && sink != only_) kernel::prefetch(sink, kSinkBytes);
+  }
   std::size_t bytes = 0;
-  for (const kernel::Datagram& datagram : datagrams) {
+  for (std::size_t i = 0; i < datagrams.size(); i++) {
+    const kernel::Datagram& datagram = datagrams[i];
     bytes += datagram.data.size();
     const bool heard =
         bench_.rtcp != nullptr && codec::is_rtcp(datagram.data) && bench_.rtcp->on_rtcp(datagram, now);
-    DatagramSink* const sink = find(datagram);
+    DatagramSink* const sink = bench_.sinks[i];
     if (sink == nullptr) {
       if (!heard) bump(counters_.unmatched);
       continue;
@@ -150,15 +184,7 @@ void Port::take(std::span<const kernel::Datagram> datagrams) noexcept {
     }
     sink->on_datagram(datagram, now);
   }
-  bump(counters_.packets, datagrams.size());
   bump(counters_.bytes, bytes);
-  for (DatagramSink* sink : touched_) {
-    sink->touched_ = false;
-    sink->on_batch_end(now);
-  }
-  touched_.clear();
-  // What is to be sent points into the inbox.
-  bench_.sender.flush();
 }
 
 }  // namespace sluice::plane

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "kernel/udp_port.h"
@@ -13,6 +12,7 @@
 #include "plane/flow_sender.h"
 #include "plane/overload.h"
 #include "plane/sender.h"
+#include "plane/sink_table.h"
 
 namespace sluice::plane {
 
@@ -63,12 +63,14 @@ struct PortBench {
   kernel::UdpInbox inbox{kMessages};
   FlowSender sender;
   Overload overload;
+  /** Of the next datagrams; null where nobody takes one. */
+  std::array<DatagramSink*, 16> sinks{};
   /** Null where nobody has RTCP. */
   RtcpListener* rtcp = nullptr;
 };
 
 /** On its loop. Sinks and receivers are gone before it is destroyed. */
-class Port final : private kernel::Watcher {
+class Port final : private kernel::Watcher, private kernel::Timer {
  public:
   /** Errors as of kernel::UdpPort::open(). The arguments outlive the port. */
   static kernel::Result<std::unique_ptr<Port>> open(kernel::Reactor& reactor, PortBench& bench,
@@ -94,37 +96,37 @@ class Port final : private kernel::Watcher {
   void count_sends(std::size_t calls) noexcept { kernel::bump(counters_.send_calls, calls); }
 
  private:
-  struct Key {
-    std::array<std::uint8_t, 16> address{};
-    std::uint32_t ssrc = 0;
-    std::uint16_t port = 0;
-    bool operator==(const Key&) const noexcept = default;
-  };
-  struct Hash {
-    std::size_t operator()(const Key& key) const noexcept;
-  };
   /** Sinks that ask for the same of address, SSRC and port. */
   struct Table {
     unsigned mask = 0;
-    std::unordered_map<Key, DatagramSink*, Hash> sinks;
+    SinkTable sinks;
   };
+  /** Of a sink: what every packet touches. */
+  static constexpr std::size_t kSinkBytes = 320;
 
   Port(kernel::Reactor& reactor, PortBench& bench, std::unique_ptr<kernel::UdpPort> socket, Batching batching,
        PortCounters& counters);
   void on_ready(std::uint32_t events) noexcept override;
+  void on_timer(Nanos now) noexcept override;
+  void drain() noexcept;
+  void find_only() noexcept;
   void take(std::span<const kernel::Datagram> datagrams) noexcept;
+  void hand_on(std::span<const kernel::Datagram> datagrams, Nanos now) noexcept;
   [[nodiscard]] DatagramSink* find(const kernel::Datagram& datagram) const noexcept;
   static unsigned mask_of(const FlowMatch& match) noexcept;
-  static Key key_of(const FlowMatch& match) noexcept;
+  static SinkKey key_of(const FlowMatch& match) noexcept;
 
-  kernel::Reactor& reactor_;
+  kernel::UdpRx& rx_;
+  /** The one that takes all there is; null where it depends. */
+  DatagramSink* only_ = nullptr;
   PortBench& bench_;
-  std::unique_ptr<kernel::UdpPort> socket_;
   PortCounters& counters_;
   kernel::Handover handover_;
+  std::vector<DatagramSink*> touched_;
   /** Most particular first. */
   std::vector<Table> tables_;
-  std::vector<DatagramSink*> touched_;
+  std::unique_ptr<kernel::UdpPort> socket_;
+  kernel::Reactor& reactor_;
   std::size_t users_ = 0;
 };
 

@@ -88,16 +88,17 @@ class RateWindows {
     peak_ = *peak;
   }
 
-  std::array<std::uint64_t, kWindows> bytes_{};
-  std::size_t count_ = 0;
-  std::size_t next_ = 0;
-  bool begun_ = false;
+  // What every packet touches is first.
+  std::uint64_t current_ = 0;
+  std::uint64_t largest_ = 0;
   Nanos begin_ = 0;
   std::uint64_t total_ = 0;
-  std::uint64_t current_ = 0;
+  bool begun_ = false;
+  std::size_t count_ = 0;
+  std::size_t next_ = 0;
   std::uint64_t peak_ = 0;
   std::uint64_t least_ = 0;
-  std::uint64_t largest_ = 0;
+  std::array<std::uint64_t, kWindows> bytes_{};
 };
 
 }  // namespace sluice::plane

@@ -41,10 +41,10 @@ export async function costOf(
   rate: number,
   seconds: number,
 ): Promise<Cost> {
-  const generator = await generate(topology, { ...load, phases: [{ rate, seconds: seconds + 2 }] });
+  const generator = await generate(topology, { ...load, phases: [{ rate, seconds: seconds + SETTLES_MS / 1000 + 2 }] });
   try {
     await begins(generator, 0, 5_000);
-    await elapse(700);
+    await elapse(SETTLES_MS);
     const pids = processTree(program.pid);
     const begin = await read(topology, pids);
     await elapse(seconds * 1000);
@@ -66,6 +66,8 @@ export const LEAST_CAPACITY = 20_000;
 /** A backlog longer than this when the last packet was sent is loss. */
 const LATE_MS = 30;
 const BEARABLE_LOSS = 1e-4;
+/** Until a program does what it will go on doing: JavaScript is compiled meanwhile. */
+const SETTLES_MS = 2_500;
 type Outcome = 'borne' | 'lost' | 'not sent';
 
 async function tryOnce(topology: Topology, load: Load, rate: number, seconds: number): Promise<Outcome> {
