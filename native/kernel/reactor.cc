@@ -17,7 +17,7 @@ namespace {
 constexpr int kEventsPerTurn = 256;
 constexpr Nanos kLongestWait = kSecond;
 /** So many of the watchers that are called next are loaded, and so much of each. */
-constexpr int kSoon = 2;
+constexpr std::size_t kSoon = 2;
 constexpr std::size_t kWatcherBytes = 128;
 
 int wait_for_events(int epoll, epoll_event* ready, Nanos wait) noexcept {
@@ -141,23 +141,23 @@ bool Reactor::turn() noexcept {
   std::array<epoll_event, kEventsPerTurn>
       ready;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the kernel
   const int n = wait_for_events(epoll_.get(), ready.data(), wait);
-  for (int i = 0; i < std::min(n, kSoon); i++)
-    prefetch(ready[static_cast<std::size_t>(i)].data.ptr, kWatcherBytes);
+  const auto count = static_cast<std::size_t>(std::max(n, 0));
+  for (std::size_t i = 0; i < std::min(count, kSoon); i++) prefetch(ready[i].data.ptr, kWatcherBytes);
   now_ = monotonic_now();
   wakeups_++;
   gone_.clear();
   bool woken = false;
   run_timers();
-  for (int i = 0; i < n; i++) {
-    if (i + kSoon < n) prefetch(ready[static_cast<std::size_t>(i + kSoon)].data.ptr, kWatcherBytes);
-    auto* watcher = static_cast<Watcher*>(ready[static_cast<std::size_t>(i)].data.ptr);
+  for (std::size_t i = 0; i < count; i++) {
+    if (i + kSoon < count) prefetch(ready[i + kSoon].data.ptr, kWatcherBytes);
+    auto* watcher = static_cast<Watcher*>(ready[i].data.ptr);
     if (watcher == nullptr) {
-      std::uint64_t count = 0;
-      [[maybe_unused]] const ssize_t drained = ::read(event_.get(), &count, sizeof count);
+      std::uint64_t value = 0;
+      [[maybe_unused]] const ssize_t drained = ::read(event_.get(), &value, sizeof value);
       woken = true;
     } else if (std::find(gone_.begin(), gone_.end(), watcher) == gone_.end()) {
       fired_++;
-      watcher->on_ready(ready[static_cast<std::size_t>(i)].events);
+      watcher->on_ready(ready[i].events);
     }
   }
   for (std::size_t i = 0; i < disposed_.size(); i++) delete disposed_[i];
