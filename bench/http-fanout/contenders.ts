@@ -38,7 +38,7 @@ function cpuContender(topology: Topology, server: Server, load: Load, windowMs: 
         const sink = await startSink(topology, server, load);
         try {
           await flowing(sink, load.viewers, 30_000);
-          await elapse(1_500);
+          await elapse(3_000);
           const delivery = await watch(program, sink, windowMs);
           const share = delivery.bits / (delivery.seconds * load.megabits * 1e6 * load.viewers);
           const notes = [
