@@ -1,5 +1,6 @@
 #include "kernel/udp_port.h"
 
+#include <linux/filter.h>
 #include <net/if.h>
 
 #include "kernel/udp_offload.h"
@@ -34,12 +35,33 @@ const char* set_send_options(int fd, int family, const UdpPortOptions& o) noexce
   return setsockopt(fd, level, IP_MULTICAST_IF, &request, sizeof request) == 0 ? nullptr : "the interface";
 }
 
+/**
+ * Another socket of the address that `rx` is bound to, for sending only: the two are a group of which a
+ * filter chooses the first, that is `rx`, for whatever comes. `rx` was bound alone, so that an address in use
+ * is found out; only then it becomes one of a group.
+ */
+Fd open_beside(const UdpRx& rx) noexcept {
+  const auto bound = Address::from(rx.bound());
+  if (!bound || bound->is_multicast()) return {};
+  Fd tx(::socket(bound->family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!tx || !set_int(rx.fd(), SOL_SOCKET, SO_REUSEPORT, 1)) return {};
+  sock_filter first = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog program{1, &first};
+  const bool beside =
+      set_int(tx.get(), SOL_SOCKET, SO_REUSEPORT, 1) && ::bind(tx.get(), bound->get(), bound->size()) == 0 &&
+      setsockopt(tx.get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) == 0;
+  if (beside) return tx;
+  tx.reset();
+  set_int(rx.fd(), SOL_SOCKET, SO_REUSEPORT, 0);
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<UdpPort>> UdpPort::open(const UdpPortOptions& o, UdpInbox& inbox) {
   auto rx = UdpRx::open(o.socket, &inbox);
   if (!rx.ok()) return rx.error();
-  std::unique_ptr<UdpPort> port(new UdpPort(std::move(rx.value())));
+  std::unique_ptr<UdpPort> port(new UdpPort(std::move(rx.value()), o));
   if (const char* what = set_send_options(port->fd(), port->family(), o)) {
     return system_error("port " + o.socket.address + " " + std::to_string(o.socket.port) + ": setting " +
                         what);
@@ -48,6 +70,12 @@ Result<std::unique_ptr<UdpPort>> UdpPort::open(const UdpPortOptions& o, UdpInbox
   port->segments_ = offload.segmentation;
   port->coalesces_ = o.socket.coalesce && offload.coalescing;
   return port;
+}
+
+void UdpPort::send_apart() noexcept {
+  if (tx_) return;
+  Fd beside = open_beside(*rx_);
+  if (beside && set_send_options(beside.get(), family(), options_) == nullptr) tx_ = std::move(beside);
 }
 
 }  // namespace sluice::kernel

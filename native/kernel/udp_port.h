@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "kernel/fd.h"
 #include "kernel/udp_rx.h"
 
 namespace sluice::kernel {
@@ -21,7 +22,16 @@ class UdpPort {
   /** Errors as of UdpRx::open(). `inbox` outlives the port. */
   static Result<std::unique_ptr<UdpPort>> open(const UdpPortOptions& options, UdpInbox& inbox);
 
+  /** What is received on. */
   [[nodiscard]] int fd() const noexcept { return rx_->fd(); }
+  /** What is sent from: fd(), or the socket that send_apart() has opened. */
+  [[nodiscard]] int send_fd() const noexcept { return tx_ ? tx_.get() : fd(); }
+  /**
+   * Sends from a socket of the same address that receives nothing and that nobody watches: the kernel tells
+   * whoever watches a socket of every datagram that has left, which is a tenth of what sending costs where
+   * there is much to be sent. Where it cannot be had, nothing changes.
+   */
+  void send_apart() noexcept;
   [[nodiscard]] UdpRx& rx() noexcept { return *rx_; }
   [[nodiscard]] int family() const noexcept { return rx_->bound().ss_family; }
   /** Whether this kernel cuts what is sent into datagrams (UDP_SEGMENT), and puts together what comes
@@ -30,9 +40,11 @@ class UdpPort {
   [[nodiscard]] bool coalesces() const noexcept { return coalesces_; }
 
  private:
-  explicit UdpPort(std::unique_ptr<UdpRx> rx) noexcept : rx_(std::move(rx)) {}
+  UdpPort(std::unique_ptr<UdpRx> rx, const UdpPortOptions& options) : rx_(std::move(rx)), options_(options) {}
 
   std::unique_ptr<UdpRx> rx_;
+  Fd tx_;
+  const UdpPortOptions options_;
   bool segments_ = false;
   bool coalesces_ = false;
 };

@@ -256,7 +256,7 @@ void FlowRtcp::send(Port& port, const kernel::UdpTarget& target, codec::Bytes by
   const auto pieces = bench_.control.pieces(1);
   pieces[0] = {const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
   bench_.control.add(target, pieces, 0, 0);
-  port.count_sends(bench_.control.flush(port.fd(), kernel::Handover::one_by_one, *this));
+  port.count_sends(bench_.control.flush(port.send_fd(), kernel::Handover::one_by_one, *this));
   if (!refused_) bump(counters_.rtcp_out);
 }
 

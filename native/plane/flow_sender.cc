@@ -146,7 +146,7 @@ void FlowSender::put(FlowReceiver& receiver, std::span<iovec> pieces, const Run&
 }
 
 void FlowSender::flush() noexcept {
-  if (messages_ > 0) port_->count_sends(outbox_.flush(port_->fd(), port_->handover(), *this));
+  if (messages_ > 0) port_->count_sends(outbox_.flush(port_->send_fd(), port_->handover(), *this));
   messages_ = 0;
 }
 

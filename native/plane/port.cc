@@ -22,6 +22,9 @@ constexpr unsigned kPort = 1;
 constexpr unsigned kSsrc = 2;
 constexpr unsigned kAddress = 4;
 
+/** A port with so many receivers and flows sends from a socket of its own; with few, a second socket that is
+ * cold costs more. */
+constexpr std::size_t kMany = 8;
 /** Calls per wake-up, so that one port does not starve the others. */
 constexpr int kCallsPerTurn = 8;
 
@@ -51,6 +54,7 @@ Port::Port(kernel::Reactor& reactor, PortBench& bench, std::unique_ptr<kernel::U
     : rx_(socket->rx()),
       bench_(bench),
       counters_(counters),
+      send_fd_(socket->send_fd()),
       handover_(handover_of(batching, socket->segments())),
       socket_(std::move(socket)),
       reactor_(reactor) {
@@ -83,6 +87,12 @@ bool Port::add(const FlowMatch& match, DatagramSink& sink) {
   touched_.reserve(users_);
   find_only();
   return true;
+}
+
+void Port::hold() noexcept {
+  if (++users_ != kMany) return;
+  socket_->send_apart();
+  send_fd_ = socket_->send_fd();
 }
 
 void Port::remove(const FlowMatch& match) noexcept {

@@ -83,12 +83,14 @@ class Port final : private kernel::Watcher, private kernel::Timer {
   bool add(const FlowMatch& match, DatagramSink& sink);
   void remove(const FlowMatch& match) noexcept;
   /** For each receiver that is sent to from here. */
-  void hold() noexcept { users_++; }
+  void hold() noexcept;
   void let_go() noexcept { users_--; }
   /** Sinks and receivers. */
   [[nodiscard]] std::size_t users() const noexcept { return users_; }
 
   [[nodiscard]] int fd() const noexcept { return socket_->fd(); }
+  /** What is sent from. */
+  [[nodiscard]] int send_fd() const noexcept { return send_fd_; }
   [[nodiscard]] int family() const noexcept { return socket_->family(); }
   [[nodiscard]] std::uint16_t number() const noexcept { return socket_->rx().port(); }
   [[nodiscard]] const sockaddr_storage& bound() const noexcept { return socket_->rx().bound(); }
@@ -121,6 +123,7 @@ class Port final : private kernel::Watcher, private kernel::Timer {
   DatagramSink* only_ = nullptr;
   PortBench& bench_;
   PortCounters& counters_;
+  int send_fd_;
   kernel::Handover handover_;
   std::vector<DatagramSink*> touched_;
   /** Most particular first. */
