@@ -2,6 +2,7 @@
 #include <set>
 
 #include "test/flow_bed.h"
+#include "test/own_network.h"
 
 using namespace sluice;
 using plane::Batching;
@@ -123,6 +124,67 @@ TEST_CASE("flow: batches come and go as one, of whatever sizes, and are the same
       if (batching == Batching::segment) CHECK(c.send_calls <= 10);
       if (batching == Batching::plain) CHECK(c.send_calls == sent.size());
     }
+  }
+}
+
+TEST_CASE("flow: what the way out takes only in fragments is handed on in fragments") {
+  const test::OwnNetwork network(1280);
+  if (!network.ok()) {
+    MESSAGE("only root can have a network of its own");
+    return;
+  }
+  for (const Batching batching : {Batching::segment, Batching::many, Batching::plain}) {
+    FlowBed bed;
+    const Peer source;
+    const Peer sink;
+    const Handle port = bed.port("127.0.0.1", batching);
+    bed.receiver(bed.flow(port), port, sink.address());
+    std::vector<std::vector<std::uint8_t>> sent;
+    std::uint16_t sequence = 0;
+    for (const std::size_t size : {500, 3000, 500, 1400, 1400, 1400, 1400, 9000, 1252}) {
+      sent.push_back(rtp_packet(sequence++, 0, 1, size));
+      source.send(bed.at(bed.last_port), sent.back());
+    }
+    const auto got = collect(bed, sink, sent.size());
+    REQUIRE(got.size() == sent.size());
+    for (std::size_t i = 0; i < got.size(); i++) CHECK(got[i].bytes == sent[i]);
+    CHECK(bed.flow_counters[0].send_errors == 0);
+    CHECK(bed.flow_counters[0].packets_out == sent.size());
+  }
+}
+
+TEST_CASE("flow: a port with many receivers sends from a socket of its own, and hears all that comes to it") {
+  for (const std::string address : {"127.0.0.1", "::1"}) {
+    CAPTURE(address);
+    FlowBed bed;
+    std::vector<std::unique_ptr<Peer>> sinks;
+    const Handle port = bed.port(address);
+    const Handle flow = bed.flow(port);
+    for (int i = 0; i < 20; i++) {
+      sinks.push_back(std::make_unique<Peer>(address));
+      bed.receiver(flow, port, sinks.back()->address());
+    }
+    // Senders of many addresses would be spread over a group of sockets, were they not all sent to the first.
+    std::vector<std::unique_ptr<Peer>> sources;
+    for (std::uint16_t i = 0; i < 50; i++) {
+      sources.push_back(std::make_unique<Peer>(address));
+      sources.back()->send(bed.at(bed.last_port, address), rtp_packet(i, 0, 7, 100));
+    }
+    for (const auto& sink : sinks) {
+      const auto got = collect(bed, *sink, 50);
+      REQUIRE(got.size() == 50);
+      for (const Got& one : got) CHECK(one.from.port() == bed.last_port);
+    }
+    CHECK(bed.flow_counters[0].packets_in == 50);
+    CHECK(bed.flow_counters[0].send_errors == 0);
+    // The address is still taken.
+    kernel::UdpInbox inbox(1);
+    kernel::UdpPortOptions again;
+    again.socket.address = address;
+    again.socket.port = bed.last_port;
+    auto second = kernel::UdpPort::open(again, inbox);
+    REQUIRE(!second.ok());
+    CHECK(second.error().code == "ADDRESS_IN_USE");
   }
 }
 
