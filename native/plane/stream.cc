@@ -22,7 +22,7 @@ constexpr Nanos kPatientDelay = 10 * kBeat;
  * send costs as much as a large one. */
 constexpr Nanos kEdgePause = 100 * kMillisecond;
 constexpr Nanos kEdgePausePerReader = kMillisecond;
-constexpr Nanos kLongestEdgePause = 400 * kMillisecond;
+constexpr Nanos kLongestEdgePause = 500 * kMillisecond;
 /** So many byte readers are told of two pieces at a time: a call less for each. */
 constexpr std::size_t kCrowd = 40;
 /** The longest time between two PCRs (13818-1 2.7.2): a source that gave nothing for so long is quiet. */
