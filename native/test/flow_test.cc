@@ -184,7 +184,7 @@ TEST_CASE("flow: a port with many receivers sends from a socket of its own, and 
     again.socket.port = bed.last_port;
     auto second = kernel::UdpPort::open(again, inbox);
     REQUIRE(!second.ok());
-    CHECK(second.error().code == "ADDRESS_IN_USE");
+    CHECK(std::string_view(second.error().code) == "ADDRESS_IN_USE");
   }
 }
 
