@@ -135,8 +135,7 @@ void Reactor::run_timers() noexcept {
 
 bool Reactor::turn() noexcept {
   Nanos wait = kLongestWait;
-  // Commands may have taken their time after a turn that was woken for them.
-  const Nanos before = left_ != 0 ? left_ : monotonic_now();
+  const Nanos before = monotonic_now();
   if (!heap_.empty()) wait = std::clamp<Nanos>(heap_.front()->deadline_ - before, 0, kLongestWait);
   std::array<epoll_event, kEventsPerTurn>
       ready;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the kernel
@@ -162,9 +161,7 @@ bool Reactor::turn() noexcept {
   }
   for (std::size_t i = 0; i < disposed_.size(); i++) delete disposed_[i];
   disposed_.clear();
-  const Nanos end = monotonic_now();
-  busy_ += end - now_;
-  left_ = woken ? 0 : end;
+  busy_ += monotonic_now() - now_;
   return woken;
 }
 

@@ -101,8 +101,6 @@ class Reactor {
   Fd epoll_;
   Fd event_;
   Nanos now_ = 0;
-  /** When the turn before ended; 0 where other work came after it. */
-  Nanos left_ = 0;
   bool running_timers_ = false;
   std::vector<Timer*> heap_;
   std::vector<const Watcher*> gone_;

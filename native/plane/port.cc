@@ -90,7 +90,7 @@ bool Port::add(const FlowMatch& match, DatagramSink& sink) {
 }
 
 void Port::hold() noexcept {
-  if (++users_ != kMany) return;
+  if (++users_ < kMany) return;
   socket_->send_apart();
   send_fd_ = socket_->send_fd();
 }
