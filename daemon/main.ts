@@ -9,6 +9,7 @@ import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
 import { FlowService } from './flows/service.js';
+import { settleHeap } from './host/heap.js';
 import { AccessLog } from './plane/access-log.js';
 import type { PlaneApi } from './plane/contract.js';
 import { ViewersFront } from './plane/front.js';
@@ -190,6 +191,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     { version, admin: admin.url, viewers: front.url, channels: settings.channels.length, flows: settings.flows.length },
     'daemon is up',
   );
+  started.add('heap', settleHeap());
   options.service?.watch(loopsMove(plane));
   options.service?.ready(
     `serving ${settings.channels.length} channels at ${front.url}, ${settings.flows.length} flows`,
