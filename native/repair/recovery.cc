@@ -1,0 +1,332 @@
+#include "repair/recovery.h"
+
+namespace sluice::repair {
+
+using codec::Bytes;
+using codec::kRtpHeaderSize;
+
+namespace {
+
+constexpr Nanos kNone = -1;
+constexpr Nanos kNever = INT64_MAX;
+constexpr std::size_t kTsPacket = 188;
+/** Numbers begin so high that those before the first are none below zero. */
+constexpr std::int64_t kFirstCycle = 1 << 20;
+/** The playout delay grows and shrinks by so much of the time that passes: one part of fifty is not seen. */
+constexpr Nanos kSlew = 50;
+/** Room above what repairs took. */
+constexpr Nanos kMargin = 4;
+/** So long a slow repair is remembered. */
+constexpr Nanos kForgets = 60'000 * kMillisecond;
+
+}  // namespace
+
+Recovery::Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::uint32_t seed)
+    : options_(options),
+      output_(output),
+      window_(options.window, options.most),
+      parity_(window_, *this),
+      round_trip_(options.round_trip),
+      due_(options.window, kNone),
+      playout_(options.playout),
+      random_(seed | 1) {
+  RepairOutput& self = *this;
+  if (options.block) block_.emplace(window_, self, *options.block);
+  missing_.reserve(options.window);
+  asking_.reserve(options.window);
+}
+
+/** xorshift32: chance that repeats with its seed. */
+std::uint32_t Recovery::chance() noexcept {
+  random_ ^= random_ << 13;
+  random_ ^= random_ >> 17;
+  random_ ^= random_ << 5;
+  return random_;
+}
+
+bool Recovery::whole(Bytes datagram) const noexcept {
+  if (!options_.mpegts) return true;
+  const auto packet = codec::parse_rtp(datagram);
+  if (!packet || packet->payload.empty() || packet->payload.size() % kTsPacket != 0) return false;
+  for (std::size_t i = 0; i < packet->payload.size(); i += kTsPacket)
+    if (packet->payload[i] != 0x47 || (packet->payload[i + 1] & 0x80) != 0) return false;
+  return true;
+}
+
+/** Another source, or a jump, is believed when the next packet continues it (RFC 3550 A.1). */
+bool Recovery::accept(const codec::RtpHeader& header) noexcept {
+  const std::int64_t step = codec::extend_sequence(highest_, header.sequence) - highest_;
+  const auto reach = static_cast<std::int64_t>(options_.window / 2);
+  if (begun_ && header.ssrc == ssrc_ && step > -reach && step < reach) {
+    candidate_.present = false;
+    return true;
+  }
+  if (begun_ && !(candidate_.present && candidate_.ssrc == header.ssrc && candidate_.next == header.sequence)) {
+    candidate_ = {header.ssrc, static_cast<std::uint16_t>(header.sequence + 1), true};
+    return false;
+  }
+  if (begun_) {
+    flush();
+    counters_.restarts++;
+    output_.on_restart();
+  }
+  begin(header);
+  return true;
+}
+
+void Recovery::begin(const codec::RtpHeader& header) noexcept {
+  begun_ = true;
+  candidate_.present = false;
+  ssrc_ = header.ssrc;
+  window_.clear();
+  parity_.clear();
+  parity_.set_source(ssrc_);
+  if (block_) {
+    block_->clear();
+    block_->set_source(ssrc_);
+  }
+  missing_.clear();
+  next_ = first_ = anchor_ = kFirstCycle + header.sequence;
+  highest_ = next_ - 1;
+}
+
+std::int64_t Recovery::oldest() const noexcept {
+  return std::max(first_, highest_ + 1 - static_cast<std::int64_t>(options_.window));
+}
+
+/** All up to and without `sequence` was on its way before. */
+void Recovery::reach(std::int64_t sequence, Nanos now) noexcept {
+  const auto most = static_cast<std::int64_t>(options_.window / 2);
+  while (sequence - next_ >= most && next_ <= highest_) deliver(due(next_));
+  for (std::int64_t i = highest_ + 1; i < sequence; i++) {
+    due_slot(i) = kNone;
+    missing_.push_back({i, now, 0, 0, 0});
+    counters_.missing++;
+  }
+  highest_ = std::max(highest_, sequence - 1);
+}
+
+void Recovery::on_packet(Bytes datagram, Nanos now) noexcept {
+  now_ = now;
+  const auto header = codec::parse_rtp_header(datagram);
+  if (!header || datagram.size() > window_.most()) {
+    counters_.damaged++;
+    return;
+  }
+  if (!accept(*header)) return;
+  const std::int64_t sequence = codec::extend_sequence(highest_, header->sequence);
+  counters_.received++;
+  if (window_.has(sequence)) {
+    counters_.duplicates++;
+  } else if (sequence < next_) {
+    counters_.late++;
+  } else if (whole(datagram)) {
+    insert(sequence, datagram, Origin::received, now);
+  } else {
+    counters_.damaged++;
+    if (sequence <= highest_) return;
+    reach(sequence + 1, now);
+    due_slot(sequence) = now + playout_;
+  }
+}
+
+void Recovery::insert(std::int64_t sequence, Bytes datagram, Origin origin, Nanos now) noexcept {
+  if (sequence > highest_) {
+    reach(sequence, now);
+    highest_ = sequence;
+    due_slot(sequence) = now + playout_;
+  }
+  window_.store(sequence, datagram, origin);
+  if (origin != Origin::received) count_repair(origin);
+  if (parity_.waits()) parity_.on_stored(oldest());
+  if (block_ && block_->waits()) block_->on_stored(oldest());
+}
+
+void Recovery::count_repair(Origin origin) noexcept {
+  if (origin == Origin::parity) counters_.by_parity++;
+  if (origin == Origin::block) counters_.by_block++;
+  if (origin == Origin::retransmitted) counters_.by_retransmission++;
+  if (origin == Origin::fetched) counters_.by_fetch++;
+}
+
+void Recovery::on_repaired(std::int64_t sequence) noexcept {
+  if (!whole(window_.datagram(sequence))) {
+    counters_.damaged++;
+    window_.forget(sequence);
+    return;
+  }
+  // Parity that overtook what it protects.
+  if (sequence > highest_) {
+    reach(sequence, now_);
+    highest_ = sequence;
+    due_slot(sequence) = now_ + playout_;
+  }
+  // Too late for the output, but not for what is repaired from it.
+  if (sequence >= next_) count_repair(window_.origin(sequence));
+}
+
+void Recovery::on_parity(Bytes datagram, Nanos now) noexcept {
+  now_ = now;
+  const auto packet = codec::parse_parity(datagram);
+  if (!packet) {
+    counters_.damaged++;
+    return;
+  }
+  if (!begun_) return;
+  parity_.on_parity(*packet, highest_, oldest());
+  if (block_ && block_->waits()) block_->on_stored(oldest());
+}
+
+void Recovery::on_block_parity(Bytes datagram, Nanos now) noexcept {
+  now_ = now;
+  const auto packet = codec::parse_block_parity(datagram);
+  if (!packet || !block_) {
+    counters_.damaged++;
+    return;
+  }
+  if (!begun_) return;
+  block_->on_repair(*packet, highest_, oldest());
+  if (parity_.waits()) parity_.on_stored(oldest());
+}
+
+void Recovery::on_retransmission(Bytes datagram, Nanos now) noexcept {
+  take_copy(datagram, Origin::retransmitted, now);
+}
+
+void Recovery::on_fetched(Bytes datagram, Nanos now) noexcept {
+  take_copy(datagram, Origin::fetched, now);
+}
+
+void Recovery::take_copy(Bytes datagram, Origin origin, Nanos now) noexcept {
+  now_ = now;
+  const auto header = codec::parse_rtp_header(datagram);
+  if (!header || !begun_ || header->ssrc != ssrc_ || datagram.size() > window_.most() || !whole(datagram)) {
+    counters_.damaged++;
+    return;
+  }
+  const std::int64_t sequence = codec::extend_sequence(highest_, header->sequence);
+  if (sequence < next_) {
+    counters_.late++;
+    return;
+  }
+  if (window_.has(sequence)) {
+    counters_.duplicates++;
+    return;
+  }
+  // What was never missed is not taken: it may be anybody's.
+  const auto at = std::lower_bound(missing_.begin(), missing_.end(), sequence,
+                                   [](const Missing& one, std::int64_t number) { return one.sequence < number; });
+  if (at == missing_.end() || at->sequence != sequence) return;
+  if (origin == Origin::retransmitted && at->asks == 1) round_trip_.measure(now - at->asked);
+  slowest_ = std::max(slowest_, now - at->found);
+  insert(sequence, datagram, origin, now);
+}
+
+/** For a packet before the anchor: between the one delivered last and the anchor. */
+Nanos Recovery::due(std::int64_t sequence) const noexcept {
+  const Nanos end = due_slot(anchor_);
+  if (sequence >= anchor_) return end;
+  const Nanos span = std::max<Nanos>(0, end - delivered_due_);
+  return end - span * (anchor_ - sequence) / (anchor_ - next_ + 1);
+}
+
+void Recovery::find_anchor() noexcept {
+  anchor_ = std::max(anchor_, next_);
+  while (anchor_ < highest_ && due_slot(anchor_) == kNone) anchor_++;
+}
+
+void Recovery::deliver(Nanos now) noexcept {
+  std::int64_t lost = 0;
+  while (next_ <= highest_) {
+    find_anchor();
+    const Nanos at = due(next_);
+    if (at > now) break;
+    if (window_.has(next_)) {
+      give_up(lost);
+      output_.on_packet(next_, window_.datagram(next_), window_.origin(next_));
+    } else {
+      lost++;
+    }
+    delivered_due_ = std::max(delivered_due_, at);
+    next_++;
+  }
+  give_up(lost);
+}
+
+/** So many before the next are lost. */
+void Recovery::give_up(std::int64_t& lost) noexcept {
+  if (lost == 0) return;
+  counters_.lost += static_cast<std::uint64_t>(lost);
+  output_.on_lost(next_ - lost, lost);
+  lost = 0;
+}
+
+bool Recovery::parity_may_come(const Missing& one, Nanos now) const noexcept {
+  return options_.parity_span > 0 && highest_ < one.sequence + options_.parity_span && now < patience_end(one);
+}
+
+/** The stream may pause: then it is not known by packets that no parity comes any more. */
+Nanos Recovery::patience_end(const Missing& one) const noexcept {
+  return one.found + playout_ / 2;
+}
+
+void Recovery::ask(Nanos now) noexcept {
+  std::erase_if(missing_, [this](const Missing& one) { return one.sequence < next_ || window_.has(one.sequence); });
+  if (!options_.asks) return;
+  asking_.clear();
+  for (Missing& one : missing_) {
+    if (one.next == kNever || highest_ - one.sequence < options_.disorder || parity_may_come(one, now)) continue;
+    if (one.next == 0) one.next = now + (options_.dither > 0 ? chance() % options_.dither : 0);
+    if (now < one.next) continue;
+    // An answer would come after its time, and so would every later one.
+    if (now + round_trip_.smoothed() > one.found + playout_) {
+      one.next = kNever;
+      continue;
+    }
+    one.asked = now;
+    one.asks++;
+    one.next = now + round_trip_.patience();
+    asking_.push_back(one.sequence);
+  }
+  if (asking_.empty()) return;
+  counters_.requests++;
+  counters_.requested += asking_.size();
+  output_.on_request(asking_);
+}
+
+/** Slowly towards what the slowest repair of late has taken. */
+void Recovery::adapt(Nanos now) noexcept {
+  if (options_.least_playout == 0) return;
+  const Nanos passed = std::min(now - adapted_, options_.playout);
+  adapted_ = now;
+  if (passed <= 0) return;
+  const Nanos wanted = std::clamp(slowest_ + slowest_ / kMargin, options_.least_playout, options_.playout);
+  playout_ += std::clamp(wanted - playout_, -passed / kSlew, passed / kSlew);
+  slowest_ -= slowest_ * passed / (kForgets + passed);
+}
+
+void Recovery::advance(Nanos now) noexcept {
+  now_ = now;
+  adapt(now);
+  deliver(now);
+  ask(now);
+}
+
+std::optional<Nanos> Recovery::deadline() const noexcept {
+  if (!begun_ || next_ > highest_) return std::nullopt;
+  Nanos first = due(next_);
+  if (!options_.asks) return first;
+  for (const Missing& one : missing_) {
+    if (one.next == kNever || window_.has(one.sequence)) continue;
+    const bool waits = options_.parity_span > 0 && highest_ < one.sequence + options_.parity_span;
+    first = std::min(first, waits ? std::max(one.next, patience_end(one)) : one.next);
+  }
+  return first;
+}
+
+void Recovery::flush() noexcept {
+  deliver(kNever);
+  missing_.clear();
+}
+
+}  // namespace sluice::repair

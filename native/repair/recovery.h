@@ -1,0 +1,170 @@
+// What makes a whole stream of what came: order, parity, retransmission, and a time at which each packet is due.
+#pragma once
+
+#include <vector>
+
+#include "repair/block_code.h"
+#include "repair/parity_decoder.h"
+#include "repair/round_trip.h"
+
+namespace sluice::repair {
+
+struct RecoveryOptions {
+  /** Packets that are kept, a power of two: those of the playout delay, and as many for what is repaired from them. */
+  std::size_t window = 4096;
+  /** Longest datagram, RTP header included. */
+  std::size_t most = 1500;
+  /** From arrival to delivery. */
+  Nanos playout = 200 * kMillisecond;
+  /** The playout delay follows what repairs take, between this and `playout`; 0 keeps it as it is. */
+  Nanos least_playout = 0;
+  /** Payloads are TS packets: those that are not, or that say they are damaged (transport_error_indicator), count as missing. */
+  bool mpegts = true;
+  /** Packets in disorder that are not missing yet. */
+  unsigned disorder = 0;
+  /** Whether missing packets are asked for. */
+  bool asks = false;
+  /** Before one was measured. */
+  Nanos round_trip = 50 * kMillisecond;
+  /** The first request waits so long at most, by chance: of a large audience others may have asked before. */
+  Nanos dither = 0;
+  /** Packets by which parity follows what it protects; until then nothing is asked for. 0 without parity. */
+  unsigned parity_span = 0;
+  std::optional<BlockOptions> block;
+};
+
+/** Where it all goes. */
+class RecoveryOutput {
+ public:
+  /** In order, each once. The datagram is there until this returns. */
+  virtual void on_packet(std::int64_t sequence, codec::Bytes datagram, Origin origin) noexcept = 0;
+  /** These are given up. */
+  virtual void on_lost(std::int64_t first, std::int64_t count) noexcept = 0;
+  /** To be asked for now; ascending. */
+  virtual void on_request(std::span<const std::int64_t> sequences) noexcept = 0;
+  /** What comes next is of another source, or of the same one begun anew. */
+  virtual void on_restart() noexcept = 0;
+
+ protected:
+  ~RecoveryOutput() = default;
+};
+
+struct RecoveryCounters {
+  std::uint64_t received = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t late = 0;
+  std::uint64_t damaged = 0;
+  /** Found missing at first, whether repaired or not. */
+  std::uint64_t missing = 0;
+  std::uint64_t by_parity = 0;
+  std::uint64_t by_block = 0;
+  std::uint64_t by_retransmission = 0;
+  std::uint64_t by_fetch = 0;
+  std::uint64_t lost = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t requested = 0;
+  std::uint64_t restarts = 0;
+};
+
+/**
+ * Packets are delivered `playout` after they came, in order; one that was repaired, between its neighbours. Until then parity repairs
+ * first; what it has not repaired when all of it must have come is asked for, once in a round trip, as long as an answer would be in
+ * time. Time is an argument, nothing is allocated after it was made.
+ */
+class Recovery final : private RepairOutput {
+ public:
+  /** `output` outlives it. `seed` is of the dither. */
+  Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::uint32_t seed = 1);
+
+  /** A datagram of the source. */
+  void on_packet(codec::Bytes datagram, Nanos now) noexcept;
+  /** A parity packet of ST 2022-1, of columns or rows. */
+  void on_parity(codec::Bytes datagram, Nanos now) noexcept;
+  /** A repair packet of the block code. */
+  void on_block_parity(codec::Bytes datagram, Nanos now) noexcept;
+  /** A retransmission: the original's header with the rest of it (RFC 4588 has been undone). */
+  void on_retransmission(codec::Bytes datagram, Nanos now) noexcept;
+  /** From elsewhere, such as by HTTP. */
+  void on_fetched(codec::Bytes datagram, Nanos now) noexcept;
+
+  /** Delivers what is due and asks for what is missing. */
+  void advance(Nanos now) noexcept;
+  /** When advance() is to be called next; none while nothing is there. */
+  [[nodiscard]] std::optional<Nanos> deadline() const noexcept;
+  /** Delivers all there is, and gives up the rest. */
+  void flush() noexcept;
+
+  [[nodiscard]] const RecoveryCounters& counters() const noexcept { return counters_; }
+  [[nodiscard]] Nanos round_trip() const noexcept { return round_trip_.smoothed(); }
+  [[nodiscard]] Nanos playout() const noexcept { return playout_; }
+
+ private:
+  /** A packet that is missing. */
+  struct Missing {
+    std::int64_t sequence = 0;
+    Nanos found = 0;
+    Nanos asked = 0;
+    Nanos next = 0;
+    unsigned asks = 0;
+  };
+  struct Candidate {
+    std::uint32_t ssrc = 0;
+    std::uint16_t next = 0;
+    bool present = false;
+  };
+
+  void on_repaired(std::int64_t sequence) noexcept override;
+  [[nodiscard]] bool whole(codec::Bytes datagram) const noexcept;
+  [[nodiscard]] bool accept(const codec::RtpHeader& header) noexcept;
+  void begin(const codec::RtpHeader& header) noexcept;
+  void reach(std::int64_t sequence, Nanos now) noexcept;
+  void insert(std::int64_t sequence, codec::Bytes datagram, Origin origin, Nanos now) noexcept;
+  void count_repair(Origin origin) noexcept;
+  [[nodiscard]] std::int64_t oldest() const noexcept;
+  [[nodiscard]] Nanos& due_slot(std::int64_t sequence) noexcept {
+    return due_[static_cast<std::size_t>(sequence) & (due_.size() - 1)];
+  }
+  [[nodiscard]] Nanos due_slot(std::int64_t sequence) const noexcept {
+    return due_[static_cast<std::size_t>(sequence) & (due_.size() - 1)];
+  }
+  [[nodiscard]] Nanos due(std::int64_t sequence) const noexcept;
+  void find_anchor() noexcept;
+  void deliver(Nanos now) noexcept;
+  void ask(Nanos now) noexcept;
+  [[nodiscard]] bool parity_may_come(const Missing& one, Nanos now) const noexcept;
+  [[nodiscard]] Nanos patience_end(const Missing& one) const noexcept;
+  void take_copy(codec::Bytes datagram, Origin origin, Nanos now) noexcept;
+  void give_up(std::int64_t& lost) noexcept;
+  void adapt(Nanos now) noexcept;
+  std::uint32_t chance() noexcept;
+
+  const RecoveryOptions options_;
+  RecoveryOutput& output_;
+  RecoveryCounters counters_;
+  PacketWindow window_;
+  ParityDecoder parity_;
+  std::optional<BlockDecoder> block_;
+  RoundTrip round_trip_;
+  /** When packets that came are due; of a slot of the window. */
+  std::vector<Nanos> due_;
+  std::vector<Missing> missing_;
+  std::vector<std::int64_t> asking_;
+  bool begun_ = false;
+  std::uint32_t ssrc_ = 0;
+  Candidate candidate_;
+  std::int64_t highest_ = 0;
+  /** The next to be delivered. */
+  std::int64_t next_ = 0;
+  std::int64_t first_ = 0;
+  /** The first from next_ on that came, not repaired; highest_ + 1 where there is none. */
+  std::int64_t anchor_ = 0;
+  Nanos delivered_due_ = 0;
+  Nanos playout_;
+  /** What the slowest repair of late has taken. */
+  Nanos slowest_ = 0;
+  Nanos adapted_ = 0;
+  Nanos now_ = 0;
+  std::uint32_t random_;
+};
+
+}  // namespace sluice::repair
