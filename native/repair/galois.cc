@@ -162,7 +162,7 @@ void GaloisTables::set(std::span<const std::uint8_t> rows, std::size_t inputs, s
 void GaloisTables::combine(std::size_t size, const std::uint8_t* const* inputs,
                            std::uint8_t* const* outputs) const noexcept {
   for (std::size_t i = 0; i < outputs_; i++) {
-    std::memset(outputs[i], 0, size);
+    std::fill_n(outputs[i], size, std::uint8_t{0});
     for (std::size_t j = 0; j < inputs_; j++) add(outputs[i], inputs[j], size, tables_.data() + 32 * (i * inputs_ + j));
   }
 }

@@ -152,7 +152,7 @@ class Recovery final : private RepairOutput {
   bool begun_ = false;
   std::uint32_t ssrc_ = 0;
   Candidate candidate_;
-  std::int64_t highest_ = 0;
+  std::int64_t highest_ = -1;
   /** The next to be delivered. */
   std::int64_t next_ = 0;
   std::int64_t first_ = 0;
