@@ -22,6 +22,10 @@ export interface Interval {
   readonly malformed: number;
   readonly kernelDrops: number;
   readonly outputErrors: number;
+  /** RTP packets that were missing at first. */
+  readonly missing: number;
+  /** Those of them that came back, by whatever means. */
+  readonly repaired: number;
 }
 
 /** One look at the counters. */
@@ -52,6 +56,8 @@ export function intervalBetween(before: Sample, after: Sample): Interval {
     malformed: grew('malformed'),
     kernelDrops: grew('kernelDrops'),
     outputErrors: grew('outputErrors'),
+    missing: grew('missing'),
+    repaired: grew('byParity') + grew('byBlock') + grew('byRetransmission') + grew('byFetch'),
   };
 }
 
@@ -64,6 +70,7 @@ const COLUMNS: readonly (readonly [title: string, width: number, cell: (interval
   ['MBIT/S', 10, (i) => (i.bitrate / 1e6).toFixed(3)],
   ['PACKETS', 9, (i) => String(i.packets)],
   ['LOST', 8, (i) => String(i.rtpLost)],
+  ['REPAIRED', 9, (i) => String(i.repaired)],
   ['LATE', 5, (i) => String(i.rtpLate)],
   ['REORD', 6, (i) => String(i.rtpReordered)],
   ['DUP', 5, (i) => String(i.rtpDuplicates)],
@@ -117,11 +124,15 @@ export function summarise(
   };
 }
 
+/** What a summary is told of besides its counters. */
+export interface Told {
+  readonly output?: string | undefined;
+  readonly record?: string | undefined;
+  readonly repairs?: boolean;
+}
+
 /** The summary for a person, some lines. */
-export function summaryText(
-  s: Summary,
-  { output, record }: { readonly output?: string | undefined; readonly record?: string | undefined },
-): string {
+export function summaryText(s: Summary, { output, record, repairs }: Told): string {
   const c = s.counters;
   const rtp = c.ssrc !== 0 || c.lastSequence !== 0;
   const lines = [
@@ -133,6 +144,12 @@ export function summaryText(
     lines.push(
       `  RTP:     ${c.rtpLost} lost${c.rtpLost > 0 ? ` (${share} %)` : ''}, ${c.rtpLate} of them came late, ${c.rtpReordered} reordered, ` +
         `${c.rtpDuplicates} duplicates, jitter at most ${s.jitterMsMax} ms`,
+    );
+  }
+  if (repairs === true) {
+    lines.push(
+      `  repair:  ${c.missing} missing, ${c.byParity} repaired by parity, ${c.byBlock} by blocks, ${c.byRetransmission} by retransmission ` +
+        `(${c.nacked} asked for), ${c.rtpLost} lost; playout ${c.playoutUs / 1000} ms, ${c.parityPackets} packets of parity`,
     );
   }
   lines.push(

@@ -3,11 +3,11 @@ import { getSystemErrorName } from 'node:util';
 import type { Command } from 'commander';
 import { systemClock } from '../base/clock.js';
 import { SluiceError } from '../base/errors.js';
-import { duration } from '../config/units.js';
 import type { PlaneApi, ReceiverHandle, RecordingOptions } from '../plane/contract.js';
 import { createPlane } from '../plane/plane.js';
-import { type DatagramLocation, parseMediaUrl } from '../streams/media-url.js';
+import type { DatagramLocation } from '../streams/media-url.js';
 import { recordingTo } from './arguments.js';
+import { type Flags, type Job, readArguments } from './receive-job.js';
 import {
   HEADING,
   type Interval,
@@ -26,16 +26,6 @@ const HEADING_EVERY = 20;
 const SILENCE_EVERY = 5;
 /** A receiver needs no ring; the plane wants a budget all the same. */
 const PLANE_MEMORY_BYTES = 1 << 20;
-const MAX_REORDER_MS = 2000;
-
-interface Flags {
-  readonly output?: string;
-  readonly record?: string;
-  readonly stats?: true;
-  readonly json?: true;
-  readonly duration?: string;
-  readonly reorder: string;
-}
 
 /** `sluice receive URL`: joins, reorders, measures, and writes the MPEG-TS where wanted. */
 export function register(program: Command): void {
@@ -46,7 +36,11 @@ export function register(program: Command): void {
       'Joins a group (or binds an own unicast address), puts RTP packets back into order, and reports once a second on standard ' +
         'error: rate, loss, jitter (RFC 3550), PCR jitter, continuity errors (ISO/IEC 13818-1). Ends with SIGINT.',
     )
-    .argument('<url>', 'rtp://[SOURCE@]GROUP:PORT[?iface=NAME], or udp:// for MPEG-TS without RTP')
+    .argument(
+      '<url>',
+      'rtp://[SOURCE@]GROUP:PORT[?iface=NAME], udp:// for MPEG-TS without RTP, or http://….sdp: what that describes, with its repair',
+    )
+    .option('--iface <name>', 'interface to join on, where the URL is a description')
     .option('-o, --output <file>', 'write the MPEG-TS to a file, or to standard output with -')
     .option(
       '--record <file>',
@@ -57,62 +51,22 @@ export function register(program: Command): void {
     .option('--json', 'one JSON line per second and one at the end, on standard output (standard error with -o -)')
     .option('--duration <time>', 'end after this time, such as 10s or 10 (seconds); fails when nothing came by then')
     .option('--reorder <time>', 'how long a missing RTP packet is waited for, 0ms to 2s', '50ms')
+    .option('--repair', 'repair lost RTP packets by the parity on the ports + 2, + 4 (ST 2022-1) and + 6')
+    .option('--retransmission <address:port>', 'ask there for what is lost (RFC 4585, RFC 4588); implies --repair')
+    .option('--playout <time>', 'with --repair: from arrival to delivery, 10ms to 10s', '200ms')
     .addHelpText(
       'after',
       '\nExamples:\n' +
         '  sluice receive rtp://239.1.1.1:5000?iface=eth0\n' +
         '  sluice receive rtp://192.0.2.7@232.1.1.1:5000 --duration 10s --json\n' +
         '  sluice receive udp://239.1.1.1:1234 -o - | ffplay -\n' +
+        '  sluice receive http://192.0.2.1:8080/live/news/main.repair.sdp --iface eth0\n' +
+        '  sluice receive rtp://239.1.1.1:5000 --retransmission 192.0.2.1:5008 --playout 300ms -o news.ts\n' +
         '\nPCR jitter is the largest deviation, within the last second, from a line fitted to the PCRs of the last four.',
     )
     .action(async (url: string, flags: Flags) => {
-      await receive(readArguments(url, flags));
+      await receive(await readArguments(url, flags));
     });
-}
-
-interface Job {
-  readonly location: DatagramLocation;
-  readonly output: string | undefined;
-  readonly record: string | undefined;
-  readonly report: boolean;
-  readonly json: boolean;
-  readonly durationMs: number | undefined;
-  readonly reorderMs: number;
-}
-
-function readArguments(url: string, flags: Flags): Job {
-  const parsed = parseMediaUrl(url);
-  if ('expected' in parsed) throw new SluiceError('USAGE', `receive: ${parsed.expected} (got "${url}")`, { url });
-  if (parsed.location.kind === 'http') {
-    throw new SluiceError(
-      'USAGE',
-      `receive: expected rtp:// or udp://, HTTP is for sources of channels (got "${url}")`,
-      { url },
-    );
-  }
-  if (flags.output === '-' && process.stdout.isTTY) {
-    throw new SluiceError('USAGE', 'receive: expected a pipe for -o -, standard output is a terminal');
-  }
-  const json = flags.json === true;
-  return {
-    location: parsed.location,
-    output: flags.output,
-    record: flags.record,
-    report: flags.stats === true || flags.output === undefined,
-    json,
-    durationMs: flags.duration === undefined ? undefined : readTime('--duration', flags.duration, 1, 86_400_000),
-    reorderMs: readTime('--reorder', flags.reorder, 0, MAX_REORDER_MS),
-  };
-}
-
-/** A duration with a unit, or a bare number of seconds. */
-function readTime(option: string, text: string, min: number, max: number): number {
-  const result = duration({ min, max }).safeParse(/^\d+(\.\d+)?$/.test(text) ? `${text}s` : text);
-  if (result.success) return result.data;
-  throw new SluiceError(
-    'USAGE',
-    `receive: ${option}: ${result.error.issues[0]?.message ?? 'expected a duration'} (got "${text}")`,
-  );
 }
 
 async function receive(job: Job): Promise<void> {
@@ -127,6 +81,7 @@ async function receive(job: Job): Promise<void> {
       source,
       interfaceName,
       reorderMs: job.reorderMs,
+      repair: job.repair,
       outputFd: fd,
       recording: job.record === undefined ? null : recordingOf(job.record, job.location),
     });
@@ -245,7 +200,7 @@ class Measurement {
       const { counters, ...figures } = summary;
       this.#json({ type: 'summary', ...figures, ...counters });
     } else {
-      this.#note(summaryText(summary, this.job));
+      this.#note(summaryText(summary, { ...this.job, repairs: this.job.repair !== null }));
     }
     const { recordError } = last.counters;
     if (recordError !== 0) {

@@ -193,6 +193,16 @@ export const inputOptions = z.strictObject({
   source: address.nullable(),
   interfaceName,
   reorderMs: ms(2000),
+  repair: z
+    .strictObject({
+      fec: z.boolean(),
+      feedback: z.strictObject({ address, port }).nullable(),
+      playoutMs: ms(10_000).min(10),
+      leastPlayoutMs: ms(10_000),
+      ditherMs: ms(1000),
+    })
+    .nullable()
+    .default(null),
 });
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -263,6 +273,36 @@ export const replayOptions = z
     error: 'expected a flow, since only datagrams are sent',
   });
 
+const dynamicType = z.number().int().min(96).max(127);
+const percent = z.number().int().min(1).max(1000);
+
+const fecOptions = z.strictObject({
+  parity: z
+    .strictObject({
+      columns: z.number().int().min(1).max(100),
+      rows: z.number().int().min(1).max(100),
+      rowParity: z.boolean(),
+    })
+    .refine(({ columns, rows }) => columns * rows <= 100, { error: 'expected at most 100 packets (ST 2022-1)' })
+    .nullable(),
+  block: z
+    .strictObject({ source: z.number().int().min(1).max(200), repair: z.number().int().min(1).max(55) })
+    .nullable(),
+  payloadType: dynamicType,
+});
+
+const retransmissionOptions = z.strictObject({
+  address,
+  port,
+  plain: z.boolean(),
+  payloadType: dynamicType,
+  dscp: z.number().int().min(0).max(63),
+  depthMs: ms(60_000).min(1),
+  sharePercent: percent,
+  rate: z.number().int().min(8000).max(Number.MAX_SAFE_INTEGER),
+  allow: z.array(addressPrefix),
+});
+
 export const senderOptions = z
   .strictObject({
     address,
@@ -275,6 +315,8 @@ export const senderOptions = z
     loop: z.boolean(),
     batching: z.enum(['auto', 'segment', 'sendmmsg', 'plain']),
     rtcp: z.strictObject({ cname: z.string().regex(/^[\x21-\x7e]{1,255}$/) }).nullable(),
+    fec: fecOptions.nullable().default(null),
+    retransmission: retransmissionOptions.nullable().default(null),
   })
   .refine(({ rtcp, port: to, sourcePort: from }) => rtcp === null || Math.max(to, from) < 65_535, {
     path: ['port'],

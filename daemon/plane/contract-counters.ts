@@ -74,6 +74,18 @@ export const INPUT_COUNTERS = [
   'recorded', // datagrams written into the recording
   'recordError', // gauge: errno of what ended the recording, or 0
   'rtcp', // datagrams of RTCP that came beside the RTP (RFC 5761)
+  'missing', // RTP packets that were missing at first, repaired later or not; those below only where there is repair
+  'damaged', // RTP packets whose payload is no whole MPEG-TS, or says that it is damaged: taken as missing
+  'byParity', // repaired by ST 2022-1
+  'byBlock', // repaired by the block code
+  'byRetransmission',
+  'byFetch', // repaired from elsewhere, such as by HTTP
+  'parityPackets', // taken, of any code
+  'nacks', // compound packets with generic NACKs sent
+  'nacked', // packets asked for in them
+  'resent', // retransmissions that came
+  'playoutUs', // gauge: from arrival to delivery
+  'repairRoundTripUs', // gauge: from asking to the answer
 ] as const;
 
 /** Counters of a capture. */
@@ -113,6 +125,21 @@ export const SENDER_COUNTERS = [
   'reportedLostPpm', // gauge: fraction lost, of the last of those
   'reportedJitterUs', // gauge: of the last of those
   'roundTripUs', // gauge: of the last of those that named an SR
+  'parityColumns', // ST 2022-1 packets sent, of columns
+  'parityRows', // and of rows
+  'parityBlocks', // repair packets of the block code sent
+  'parityBytes', // of all parity, without UDP and IP headers
+  'parityErrors', // those that the kernel did not take
+  'feedbackIn', // compound packets that came to the retransmission server
+  'feedbackMalformed',
+  'feedbackRefused', // of senders that are not authorised
+  'nacks', // generic NACKs (RFC 4585) of those that are
+  'nacked', // packets asked for
+  'resent',
+  'resentBytes', // without UDP and IP headers
+  'resendGone', // asked for, and no longer, or never, in the store
+  'resendShed', // asked for beyond the budget
+  'resendErrors', // not taken by the kernel
 ] as const;
 
 /** Counters of a port. */

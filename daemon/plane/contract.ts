@@ -261,8 +261,24 @@ export interface InputOptions {
   readonly source: string | null;
   /** Interface name for the join, or null for the kernel's choice. */
   readonly interfaceName: string | null;
-  /** How long a gap in RTP sequence numbers is waited for, 0 to 2,000 ms. */
+  /** How long a gap in RTP sequence numbers is waited for, 0 to 2,000 ms. Of no meaning with `repair`. */
   readonly reorderMs: number;
+  /** With what missing RTP packets are repaired; null or absent for nothing. */
+  readonly repair?: RepairOptions | null;
+}
+
+/** How an RTP input is made whole: order, then FEC, then retransmission, each packet delivered `playoutMs` after it came. */
+export interface RepairOptions {
+  /** Whether parity is listened to, on the ports above that of the media: + 2 and + 4 (ST 2022-1), + 6 (block code). */
+  readonly fec: boolean;
+  /** Where NACKs go (RFC 4585) and retransmissions come from, unicast; or null. */
+  readonly feedback: { readonly address: string; readonly port: number } | null;
+  /** From arrival to delivery, 10 to 10,000 ms. */
+  readonly playoutMs: number;
+  /** The playout delay follows what repairs take, down to this; 0 keeps it as it is. */
+  readonly leastPlayoutMs: number;
+  /** The first request waits so long at most, by chance: of a large audience others may have asked before. */
+  readonly ditherMs: number;
 }
 
 /**
@@ -293,6 +309,40 @@ export interface SenderOptions {
     /** For SDES (RFC 3550 section 6.5.1): printable ASCII, up to 255. */
     readonly cname: string;
   } | null;
+  /** Parity on the ports above, or null or absent for none. */
+  readonly fec?: FecOptions | null;
+  /** A retransmission server of the stream, or null or absent for none. */
+  readonly retransmission?: RetransmissionOptions | null;
+}
+
+/** The parity of an RTP sender: source packets stay as they are. */
+export interface FecOptions {
+  /** ST 2022-1 over L x D packets, at most 100: columns to the port + 2, rows to + 4; or null. */
+  readonly parity: { readonly columns: number; readonly rows: number; readonly rowParity: boolean } | null;
+  /** Reed-Solomon over `source` packets, of which `repair` may be lost: to the port + 6; or null. */
+  readonly block: { readonly source: number; readonly repair: number } | null;
+  /** Dynamic, of all parity. */
+  readonly payloadType: number;
+}
+
+/** Who is sent what again: generic NACK in (RFC 4585), RFC 4588 out. */
+export interface RetransmissionOptions {
+  /** Own unicast address and port of the feedback target; answers leave from there. */
+  readonly address: string;
+  readonly port: number;
+  /** Originals as they were, instead of RFC 4588. */
+  readonly plain: boolean;
+  /** Of retransmissions, dynamic. */
+  readonly payloadType: number;
+  readonly dscp: number;
+  /** How far back is answered; the ring may hold less. */
+  readonly depthMs: number;
+  /** What one receiver (by address) gets, percent of the stream's rate, 1 to 1,000. */
+  readonly sharePercent: number;
+  /** Bits a second for all receivers. */
+  readonly rate: number;
+  /** Prefixes of addresses that may ask; nobody else gets an answer. */
+  readonly allow: readonly string[];
 }
 
 /** What a listener of the viewers' HTTP front bears; may be changed while it listens. */

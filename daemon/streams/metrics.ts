@@ -198,6 +198,43 @@ function offerTraffic(offer: Offer): void {
   ]);
   offer(
     'counter',
+    'sluice_repair_packets_total',
+    'Repair packets sent: parity of ST 2022-1 by columns and rows, of the block code, and retransmissions.',
+    ['stream', 'kind'],
+    (r) => {
+      const sender = r.sender?.counters();
+      return [
+        { labels: streamLabels(r, { kind: 'column' }), value: sender?.parityColumns ?? 0 },
+        { labels: streamLabels(r, { kind: 'row' }), value: sender?.parityRows ?? 0 },
+        { labels: streamLabels(r, { kind: 'block' }), value: sender?.parityBlocks ?? 0 },
+        { labels: streamLabels(r, { kind: 'retransmission' }), value: sender?.resent ?? 0 },
+      ];
+    },
+  );
+  offer(
+    'counter',
+    'sluice_retransmission_requests_total',
+    'Packets that receivers asked for, by what became of it.',
+    ['stream', 'result'],
+    (r) => {
+      const sender = r.sender?.counters();
+      return [
+        { labels: streamLabels(r, { result: 'resent' }), value: sender?.resent ?? 0 },
+        { labels: streamLabels(r, { result: 'gone' }), value: sender?.resendGone ?? 0 },
+        { labels: streamLabels(r, { result: 'over-budget' }), value: sender?.resendShed ?? 0 },
+        { labels: streamLabels(r, { result: 'error' }), value: sender?.resendErrors ?? 0 },
+      ];
+    },
+  );
+  offer(
+    'counter',
+    'sluice_retransmission_refused_total',
+    'RTCP that came to the retransmission server from where nobody may ask.',
+    ['stream'],
+    (r) => [{ labels: streamLabels(r), value: r.sender?.counters().feedbackRefused ?? 0 }],
+  );
+  offer(
+    'counter',
     'sluice_sender_rtcp_total',
     'RTCP of the multicast sender: out, its reports; in, what receivers answered.',
     ['stream', 'direction'],

@@ -40,6 +40,7 @@ export function compareRenditions(old: RenditionSettings, next: RenditionSetting
     source:
       a.format !== b.format ||
       a.max_bandwidth !== b.max_bandwidth ||
+      !isDeepStrictEqual(a.repair, b.repair) ||
       !isDeepStrictEqual(locationsOf(a), locationsOf(b)),
     sender: !isDeepStrictEqual(a.multicast, b.multicast),
     label: old.channel.name !== next.channel.name || LABELS.some((key) => !isDeepStrictEqual(a[key], b[key])),

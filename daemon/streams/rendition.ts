@@ -385,6 +385,7 @@ export class Rendition {
       locations: locationsOf(this.config),
       format,
       maxBandwidth,
+      repair: this.config.repair,
     });
   }
 }

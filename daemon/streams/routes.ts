@@ -3,8 +3,9 @@ import { networkInterfaces } from 'node:os';
 import type { Route } from '../plane/contract.js';
 import { type ListedVariant, writeMasterPlaylist } from '../protocols/hls/write.js';
 import { writeM3u } from '../protocols/m3u/write.js';
-import { describeMulticast } from '../protocols/sdp/describe.js';
+import { type DescribedRepair, describeMulticast } from '../protocols/sdp/describe.js';
 import type { Rendition } from './rendition.js';
+import { fecOptionsOf, retransmissionOptionsOf } from './repair-settings.js';
 import { isSourceSpecific } from './sender.js';
 import type { MulticastConfig } from './settings.js';
 
@@ -62,6 +63,9 @@ export class RouteTable {
     if (config.multicast === undefined) return;
     const name = channel.renditions.length > 1 ? `${channel.name} (${config.id})` : channel.name;
     routes.set(`${path}.sdp`, text(SDP_TYPE, this.#sdp(name, config.multicast)));
+    // Players take every medium of a description for one to be played: those of repair have a description of their own.
+    const repair = describedRepair(config.multicast);
+    if (repair !== null) routes.set(`${path}.repair.sdp`, text(SDP_TYPE, this.#sdp(name, config.multicast, repair)));
   }
 
   /**
@@ -100,7 +104,8 @@ export class RouteTable {
     return next;
   }
 
-  #sdp(name: string, { address, port, ttl, source, interface: interfaceName }: MulticastConfig): string {
+  #sdp(name: string, config: MulticastConfig, repair?: DescribedRepair): string {
+    const { address, port, ttl, source, interface: interfaceName } = config;
     return describeMulticast({
       name,
       sessionId: this.#sessionId,
@@ -110,8 +115,28 @@ export class RouteTable {
       port,
       ttl,
       source: isSourceSpecific(address) ? (source ?? null) : null,
+      ...(repair === undefined ? {} : { repair }),
     });
   }
+}
+
+/** What receivers of a group may repair it with, or null where there is nothing. */
+function describedRepair({
+  fec,
+  reed_solomon: block,
+  retransmission,
+  port,
+  dscp,
+}: MulticastConfig): DescribedRepair | null {
+  const parity = fecOptionsOf(fec, block);
+  const again = retransmissionOptionsOf(retransmission, port, dscp);
+  if (parity === null && again === null) return null;
+  return {
+    parity: parity?.parity ?? null,
+    block: parity?.block ?? null,
+    parityType: parity?.payloadType ?? 96,
+    retransmission: again,
+  };
 }
 
 export function masterPath(channelId: string): string {

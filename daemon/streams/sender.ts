@@ -10,6 +10,7 @@ import {
   type StreamHandle,
 } from '../plane/contract.js';
 import { rtpUrl } from './media-url.js';
+import { fecOptionsOf, retransmissionOptionsOf } from './repair-settings.js';
 import type { MulticastConfig } from './settings.js';
 
 /** Between attempts at a sender that cannot be set up, milliseconds. */
@@ -98,6 +99,9 @@ export class MulticastSender {
       batching,
       loop,
       rtcp,
+      fec,
+      reed_solomon: block,
+      retransmission,
     } = this.#config;
     this.#handle = this.#plane.addSender(this.#stream, {
       address,
@@ -110,6 +114,8 @@ export class MulticastSender {
       batching,
       loop,
       rtcp: rtcp ? { cname: this.#cname } : null,
+      fec: fecOptionsOf(fec, block),
+      retransmission: retransmissionOptionsOf(retransmission, port, dscp),
     });
     if (this.#fault !== null) this.#log.info({ to: this.url, interface: interfaceName }, 'multicast sender is up');
     this.#fault = null;

@@ -14,6 +14,7 @@ import {
 } from '../config/units.js';
 import { loopNumber } from '../plane/settings.js';
 import { type MediaLocation, parseMediaUrl } from './media-url.js';
+import { fecSchema, REPAIR_PORTS, reedSolomonSchema, repairSchema, retransmissionSchema } from './repair-settings.js';
 
 const MIB = 2 ** 20;
 
@@ -66,6 +67,11 @@ const multicastSchema = z
       .boolean()
       .default(true)
       .describe('Whether sender reports go to the port above (RFC 3550), about every five seconds.'),
+    fec: fecSchema.optional().describe('ST 2022-1: parity on the port + 2, of rows on + 4.'),
+    reed_solomon: reedSolomonSchema.optional().describe('A block code for heavier loss, on the port + 6.'),
+    retransmission: retransmissionSchema
+      .optional()
+      .describe('A server that sends again what receivers ask for (RFC 4585, RFC 4588).'),
   })
   .refine((value) => value.source === undefined || isIP(value.source) === isIP(value.address), {
     path: ['source'],
@@ -104,6 +110,7 @@ const renditionSchema = z
       .optional(),
     buffer: bufferSchema.default({ memory: 32 * MIB, delay: 300 }),
     multicast: multicastSchema.optional(),
+    repair: repairSchema.optional().describe('Of rtp:// sources: how lost packets are repaired.'),
   })
   .refine((value) => (value.url === undefined) !== (value.urls === undefined), {
     path: ['url'],
@@ -167,23 +174,35 @@ function refuseDuplicates<T>(
   });
 }
 
+/** Those of a group that a sender uses: of its media, and of its parity. */
+function portsOf({ port, fec, reed_solomon: block }: z.output<typeof multicastSchema>): readonly number[] {
+  return [
+    port,
+    ...(fec === undefined ? [] : [port + REPAIR_PORTS.columns]),
+    ...(fec?.row_fec === true ? [port + REPAIR_PORTS.rows] : []),
+    ...(block === undefined ? [] : [port + REPAIR_PORTS.block]),
+  ];
+}
+
 /** Two streams on one group and port would reach every receiver mixed. */
 function refuseSharedGroups(channels: readonly z.output<typeof channelSchema>[], context: IssueContext): void {
   const seen = new Map<string, string>();
   channels.forEach((channel, c) => {
     channel.renditions.forEach((rendition, r) => {
       if (rendition.multicast === undefined) return;
-      const key = `${rendition.multicast.address.toLowerCase()} port ${rendition.multicast.port}`;
-      const other = seen.get(key);
-      if (other !== undefined) {
-        context.addIssue({
-          code: 'custom',
-          path: [c, 'renditions', r, 'multicast', 'port'],
-          message: `expected a group and port of its own: ${key} is used by ${other}`,
-          input: rendition.multicast.port,
-        });
+      for (const port of portsOf(rendition.multicast)) {
+        const key = `${rendition.multicast.address.toLowerCase()} port ${port}`;
+        const other = seen.get(key);
+        if (other !== undefined) {
+          context.addIssue({
+            code: 'custom',
+            path: [c, 'renditions', r, 'multicast', 'port'],
+            message: `expected a group and ports of its own: ${key} is used by ${other}`,
+            input: rendition.multicast.port,
+          });
+        }
+        seen.set(key, `${channel.id}/${rendition.id}`);
       }
-      seen.set(key, `${channel.id}/${rendition.id}`);
     });
   });
 }

@@ -55,6 +55,7 @@ class Options {
     return v.As<Napi::Boolean>().Value();
   }
   [[nodiscard]] bool is_null(const char* key) const { return object_.Get(key).IsNull(); }
+  [[nodiscard]] Napi::Env env() const noexcept { return env_; }
   [[nodiscard]] Napi::Value get(const char* key) const { return object_.Get(key); }
 
  private:

@@ -11,6 +11,21 @@ namespace {
 
 constexpr std::int64_t kMaxSafe = (std::int64_t{1} << 53) - 1;
 
+/** Of blocks whose parity is taken, whatever the sender makes: more than any sender of ours makes. */
+constexpr repair::BlockOptions kLargestBlock{200, 55, repair::BlockOptions{}.most};
+
+plane::RepairOptions repair_options(Napi::Env env, const Options& o) {
+  plane::RepairOptions r;
+  r.columns = r.rows = o.flag("fec");
+  if (r.columns) r.recovery.block = kLargestBlock;
+  if (!o.is_null("feedback")) r.feedback = address_of(env, Options(env, o.get("feedback")));
+  r.recovery.asks = r.feedback.has_value();
+  r.recovery.playout = o.milliseconds("playoutMs");
+  r.recovery.least_playout = o.milliseconds("leastPlayoutMs");
+  r.recovery.dither = o.milliseconds("ditherMs");
+  return r;
+}
+
 plane::UdpInputOptions input_options(const Options& o) {
   plane::UdpInputOptions options;
   options.socket.address = o.text("address");
@@ -18,6 +33,7 @@ plane::UdpInputOptions input_options(const Options& o) {
   options.socket.source = o.text_or_empty("source");
   options.socket.interface_name = o.text_or_empty("interfaceName");
   options.reorder = o.milliseconds("reorderMs");
+  if (!o.is_null("repair")) options.repair = repair_options(o.env(), Options(o.env(), o.get("repair")));
   return options;
 }
 
@@ -34,10 +50,41 @@ std::vector<std::string> texts_of(const Napi::Value& value) {
   return texts;
 }
 
+plane::ParitySenderOptions parity_options(Napi::Env env, const Options& o) {
+  plane::ParitySenderOptions p;
+  p.payload_type = o.number<std::uint8_t>("payloadType", 0, 127);
+  if (!o.is_null("parity")) {
+    const Options parity(env, o.get("parity"));
+    p.parity = repair::ParityOptions{parity.number<unsigned>("columns", 1, 100),
+                                     parity.number<unsigned>("rows", 1, 100), parity.flag("rowParity")};
+  }
+  if (!o.is_null("block")) {
+    const Options block(env, o.get("block"));
+    p.block.emplace();
+    p.block->source = block.number<unsigned>("source", 1, 254);
+    p.block->repair = block.number<unsigned>("repair", 1, 255 - p.block->source);
+  }
+  return p;
+}
+
 kernel::AddressPrefix prefix_of(Napi::Env env, const std::string& text) {
   const auto prefix = kernel::AddressPrefix::parse(text);
   if (!prefix) throw_error(env, {"ADDRESS_INVALID", "`" + text + "` is not a prefix of addresses"});
   return *prefix;
+}
+
+plane::RetransmissionOptions retransmission_options(Napi::Env env, const Options& o) {
+  plane::RetransmissionOptions r;
+  r.port.socket.address = o.text("address");
+  r.port.socket.port = o.number<std::uint16_t>("port", 0, 65535);
+  r.plain = o.flag("plain");
+  r.payload_type = o.number<std::uint8_t>("payloadType", 0, 127);
+  r.dscp = o.number<std::uint8_t>("dscp", 0, 63);
+  r.depth = o.milliseconds("depthMs");
+  r.share = o.number<unsigned>("sharePercent", 1, 1000);
+  r.rate = static_cast<std::uint64_t>(o.integer("rate", 1, kMaxSafe)) / 8;
+  for (const std::string& text : texts_of(o.get("allow"))) r.allowed.push_back(prefix_of(env, text));
+  return r;
 }
 
 http::ClientLimitOptions client_limits_of(Napi::Env env, const Options& o) {
@@ -326,6 +373,9 @@ Napi::Value PlaneObject::add_sender(const Info& info) {
   s.socket.loop = o.flag("loop");
   s.batching = batching_of(o.text("batching"));
   if (!o.is_null("rtcp")) s.cname = Options(info.Env(), o.get("rtcp")).text("cname");
+  if (!o.is_null("fec")) s.parity = parity_options(info.Env(), Options(info.Env(), o.get("fec")));
+  if (!o.is_null("retransmission"))
+    s.retransmission = retransmission_options(info.Env(), Options(info.Env(), o.get("retransmission")));
   return to_object(info.Env(), plane_->add_sender(handle_of(info[0]), s));
 }
 

@@ -9,9 +9,10 @@
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //   |  repair symbol: 8 bytes of the headers, then of the payloads  …
 //
-// A block is k packets that follow one another; their source symbols are (P X CC | M PT | length | timestamp | what is behind the
-// fixed header, filled up with zeros), as long as the longest. Repair symbol `index`, 0 to m - 1, is row `index` of a Cauchy matrix
-// over GF(2^8) (polynomial 0x11d): element (i, j) is the inverse of (k + i) xor j. Any k of the k + m symbols give the rest.
+// A block is k packets that follow one another; their source symbols are (P X CC | M PT | length | timestamp
+// | what is behind the fixed header, filled up with zeros), as long as the longest. Repair symbol `index`, 0
+// to m - 1, is row `index` of a Cauchy matrix over GF(2^8) (polynomial 0x11d): element (i, j) is the inverse
+// of (k + i) xor j. Any k of the k + m symbols give the rest.
 #pragma once
 
 #include <optional>
@@ -51,7 +52,8 @@ inline std::optional<BlockParityPacket> parse_block_parity(Bytes datagram) noexc
 }
 
 /** Writes the RTP header and the frame's: kRtpHeaderSize + kBlockParityHeaderSize bytes. */
-inline void write_block_parity(const RtpHeader& own, const BlockParityPacket& packet, std::uint8_t* out) noexcept {
+inline void write_block_parity(const RtpHeader& own, const BlockParityPacket& packet,
+                               std::uint8_t* out) noexcept {
   write_rtp_header(own, out);
   std::uint8_t* const p = out + kRtpHeaderSize;
   p[0] = 1;

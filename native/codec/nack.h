@@ -1,11 +1,13 @@
-// Generic NACK (RFC 4585 section 6.2.1): pairs of a packet number (PID) and a bit for each of the 16 that follow it (BLP).
+// Generic NACK (RFC 4585 section 6.2.1): pairs of a packet number (PID) and a bit for each of the 16 that
+// follow it (BLP).
 #pragma once
 
 #include "codec/bytes.h"
 
 namespace sluice::codec {
 
-/** Calls `visit` with each 16-bit sequence number that the feedback control information of a NACK names, in its order. */
+/** Calls `visit` with each 16-bit sequence number that the feedback control information of a NACK names, in
+ * its order. */
 template <typename F>
 void each_nacked(Bytes control, F&& visit) {
   for (std::size_t at = 0; at + 4 <= control.size(); at += 4) {

@@ -12,8 +12,9 @@
 //   |N|D|type |index|    offset     |      NA       |SNBase ext bits|
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //
-// What is recovered is the exclusive or of the protected packets: of P, X, CC and M, which stand in the RTP header of the FEC
-// packet as in RFC 2733, of payload type and timestamp, and of the length and the bytes of all that is behind the fixed header.
+// What is recovered is the exclusive or of the protected packets: of P, X, CC and M, which stand in the RTP
+// header of the FEC packet as in RFC 2733, of payload type and timestamp, and of the length and the bytes of
+// all that is behind the fixed header.
 #pragma once
 
 #include <optional>
@@ -51,12 +52,14 @@ struct ParityPacket {
   Bytes payload;
 };
 
-/** Reads the payload and the header of an RTP packet; none when it is not what ST 2022-1 sends by exclusive or. */
+/** Reads the payload and the header of an RTP packet; none when it is not what ST 2022-1 sends by exclusive
+ * or. */
 inline std::optional<ParityPacket> parse_parity(Bytes datagram) noexcept {
   if (datagram.size() < kParityHeadersSize || datagram[0] >> 6 != 2) return std::nullopt;
   const std::uint8_t* const p = datagram.data() + kRtpHeaderSize;
   // A mask, a further extension or another code than the exclusive or are not of this standard.
-  const bool other = (p[4] & 0x80) == 0 || (load32(p + 4) & 0xffffff) != 0 || (p[12] & 0x80) != 0 || (p[12] & 0x38) != 0;
+  const bool other =
+      (p[4] & 0x80) == 0 || (load32(p + 4) & 0xffffff) != 0 || (p[12] & 0x80) != 0 || (p[12] & 0x38) != 0;
   if (other || p[13] == 0 || p[14] == 0) return std::nullopt;
   ParityPacket packet;
   packet.scope = {load16(p), p[13], p[14], (p[12] & 0x40) != 0};
@@ -69,8 +72,8 @@ inline std::optional<ParityPacket> parse_parity(Bytes datagram) noexcept {
 }
 
 /**
- * Writes both headers: kParityHeadersSize bytes. `own` is the parity stream's own header; its marker is not looked at, since M is
- * the protected packets'.
+ * Writes both headers: kParityHeadersSize bytes. `own` is the parity stream's own header; its marker is not
+ * looked at, since M is the protected packets'.
  */
 inline void write_parity(const RtpHeader& own, const ParityPacket& packet, std::uint8_t* out) noexcept {
   write_rtp_header(own, out);

@@ -49,7 +49,7 @@ class UdpTx {
   /** Datagrams of `segment` bytes each (the last may be shorter) from their pieces, by UDP_SEGMENT. */
   UdpTxOutcome send_segmented(std::span<iovec> pieces, std::uint16_t segment) noexcept;
   /** The next datagram that is there, without waiting, as much of it as `room` holds; empty when there is
-   * none. Only with UdpTxOptions::answers; watch fd() for them. */
+   * none. With UdpTxOptions::answers from anyone, else of a unicast destination only; watch fd(). */
   std::span<std::uint8_t> receive(std::span<std::uint8_t> room) noexcept;
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
   /** Whether this kernel knows UDP_SEGMENT (since Linux 4.18). */

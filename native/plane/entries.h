@@ -6,11 +6,11 @@
 #include "http/server.h"
 #include "plane/capture_replay.h"
 #include "plane/event.h"
+#include "plane/input.h"
 #include "plane/packet_capture.h"
 #include "plane/receiver.h"
 #include "plane/sender.h"
 #include "plane/stream.h"
-#include "plane/udp_input.h"
 #include "plane/upstream.h"
 
 namespace sluice::plane {
@@ -45,7 +45,7 @@ struct Holding final : Entry {
   explicit Holding(std::unique_ptr<T> i) noexcept : Entry(K), it(std::move(i)) {}
   std::unique_ptr<T> it;
 };
-using InputEntry = Holding<UdpInput, Entry::Kind::input>;
+using InputEntry = Holding<Input, Entry::Kind::input>;
 using SenderEntry = Holding<Sender, Entry::Kind::sender>;
 using ReceiverEntry = Holding<Receiver, Entry::Kind::receiver>;
 using ListenerEntry = Holding<http::Server, Entry::Kind::listener>;

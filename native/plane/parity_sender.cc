@@ -1,55 +1,49 @@
 #include "plane/parity_sender.h"
 
 #include "kernel/counter.h"
+#include "plane/repair_ports.h"
 
 namespace sluice::plane {
 
 using kernel::bump;
-using kernel::Result;
 
 namespace {
 
-// Above the port of the media: design of the ports of a rendition.
-constexpr std::uint16_t kColumns = 2;
-constexpr std::uint16_t kRows = 4;
-constexpr std::uint16_t kBlocks = 6;
-
-/** ST 2022-1 leaves it free; receivers know parity by its port. */
+/** ST 2022-1 section 8.4 leaves it free; receivers know parity by its port. */
 constexpr std::uint32_t kParitySsrc = 0;
 
 }  // namespace
 
-Result<std::optional<ParitySender::Way>> ParitySender::open_way(kernel::UdpTxOptions options, std::uint16_t step,
-                                                                bool wanted) {
-  if (!wanted) return std::optional<Way>();
-  options.destination = options.destination.with_port(static_cast<std::uint16_t>(options.destination.port() + step));
-  if (options.source_port != 0) options.source_port = static_cast<std::uint16_t>(options.source_port + step);
+std::optional<kernel::Error> ParitySender::open_way(kernel::UdpTxOptions options, std::uint16_t step,
+                                                    std::optional<Way>& way) {
+  const auto stepped = [step](std::uint16_t port) { return static_cast<std::uint16_t>(port + step); };
+  options.destination = options.destination.with_port(stepped(options.destination.port()));
+  if (options.source_port != 0) options.source_port = stepped(options.source_port);
   auto socket = kernel::UdpTx::open(options);
   if (!socket.ok()) return socket.error();
-  return std::optional<Way>(Way{std::move(socket.value()), 0});
+  way.emplace(std::move(socket.value()), std::uint16_t{0});
+  return std::nullopt;
 }
 
-Result<std::unique_ptr<ParitySender>> ParitySender::open(Stream& stream, const ParitySenderOptions& options,
-                                                         ParityCounters& counters) {
+kernel::Result<std::unique_ptr<ParitySender>> ParitySender::open(Stream& stream,
+                                                                 const kernel::UdpTxOptions& media,
+                                                                 const ParitySenderOptions& options,
+                                                                 SenderCounters& counters) {
   std::unique_ptr<ParitySender> sender(new ParitySender(stream, options, counters));
-  const bool parity = options.parity.has_value();
-  auto columns = open_way(options.media, kColumns, parity);
-  if (!columns.ok()) return columns.error();
-  auto rows = open_way(options.media, kRows, parity && options.parity->row_parity);
-  if (!rows.ok()) return rows.error();
-  auto blocks = open_way(options.media, kBlocks, options.block.has_value());
-  if (!blocks.ok()) return blocks.error();
-  sender->columns_ = std::move(columns.value());
-  sender->rows_ = std::move(rows.value());
-  sender->blocks_ = std::move(blocks.value());
-  stream.attach(*sender);
+  if (options.parity)
+    if (auto error = open_way(media, kColumnPortStep, sender->columns_)) return std::move(*error);
+  if (options.parity && options.parity->row_parity)
+    if (auto error = open_way(media, kRowPortStep, sender->rows_)) return std::move(*error);
+  if (options.block)
+    if (auto error = open_way(media, kBlockPortStep, sender->blocks_)) return std::move(*error);
   return sender;
 }
 
-ParitySender::ParitySender(Stream& stream, const ParitySenderOptions& options, ParityCounters& counters)
+ParitySender::ParitySender(Stream& stream, const ParitySenderOptions& options, SenderCounters& counters)
     : stream_(stream), counters_(counters), payload_type_(options.payload_type) {
   if (options.parity) parity_.emplace(*options.parity);
   if (options.block) block_.emplace(*options.block);
+  stream_.attach(*this);
 }
 
 ParitySender::~ParitySender() {
@@ -57,6 +51,9 @@ ParitySender::~ParitySender() {
 }
 
 void ParitySender::on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept {
+  // A source that runs far ahead may have taken the place of what departed and is still to be encoded.
+  if (block_ && !block_->empty() && ring.descriptor(block_->first()).position < ring.oldest_position())
+    block_->flush(*this);
   for (std::int64_t i = first; i < end; i++) {
     const Descriptor& d = ring.descriptor(i);
     const repair::ProtectedPacket packet{i, ring.header(i), {ring.at(d.position), d.size}};
@@ -66,31 +63,31 @@ void ParitySender::on_departure(Ring& ring, std::int64_t first, std::int64_t end
   }
 }
 
-codec::RtpHeader ParitySender::header(Way& way, std::uint32_t ssrc) noexcept {
-  return {false, payload_type_, way.sequence++, timestamp_, ssrc};
+codec::RtpHeader ParitySender::header(Way& way) noexcept {
+  return {false, payload_type_, way.sequence++, timestamp_, kParitySsrc};
 }
 
 void ParitySender::on_parity(const codec::ParityPacket& packet) noexcept {
   std::optional<Way>& way = packet.scope.row ? rows_ : columns_;
   if (!way) return;
   std::array<std::uint8_t, codec::kParityHeadersSize> head;
-  codec::write_parity(header(*way, kParitySsrc), packet, head.data());
-  send(*way, head, packet.payload, packet.scope.row ? counters_.rows : counters_.columns);
+  codec::write_parity(header(*way), packet, head.data());
+  send(*way, head, packet.payload, packet.scope.row ? counters_.parity_rows : counters_.parity_columns);
 }
 
 void ParitySender::on_block_parity(const codec::BlockParityPacket& packet) noexcept {
   if (!blocks_) return;
   std::array<std::uint8_t, codec::kRtpHeaderSize + codec::kBlockParityHeaderSize> head;
-  codec::write_block_parity(header(*blocks_, kParitySsrc), packet, head.data());
-  send(*blocks_, head, packet.symbol, counters_.blocks);
+  codec::write_block_parity(header(*blocks_), packet, head.data());
+  send(*blocks_, head, packet.symbol, counters_.parity_blocks);
 }
 
-void ParitySender::send(Way& way, std::span<std::uint8_t> head, codec::Bytes payload, std::uint64_t& kind) noexcept {
+void ParitySender::send(Way& way, std::span<std::uint8_t> head, codec::Bytes payload,
+                        std::uint64_t& kind) noexcept {
   std::array<iovec, 2> pieces{iovec{head.data(), head.size()},
                               iovec{const_cast<std::uint8_t*>(payload.data()), payload.size()}};
-  if (!way.socket.send(pieces).sent) return bump(counters_.errors);
-  bump(counters_.packets);
-  bump(counters_.bytes, head.size() + payload.size());
+  if (!way.socket.send(pieces).sent) return bump(counters_.parity_errors);
+  bump(counters_.parity_bytes, head.size() + payload.size());
   bump(kind);
 }
 

@@ -12,31 +12,22 @@
 namespace sluice::plane {
 
 struct ParitySenderOptions {
-  /** Where the stream's RTP goes. Columns go to the port + 2, rows to + 4, the block code to + 6. */
-  kernel::UdpTxOptions media;
   std::optional<repair::ParityOptions> parity;
   std::optional<repair::BlockOptions> block;
-  /** Of all parity. */
+  /** Of all parity: a dynamic one (ST 2022-1 section 8.4). */
   std::uint8_t payload_type = 96;
+  [[nodiscard]] bool any() const noexcept { return parity.has_value() || block.has_value(); }
 };
 
-// Formatted by hand: the formatter moves the lines of such a list each time it is run.
-// clang-format off
-#define SLUICE_PARITY_COUNTERS(X) X(packets) X(bytes) X(columns) X(rows) X(blocks) X(errors)
-// clang-format on
-#define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
-/** In the order of PARITY_COUNTERS in daemon/plane/contract-counters.ts. */
-struct ParityCounters {
-  SLUICE_PARITY_COUNTERS(SLUICE_COUNTER_FIELD)
-};
-#undef SLUICE_COUNTER_FIELD
-
-/** Encodes what departs straight from the ring; source packets are not touched. On the loop; detaches itself when destroyed. */
+/** Encodes what departs straight from the ring; source packets are not touched. On the loop; detaches itself
+ * when destroyed. */
 class ParitySender final : public PacketReader, private repair::ParityOutput, private repair::BlockOutput {
  public:
-  /** Errors as of kernel::UdpTx::open(). `stream` and `counters` outlive it. */
-  static kernel::Result<std::unique_ptr<ParitySender>> open(Stream& stream, const ParitySenderOptions& options,
-                                                            ParityCounters& counters);
+  /** `media` is where the stream's RTP goes. Errors as of kernel::UdpTx::open(). `stream` and `counters`
+   * outlive it. */
+  static kernel::Result<std::unique_ptr<ParitySender>> open(Stream& stream, const kernel::UdpTxOptions& media,
+                                                            const ParitySenderOptions& options,
+                                                            SenderCounters& counters);
   ParitySender(const ParitySender&) = delete;
   ParitySender& operator=(const ParitySender&) = delete;
   ~ParitySender();
@@ -49,15 +40,16 @@ class ParitySender final : public PacketReader, private repair::ParityOutput, pr
     kernel::UdpTx socket;
     std::uint16_t sequence = 0;
   };
-  ParitySender(Stream& stream, const ParitySenderOptions& options, ParityCounters& counters);
-  static kernel::Result<std::optional<Way>> open_way(kernel::UdpTxOptions options, std::uint16_t step, bool wanted);
+  ParitySender(Stream& stream, const ParitySenderOptions& options, SenderCounters& counters);
+  static std::optional<kernel::Error> open_way(kernel::UdpTxOptions options, std::uint16_t step,
+                                               std::optional<Way>& way);
   void on_parity(const codec::ParityPacket& packet) noexcept override;
   void on_block_parity(const codec::BlockParityPacket& packet) noexcept override;
   void send(Way& way, std::span<std::uint8_t> head, codec::Bytes payload, std::uint64_t& kind) noexcept;
-  [[nodiscard]] codec::RtpHeader header(Way& way, std::uint32_t ssrc) noexcept;
+  [[nodiscard]] codec::RtpHeader header(Way& way) noexcept;
 
   Stream& stream_;
-  ParityCounters& counters_;
+  SenderCounters& counters_;
   const std::uint8_t payload_type_;
   std::optional<repair::ParityEncoder> parity_;
   std::optional<repair::BlockEncoder> block_;

@@ -61,6 +61,8 @@ struct SenderOptions {
   /** For its RTCP; empty for none. */
   std::string cname;
   Batching batching = Batching::automatic;
+  ParitySenderOptions parity;
+  std::optional<RetransmissionOptions> retransmission;
 };
 
 /**

@@ -77,7 +77,7 @@ Result<Added> Plane::add_input(Handle stream, const UdpInputOptions& options) {
   // Several datagrams with one time stamp are as good here: the stream's clock is recovered from the PCR.
   coalescing.socket.coalesce = true;
   return attach<InputEntry>(stream, [&](Handle, std::uint32_t slot, Worker& w, Stream& s) {
-    return holding<InputEntry>(UdpInput::open(w.reactor(), coalescing, s, counters_.as<InputCounters>(slot)));
+    return holding<InputEntry>(Input::open(w.reactor(), coalescing, s, counters_.as<InputCounters>(slot)));
   });
 }
 
@@ -93,6 +93,16 @@ Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
           auto reports = SenderReports::open(worker.reactor(), s, options.socket, options.cname, counters);
           if (!reports.ok()) return reports.error();
           sender->keep(std::move(reports.value()));
+        }
+        if (options.parity.any()) {
+          auto parity = ParitySender::open(s, options.socket, options.parity, counters);
+          if (!parity.ok()) return parity.error();
+          sender->keep(std::move(parity.value()));
+        }
+        if (options.retransmission) {
+          auto server = RetransmissionServer::open(worker.reactor(), s, *options.retransmission, counters);
+          if (!server.ok()) return server.error();
+          sender->keep(std::move(server.value()));
         }
         return std::make_unique<SenderEntry>(std::move(sender));
       });

@@ -16,7 +16,7 @@ kernel::Result<std::unique_ptr<Receiver>> Receiver::open(kernel::Reactor& reacto
     receiver->recorder_.emplace(std::move(recording.value()), counters);
   }
   DatagramTap* const tap = receiver->recorder_ ? &*receiver->recorder_ : nullptr;
-  auto opened = UdpInput::open(reactor, input, *receiver, counters, tap);
+  auto opened = Input::open(reactor, input, *receiver, counters, tap);
   if (!opened.ok()) return opened.error();
   receiver->input_ = std::move(opened.value());
   if (options.output_fd) receiver->output_.emplace(reactor, *options.output_fd, counters);

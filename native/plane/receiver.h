@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "plane/datagram_recorder.h"
+#include "plane/input.h"
 #include "plane/ts_monitor.h"
 #include "plane/ts_output.h"
-#include "plane/udp_input.h"
 
 namespace sluice::plane {
 
@@ -43,7 +43,7 @@ class Receiver final : private TsSink {
   TsMonitor monitor_;
   std::optional<TsOutput> output_;
   std::optional<DatagramRecorder> recorder_;
-  std::unique_ptr<UdpInput> input_;
+  std::unique_ptr<Input> input_;
 };
 
 }  // namespace sluice::plane

@@ -2,8 +2,14 @@
 
 #include <sys/epoll.h>
 
+#include <random>
+
+#include "codec/nack.h"
+#include "codec/retransmission.h"
 #include "codec/rtcp.h"
+#include "codec/rtcp_writer.h"
 #include "kernel/counter.h"
+#include "plane/repair_ports.h"
 
 namespace sluice::plane {
 
@@ -13,44 +19,69 @@ using kernel::Result;
 
 namespace {
 
-// Above the port of the media: design of the ports of a rendition.
-constexpr std::uint16_t kColumns = 2;
-constexpr std::uint16_t kRows = 4;
-constexpr std::uint16_t kBlocks = 6;
-
 constexpr std::size_t kMessages = 32;
 /** Batches taken per wake-up, so that one input does not starve the others. */
 constexpr int kBatchesPerTurn = 8;
+/** Answers taken per wake-up. */
+constexpr int kAnswersPerTurn = 256;
+/** Longest datagram of media and answers. */
+constexpr std::size_t kMostDatagram = repair::kMostBody + codec::kRtpHeaderSize + codec::kOriginalNumberSize;
+/** Pairs of a NACK: more go in a further one. */
+constexpr std::size_t kMostPairs = 128;
+/** RR and SDES with a CNAME of ours, before a NACK. */
+constexpr std::size_t kReportSize = 64;
+
+std::uint32_t random_ssrc() {
+  std::random_device device;
+  return device();
+}
+
+/** RFC 7022 section 4.2: of one session, from random bits. */
+std::string random_cname() {
+  std::random_device device;
+  std::string name;
+  for (int i = 0; i < 16; i++)
+    name += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[device() % 64];
+  return name;
+}
 
 }  // namespace
 
-Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reactor, const RepairedInputOptions& options,
-                                                           TsSink& sink, RepairCounters& counters) {
-  std::unique_ptr<RepairedInput> input(new RepairedInput(reactor, options, sink, counters));
-  if (auto error = input->listen(options, 0, What::media)) return std::move(*error);
+Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reactor,
+                                                           const kernel::UdpRxOptions& socket,
+                                                           const RepairOptions& options, TsSink& sink,
+                                                           InputCounters& counters, DatagramTap* tap) {
+  std::unique_ptr<RepairedInput> input(new RepairedInput(reactor, options, sink, counters, tap));
+  if (auto error = input->listen(socket, 0, What::media)) return std::move(*error);
   if (options.columns)
-    if (auto error = input->listen(options, kColumns, What::parity)) return std::move(*error);
+    if (auto error = input->listen(socket, kColumnPortStep, What::parity)) return std::move(*error);
   if (options.rows)
-    if (auto error = input->listen(options, kRows, What::parity)) return std::move(*error);
+    if (auto error = input->listen(socket, kRowPortStep, What::parity)) return std::move(*error);
   if (options.recovery.block)
-    if (auto error = input->listen(options, kBlocks, What::blocks)) return std::move(*error);
+    if (auto error = input->listen(socket, kBlockPortStep, What::blocks)) return std::move(*error);
+  if (options.feedback)
+    if (auto error = input->speak(*options.feedback)) return std::move(*error);
   return input;
 }
 
-RepairedInput::RepairedInput(kernel::Reactor& reactor, const RepairedInputOptions& options, TsSink& sink,
-                             RepairCounters& counters)
+RepairedInput::RepairedInput(kernel::Reactor& reactor, const RepairOptions& options, TsSink& sink,
+                             InputCounters& counters, DatagramTap* tap)
     : reactor_(reactor),
       sink_(sink),
       counters_(counters),
+      tap_(tap),
       inbox_(kMessages),
-      recovery_(options.recovery, static_cast<repair::RecoveryOutput&>(*this)) {}
+      recovery_(options.recovery, static_cast<repair::RecoveryOutput&>(*this), random_ssrc()),
+      ssrc_(random_ssrc()),
+      cname_(random_cname()) {}
 
 RepairedInput::~RepairedInput() {
   for (std::size_t i = 0; i < ear_count_; i++) reactor_.unwatch(ears_[i]->socket->fd(), *ears_[i]);
+  if (mouth_) reactor_.unwatch(mouth_->socket.fd(), *mouth_);
 }
 
-std::optional<kernel::Error> RepairedInput::listen(const RepairedInputOptions& options, std::uint16_t step, What what) {
-  kernel::UdpRxOptions socket = options.socket;
+std::optional<kernel::Error> RepairedInput::listen(kernel::UdpRxOptions socket, std::uint16_t step,
+                                                   What what) {
   // Where any port will do for the media, parity is beside the one that was found.
   socket.port = static_cast<std::uint16_t>((step == 0 ? socket.port : port()) + step);
   auto opened = kernel::UdpRx::open(socket, &inbox_);
@@ -61,19 +92,51 @@ std::optional<kernel::Error> RepairedInput::listen(const RepairedInputOptions& o
   return std::nullopt;
 }
 
+std::optional<kernel::Error> RepairedInput::speak(const kernel::Address& target) {
+  kernel::UdpTxOptions options;
+  options.destination = target;
+  options.ttl = 64;
+  auto opened = kernel::UdpTx::open(options);
+  if (!opened.ok()) return opened.error();
+  mouth_ = std::make_unique<Mouth>(*this, std::move(opened.value()));
+  if (!reactor_.watch(mouth_->socket.fd(), EPOLLIN, *mouth_))
+    return kernel::system_error("watching a UDP socket");
+  return std::nullopt;
+}
+
+void RepairedInput::on_ready() noexcept {
+  hear();
+  go_on();
+}
+
+/** All sockets at once: media before the parity over it, so that what is there needs no repair. */
+void RepairedInput::hear() noexcept {
+  for (std::size_t i = 0; i < ear_count_; i++) hear(*ears_[i]);
+  if (mouth_) hear_answers();
+  if (tap_ != nullptr) tap_->on_pause();
+}
+
 void RepairedInput::hear(Ear& ear) noexcept {
   int batches = kBatchesPerTurn;
   do {
     for (const kernel::Datagram& datagram : ear.socket->receive()) take(ear.what, datagram);
   } while (ear.socket->more() && --batches > 0);
-  go_on(reactor_.now());
+}
+
+void RepairedInput::hear_answers() noexcept {
+  std::array<std::uint8_t, kMostDatagram> room;
+  for (int i = 0; i < kAnswersPerTurn; i++) {
+    const auto datagram = mouth_->socket.receive(room);
+    if (datagram.empty()) return;
+    take_answer(datagram);
+  }
 }
 
 void RepairedInput::take(What what, const kernel::Datagram& datagram) noexcept {
-  if (codec::is_rtcp(datagram.data)) return;
+  if (tap_ != nullptr) tap_->on_datagram(datagram);
   switch (what) {
     case What::media:
-      return recovery_.on_packet(datagram.data, datagram.arrival);
+      return take_media(datagram);
     case What::parity:
       bump(counters_.parity_packets);
       return recovery_.on_parity(datagram.data, datagram.arrival);
@@ -83,8 +146,32 @@ void RepairedInput::take(What what, const kernel::Datagram& datagram) noexcept {
   }
 }
 
-void RepairedInput::go_on(Nanos now) noexcept {
-  recovery_.advance(now);
+void RepairedInput::take_media(const kernel::Datagram& datagram) noexcept {
+  bump(counters_.packets);
+  bump(counters_.bytes, datagram.data.size());
+  if (codec::is_rtcp(datagram.data)) return bump(counters_.rtcp);
+  const auto packet = codec::parse_rtp(datagram.data);
+  if (!packet) return bump(counters_.malformed);
+  heard_ = true;
+  media_ssrc_ = packet->header.ssrc;
+  media_type_ = packet->header.payload_type;
+  recovery_.on_packet(datagram.data, datagram.arrival);
+}
+
+/** A packet of the original's payload type is one that was sent again as it was; any other, RFC 4588. */
+void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
+  const auto packet = codec::parse_rtp(datagram);
+  if (!heard_ || !packet || codec::is_rtcp(datagram)) return;
+  bump(counters_.resent);
+  const Nanos now = reactor_.now();
+  if (packet->header.payload_type == media_type_) return recovery_.on_retransmission(datagram, now);
+  std::array<std::uint8_t, kMostDatagram> original;
+  const auto size = codec::restore_original(datagram, media_ssrc_, media_type_, original);
+  if (size) recovery_.on_retransmission({original.data(), *size}, now);
+}
+
+void RepairedInput::go_on() noexcept {
+  recovery_.advance(reactor_.now());
   publish();
   const auto deadline = recovery_.deadline();
   if (deadline) {
@@ -95,19 +182,41 @@ void RepairedInput::go_on(Nanos now) noexcept {
 }
 
 void RepairedInput::on_timer(Nanos) noexcept {
-  // What is already in the socket may fill the gap: the loop may have come late, not the packet.
-  for (std::size_t i = 0; i < ear_count_; i++)
-    for (const kernel::Datagram& datagram : ears_[i]->socket->receive()) take(ears_[i]->what, datagram);
-  go_on(reactor_.now());
+  // What is already in the sockets may fill the gap: the loop may have come late, not the packet.
+  hear();
+  go_on();
 }
 
-void RepairedInput::on_packet(std::int64_t, codec::Bytes datagram, repair::Origin) noexcept {
+void RepairedInput::on_packet(std::int64_t sequence, codec::Bytes datagram, repair::Origin) noexcept {
+  gauge(counters_.last_sequence, static_cast<std::uint64_t>(sequence));
   if (const auto packet = codec::parse_rtp(datagram)) sink_.write(packet->payload, reactor_.now());
 }
 
 void RepairedInput::on_lost(std::int64_t, std::int64_t) noexcept {}
 
-void RepairedInput::on_request(std::span<const std::int64_t>) noexcept {}
+void RepairedInput::on_request(std::span<const std::int64_t> sequences) noexcept {
+  if (!mouth_) return;
+  std::array<std::uint8_t, 4 * kMostPairs> pairs;
+  for (auto rest = sequences; !rest.empty();) {
+    codec::NackWriter writer(pairs);
+    std::size_t taken = 0;
+    while (taken < rest.size() && writer.add(static_cast<std::uint16_t>(rest[taken]))) taken++;
+    rest = rest.subspan(taken);
+    bump(counters_.nacked, taken);
+    ask(writer.written());
+  }
+}
+
+void RepairedInput::ask(codec::Bytes control) noexcept {
+  std::array<std::uint8_t, kReportSize + 12 + 4 * kMostPairs> bytes;
+  codec::RtcpWriter writer(bytes);
+  writer.receiver_report(ssrc_);
+  writer.cname(ssrc_, cname_);
+  writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack, ssrc_, media_ssrc_,
+                  control);
+  std::array<iovec, 1> piece{{{bytes.data(), writer.size()}}};
+  if (mouth_->socket.send(piece).sent) bump(counters_.nacks);
+}
 
 void RepairedInput::on_restart() noexcept {
   sink_.splice();
@@ -115,21 +224,21 @@ void RepairedInput::on_restart() noexcept {
 
 void RepairedInput::publish() noexcept {
   const repair::RecoveryCounters& now = recovery_.counters();
-  gauge(counters_.received, now.received);
-  gauge(counters_.duplicates, now.duplicates);
-  gauge(counters_.late, now.late);
+  gauge(counters_.ssrc, media_ssrc_);
+  gauge(counters_.rtp_duplicates, now.duplicates);
+  gauge(counters_.rtp_late, now.late);
+  gauge(counters_.rtp_lost, now.lost);
   gauge(counters_.damaged, now.damaged);
   gauge(counters_.missing, now.missing);
   gauge(counters_.by_parity, now.by_parity);
   gauge(counters_.by_block, now.by_block);
   gauge(counters_.by_retransmission, now.by_retransmission);
   gauge(counters_.by_fetch, now.by_fetch);
-  gauge(counters_.lost, now.lost);
-  gauge(counters_.requests, now.requests);
-  gauge(counters_.requested, now.requested);
-  gauge(counters_.restarts, now.restarts);
-  gauge(counters_.round_trip_us, static_cast<std::uint64_t>(recovery_.round_trip() / 1000));
+  gauge(counters_.repair_round_trip_us, static_cast<std::uint64_t>(recovery_.round_trip() / 1000));
   gauge(counters_.playout_us, static_cast<std::uint64_t>(recovery_.playout() / 1000));
+  std::uint64_t drops = 0;
+  for (std::size_t i = 0; i < ear_count_; i++) drops += ears_[i]->socket->drops();
+  gauge(counters_.kernel_drops, drops);
 }
 
 }  // namespace sluice::plane

@@ -1,83 +1,89 @@
-// A multicast or unicast RTP stream with its parity: made whole, and written into a TsSink when it is due.
+// A multicast or unicast RTP stream with its parity and its retransmissions: made whole, and written into a
+// TsSink when it is due.
 #pragma once
 
 #include <array>
 #include <memory>
 #include <optional>
 
-#include "kernel/udp_rx.h"
-#include "plane/ts_sink.h"
-#include "repair/recovery.h"
+#include "kernel/udp_tx.h"
+#include "plane/input.h"
 
 namespace sluice::plane {
 
-// Formatted by hand: the formatter moves the lines of such a list each time it is run.
-// clang-format off
-#define SLUICE_REPAIR_COUNTERS(X) \
-  X(received) X(duplicates) X(late) X(damaged) X(missing) X(by_parity) X(by_block) X(by_retransmission) X(by_fetch) X(lost) \
-  X(requests) X(requested) X(restarts) X(parity_packets) X(round_trip_us) X(playout_us)
-// clang-format on
-#define SLUICE_COUNTER_FIELD(name) std::uint64_t name;
-/** In the order of REPAIR_COUNTERS in daemon/plane/contract-counters.ts. */
-struct RepairCounters {
-  SLUICE_REPAIR_COUNTERS(SLUICE_COUNTER_FIELD)
-};
-#undef SLUICE_COUNTER_FIELD
-
-struct RepairedInputOptions {
-  /** Of the media; parity has the same but for its ports: + 2 columns, + 4 rows, + 6 blocks. */
-  kernel::UdpRxOptions socket;
-  bool columns = false;
-  bool rows = false;
-  repair::RecoveryOptions recovery;
-};
-
-/** On its loop. Leaves the groups when destroyed; what is not due then is dropped. */
-class RepairedInput final : private kernel::Timer, private repair::RecoveryOutput {
+/**
+ * On its loop. One socket for the media, one for each kind of parity on the ports above it, and one from
+ * which is asked for what is missing and to which it is sent.
+ */
+class RepairedInput final : public Input, private kernel::Timer, private repair::RecoveryOutput {
  public:
-  /** Errors as of kernel::UdpRx::open(). The references outlive it. */
+  /** Errors as of kernel::UdpRx::open() and kernel::UdpTx::open(). `sink`, `counters` and `tap` outlive it.
+   */
   static kernel::Result<std::unique_ptr<RepairedInput>> open(kernel::Reactor& reactor,
-                                                             const RepairedInputOptions& options, TsSink& sink,
-                                                             RepairCounters& counters);
+                                                             const kernel::UdpRxOptions& socket,
+                                                             const RepairOptions& options, TsSink& sink,
+                                                             InputCounters& counters, DatagramTap* tap);
   RepairedInput(const RepairedInput&) = delete;
   RepairedInput& operator=(const RepairedInput&) = delete;
-  ~RepairedInput();
-  /** The port of the media that was bound. */
-  [[nodiscard]] std::uint16_t port() const noexcept { return ears_[0]->socket->port(); }
-  /** Delivers all there is. */
-  void flush() noexcept { recovery_.flush(); }
+  ~RepairedInput() override;
+  [[nodiscard]] std::uint16_t port() const noexcept override { return ears_[0]->socket->port(); }
+  void flush() noexcept override { recovery_.flush(); }
 
  private:
   enum class What : std::uint8_t { media, parity, blocks };
-  /** One socket. */
+  /** One socket that listens. */
   struct Ear final : kernel::Watcher {
     Ear(RepairedInput& of, What kind, std::unique_ptr<kernel::UdpRx> rx) noexcept
         : input(of), what(kind), socket(std::move(rx)) {}
-    void on_ready(std::uint32_t) noexcept override { input.hear(*this); }
+    void on_ready(std::uint32_t) noexcept override { input.on_ready(); }
     RepairedInput& input;
     What what;
     std::unique_ptr<kernel::UdpRx> socket;
   };
+  /** The socket that asks. */
+  struct Mouth final : kernel::Watcher {
+    Mouth(RepairedInput& of, kernel::UdpTx tx) noexcept : input(of), socket(std::move(tx)) {}
+    void on_ready(std::uint32_t) noexcept override { input.on_ready(); }
+    RepairedInput& input;
+    kernel::UdpTx socket;
+  };
 
-  RepairedInput(kernel::Reactor& reactor, const RepairedInputOptions& options, TsSink& sink, RepairCounters& counters);
-  std::optional<kernel::Error> listen(const RepairedInputOptions& options, std::uint16_t step, What what);
+  RepairedInput(kernel::Reactor& reactor, const RepairOptions& options, TsSink& sink, InputCounters& counters,
+                DatagramTap* tap);
+  std::optional<kernel::Error> listen(kernel::UdpRxOptions socket, std::uint16_t step, What what);
+  std::optional<kernel::Error> speak(const kernel::Address& target);
+  void on_ready() noexcept;
+  void hear() noexcept;
   void hear(Ear& ear) noexcept;
+  void hear_answers() noexcept;
   void take(What what, const kernel::Datagram& datagram) noexcept;
-  void go_on(Nanos now) noexcept;
+  void take_answer(codec::Bytes datagram) noexcept;
+  void take_media(const kernel::Datagram& datagram) noexcept;
+  void go_on() noexcept;
   void on_timer(Nanos now) noexcept override;
   void on_packet(std::int64_t sequence, codec::Bytes datagram, repair::Origin origin) noexcept override;
   void on_lost(std::int64_t first, std::int64_t count) noexcept override;
   void on_request(std::span<const std::int64_t> sequences) noexcept override;
   void on_restart() noexcept override;
+  void ask(codec::Bytes control) noexcept;
   void publish() noexcept;
 
   kernel::Reactor& reactor_;
   TsSink& sink_;
-  RepairCounters& counters_;
+  InputCounters& counters_;
+  DatagramTap* const tap_;
   kernel::UdpInbox inbox_;
   repair::Recovery recovery_;
   std::array<std::unique_ptr<Ear>, 4> ears_;
   std::size_t ear_count_ = 0;
+  std::unique_ptr<Mouth> mouth_;
+  /** Of the source, from its packets: the retransmissions' own may differ. */
+  std::uint32_t media_ssrc_ = 0;
+  std::uint8_t media_type_ = 0;
+  bool heard_ = false;
+  /** Our own, in RTCP. */
+  const std::uint32_t ssrc_;
+  std::string cname_;
 };
 
 }  // namespace sluice::plane

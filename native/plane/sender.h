@@ -4,6 +4,8 @@
 #include <array>
 
 #include "kernel/udp_tx.h"
+#include "plane/parity_sender.h"
+#include "plane/retransmission_server.h"
 #include "plane/sender_reports.h"
 
 namespace sluice::plane {
@@ -20,6 +22,8 @@ class Sender final : public PacketReader {
   ~Sender();
   /** The RTCP that goes with it. */
   void keep(std::unique_ptr<SenderReports> reports) noexcept { reports_ = std::move(reports); }
+  void keep(std::unique_ptr<ParitySender> parity) noexcept { parity_ = std::move(parity); }
+  void keep(std::unique_ptr<RetransmissionServer> server) noexcept { retransmission_ = std::move(server); }
 
   void on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept override;
 
@@ -35,6 +39,8 @@ class Sender final : public PacketReader {
   SenderCounters& counters_;
   bool segmenting_;
   std::unique_ptr<SenderReports> reports_;
+  std::unique_ptr<ParitySender> parity_;
+  std::unique_ptr<RetransmissionServer> retransmission_;
   std::array<iovec, 2 * kMostPerCall> pieces_{};
 };
 

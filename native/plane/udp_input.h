@@ -4,28 +4,10 @@
 #include <memory>
 #include <optional>
 
-#include "kernel/udp_rx.h"
+#include "plane/input.h"
 #include "plane/rtp_reorder.h"
-#include "plane/ts_sink.h"
 
 namespace sluice::plane {
-
-/** Sees every datagram of an input before anything is made of it. */
-class DatagramTap {
- public:
-  virtual void on_datagram(const kernel::Datagram& datagram) noexcept = 0;
-  /** All that were there have been seen. */
-  virtual void on_pause() noexcept = 0;
-
- protected:
-  ~DatagramTap() = default;
-};
-
-struct UdpInputOptions {
-  kernel::UdpRxOptions socket;
-  /** How long a gap in RTP sequence numbers is waited for, 0 to 2 s. */
-  Nanos reorder = 50 * kernel::kMillisecond;
-};
 
 /**
  * Reads a socket on the loop thread. The first byte tells plain MPEG-TS (0x47) from RTP (version 2); the
@@ -34,7 +16,10 @@ struct UdpInputOptions {
  * the sink is patient, the socket is read on its beat and not for every datagram. Closes the socket, and with
  * it the join, when destroyed.
  */
-class UdpInput final : private kernel::Watcher, private kernel::Timer, private RtpReorderOutput {
+class UdpInput final : public Input,
+                       private kernel::Watcher,
+                       private kernel::Timer,
+                       private RtpReorderOutput {
  public:
   /** Errors as of kernel::UdpRx::open(). `sink`, `counters` and `tap` must outlive the input. */
   static kernel::Result<std::unique_ptr<UdpInput>> open(kernel::Reactor& reactor,
@@ -42,12 +27,9 @@ class UdpInput final : private kernel::Watcher, private kernel::Timer, private R
                                                         InputCounters& counters, DatagramTap* tap = nullptr);
   UdpInput(const UdpInput&) = delete;
   UdpInput& operator=(const UdpInput&) = delete;
-  /** What is held for reordering is dropped. */
-  ~UdpInput();
-  /** The port bound. */
-  [[nodiscard]] std::uint16_t port() const noexcept { return socket_->port(); }
-  /** Delivers what is held for reordering without waiting any longer. */
-  void flush() noexcept { reorder_.flush(); }
+  ~UdpInput() override;
+  [[nodiscard]] std::uint16_t port() const noexcept override { return socket_->port(); }
+  void flush() noexcept override { reorder_.flush(); }
 
  private:
   enum class Kind : std::uint8_t { none, plain, rtp };

@@ -64,8 +64,10 @@ void BlockEncoder::encode() noexcept {
 void BlockEncoder::release(BlockOutput& output) noexcept {
   if (released_ == options_.repair) return;
   const std::uint8_t* const symbol = symbols_.get() + released_ * (kSymbolHeaderSize + options_.most);
-  output.on_block_parity({static_cast<std::uint8_t>(released_), static_cast<std::uint8_t>(options_.source),
-                          static_cast<std::uint8_t>(options_.repair), static_cast<std::uint16_t>(base_),
+  output.on_block_parity({static_cast<std::uint8_t>(released_),
+                          static_cast<std::uint8_t>(options_.source),
+                          static_cast<std::uint8_t>(options_.repair),
+                          static_cast<std::uint16_t>(base_),
                           {symbol, symbol_size_}});
   released_++;
 }
@@ -106,7 +108,8 @@ void BlockDecoder::drop(Block& block) noexcept {
   waiting_--;
 }
 
-BlockDecoder::Block* BlockDecoder::block_of(const codec::BlockParityPacket& packet, std::int64_t base) noexcept {
+BlockDecoder::Block* BlockDecoder::block_of(const codec::BlockParityPacket& packet,
+                                            std::int64_t base) noexcept {
   for (Block& block : blocks_) {
     if (!block.used || block.base != base) continue;
     const bool same = block.source == packet.source && block.repair == packet.repair &&
@@ -125,10 +128,12 @@ BlockDecoder::Block* BlockDecoder::block_of(const codec::BlockParityPacket& pack
   return &block;
 }
 
-void BlockDecoder::on_repair(const codec::BlockParityPacket& packet, std::int64_t highest, std::int64_t oldest) noexcept {
+void BlockDecoder::on_repair(const codec::BlockParityPacket& packet, std::int64_t highest,
+                             std::int64_t oldest) noexcept {
   const std::int64_t base = codec::extend_sequence(highest, packet.base);
   const bool fits = packet.source <= options_.source && packet.repair <= options_.repair &&
-                    packet.source <= window_.size() / 2 && packet.symbol.size() <= kSymbolHeaderSize + options_.most &&
+                    packet.source <= window_.size() / 2 &&
+                    packet.symbol.size() <= kSymbolHeaderSize + options_.most &&
                     packet.symbol.size() - kSymbolHeaderSize + kRtpHeaderSize <= window_.most();
   if (base < oldest || !fits) return;
   bool whole = true;
@@ -163,7 +168,8 @@ void BlockDecoder::attempt(Block& block) noexcept {
   drop(block);
 }
 
-/** Coefficients by which the missing follow from what is there: those of the sources, then of the repair symbols. */
+/** Coefficients by which the missing follow from what is there: those of the sources, then of the repair
+ * symbols. */
 bool BlockDecoder::prepare(const Block& block) noexcept {
   const std::size_t n = missing_.size();
   const std::size_t present = block.source - n;
@@ -222,8 +228,9 @@ void BlockDecoder::solve(const Block& block) noexcept {
     const SymbolHeader& header = found_[i];
     const std::size_t length = codec::load16(header.data() + 2);
     std::uint8_t* const body = outputs_[i];
-    const bool whole = (header[0] & 0xc0) == 0 && length <= body_size &&
-                       std::all_of(body + length, body + body_size, [](std::uint8_t byte) { return byte == 0; });
+    const bool whole =
+        (header[0] & 0xc0) == 0 && length <= body_size &&
+        std::all_of(body + length, body + body_size, [](std::uint8_t byte) { return byte == 0; });
     if (!whole) {
       damaged_++;
       continue;

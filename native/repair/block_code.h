@@ -42,9 +42,9 @@ class BlockOutput {
 };
 
 /**
- * Takes the packets of a stream in sequence, and keeps where they are until their block is complete: they stay there. The repair
- * packets of a block follow its last packet, one with each packet after it. A gap begins a new block. Allocates nothing after it
- * was made.
+ * Takes the packets of a stream in sequence, and keeps where they are until their block is complete: they
+ * stay there. The repair packets of a block follow its last packet, one with each packet after it. A gap
+ * begins a new block. Allocates nothing after it was made.
  */
 class BlockEncoder {
  public:
@@ -54,6 +54,10 @@ class BlockEncoder {
   void push(const ProtectedPacket& packet, BlockOutput& output) noexcept;
   /** Hands out what is waiting; the next packet begins a new block. */
   void flush(BlockOutput& output) noexcept;
+  /** Whether it points to nothing. */
+  [[nodiscard]] bool empty() const noexcept { return taken_ == 0; }
+  /** The first packet of those that it points to; empty() is false. */
+  [[nodiscard]] std::int64_t first() const noexcept { return packets_[0].sequence; }
   [[nodiscard]] const BlockOptions& options() const noexcept { return options_; }
 
  private:
@@ -75,7 +79,8 @@ class BlockEncoder {
   unsigned released_;
 };
 
-/** Repairs every block of which so many packets came as it has source packets. Allocates nothing after it was made. */
+/** Repairs every block of which so many packets came as it has source packets. Allocates nothing after it was
+ * made. */
 class BlockDecoder {
  public:
   /** `window` and `output` outlive it. Blocks of more than `options` says are not repaired. */

@@ -23,6 +23,8 @@ class Budget {
     left_ -= wanted;
     return true;
   }
+  /** In bytes a second, from now on. */
+  void set_rate(std::uint64_t rate) noexcept { rate_ = static_cast<double>(rate); }
   /** For what was taken and not used. */
   void give_back(std::size_t bytes) noexcept { left_ = std::min(burst_, left_ + static_cast<double>(bytes)); }
 

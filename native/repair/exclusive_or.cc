@@ -53,8 +53,8 @@ __attribute__((target("avx2"))) std::size_t one_wide(std::uint8_t* into, const s
   return i;
 }
 
-__attribute__((target("avx2"))) std::size_t two_wide(std::uint8_t* first, std::uint8_t* second, const std::uint8_t* from,
-                                                     std::size_t size) noexcept {
+__attribute__((target("avx2"))) std::size_t two_wide(std::uint8_t* first, std::uint8_t* second,
+                                                     const std::uint8_t* from, std::size_t size) noexcept {
   std::size_t i = 0;
   for (; i + 32 <= size; i += 32) {
     const __m256i value = load(from + i);

@@ -49,7 +49,9 @@ std::uint8_t galois_inverse(std::uint8_t a) noexcept {
 /** Gauss and Jordan, in place: each column becomes one of the inverse once it has been used. */
 bool galois_invert(std::span<std::uint8_t> matrix, std::size_t n) noexcept {
   std::array<std::uint8_t, 256> from{};
-  const auto at = [&](std::size_t row, std::size_t column) -> std::uint8_t& { return matrix[row * n + column]; };
+  const auto at = [&](std::size_t row, std::size_t column) -> std::uint8_t& {
+    return matrix[row * n + column];
+  };
   for (std::size_t i = 0; i < n; i++) {
     std::size_t pivot = i;
     while (pivot < n && at(pivot, i) == 0) pivot++;
@@ -63,7 +65,8 @@ bool galois_invert(std::span<std::uint8_t> matrix, std::size_t n) noexcept {
       const std::uint8_t factor = at(row, i);
       if (row == i || factor == 0) continue;
       at(row, i) = 0;
-      for (std::size_t column = 0; column < n; column++) at(row, column) ^= galois_product(at(i, column), factor);
+      for (std::size_t column = 0; column < n; column++)
+        at(row, column) ^= galois_product(at(i, column), factor);
     }
   }
   // Rows that were exchanged are columns of the inverse.
@@ -86,7 +89,8 @@ void GaloisTables::set(std::span<const std::uint8_t> rows, std::size_t inputs, s
   inputs_ = inputs;
   outputs_ = outputs;
   // ISA-L writes nothing to what it is given.
-  ec_init_tables(static_cast<int>(inputs), static_cast<int>(outputs), const_cast<std::uint8_t*>(rows.data()), tables_.data());
+  ec_init_tables(static_cast<int>(inputs), static_cast<int>(outputs), const_cast<std::uint8_t*>(rows.data()),
+                 tables_.data());
 }
 
 void GaloisTables::combine(std::size_t size, const std::uint8_t* const* inputs,
@@ -115,18 +119,19 @@ bool wide() noexcept {
 }
 
 /** Gives how much it has done. */
-__attribute__((target("avx2"))) std::size_t add_wide(std::uint8_t* out, const std::uint8_t* in, std::size_t size,
-                                                     Table table) noexcept {
+__attribute__((target("avx2"))) std::size_t add_wide(std::uint8_t* out, const std::uint8_t* in,
+                                                     std::size_t size, Table table) noexcept {
   const __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
-  const __m256i high = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16)));
+  const __m256i high =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16)));
   const __m256i half = _mm256_set1_epi8(15);
   std::size_t i = 0;
   for (; i + 32 <= size; i += 32) {
     const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + i));
     auto* const at = reinterpret_cast<__m256i*>(out + i);
-    const __m256i product = _mm256_xor_si256(
-        _mm256_shuffle_epi8(low, _mm256_and_si256(bytes, half)),
-        _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half)));
+    const __m256i product =
+        _mm256_xor_si256(_mm256_shuffle_epi8(low, _mm256_and_si256(bytes, half)),
+                         _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half)));
     _mm256_storeu_si256(at, _mm256_xor_si256(_mm256_loadu_si256(at), product));
   }
   return i;
@@ -163,7 +168,8 @@ void GaloisTables::combine(std::size_t size, const std::uint8_t* const* inputs,
                            std::uint8_t* const* outputs) const noexcept {
   for (std::size_t i = 0; i < outputs_; i++) {
     std::fill_n(outputs[i], size, std::uint8_t{0});
-    for (std::size_t j = 0; j < inputs_; j++) add(outputs[i], inputs[j], size, tables_.data() + 32 * (i * inputs_ + j));
+    for (std::size_t j = 0; j < inputs_; j++)
+      add(outputs[i], inputs[j], size, tables_.data() + 32 * (i * inputs_ + j));
   }
 }
 

@@ -13,14 +13,18 @@ namespace sluice::repair {
 enum class Origin : std::uint8_t { none, received, parity, block, retransmitted, fetched };
 
 /**
- * A slot for every number, found in O(1); a newer packet takes the slot of one a whole window older. Packets stay after they were
- * delivered: others are repaired from them. Nothing is allocated after it was made.
+ * A slot for every number, found in O(1); a newer packet takes the slot of one a whole window older. Packets
+ * stay after they were delivered: others are repaired from them. Nothing is allocated after it was made.
  */
 class PacketWindow {
  public:
-  /** `packets` is a power of two; no datagram is longer than `most` bytes, at most kRtpHeaderSize + kMostBody. */
+  /** `packets` is a power of two; no datagram is longer than `most` bytes, at most kRtpHeaderSize +
+   * kMostBody. */
   PacketWindow(std::size_t packets, std::size_t most)
-      : mask_(packets - 1), most_(most), slots_(new Slot[packets]), bytes_(new std::uint8_t[packets * most]) {}
+      : mask_(packets - 1),
+        most_(most),
+        slots_(new Slot[packets]),
+        bytes_(new std::uint8_t[packets * most]) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return mask_ + 1; }
   [[nodiscard]] std::size_t most() const noexcept { return most_; }
@@ -44,7 +48,8 @@ class PacketWindow {
   [[nodiscard]] const std::uint8_t* padded_body(std::int64_t sequence, std::size_t size) noexcept {
     std::uint8_t* const datagram = bytes_.get() + at(sequence) * most_;
     const std::size_t end = slots_[at(sequence)].size;
-    if (end < codec::kRtpHeaderSize + size) std::memset(datagram + end, 0, codec::kRtpHeaderSize + size - end);
+    if (end < codec::kRtpHeaderSize + size)
+      std::memset(datagram + end, 0, codec::kRtpHeaderSize + size - end);
     return datagram + codec::kRtpHeaderSize;
   }
 

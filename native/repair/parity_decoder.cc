@@ -8,7 +8,10 @@ namespace sluice::repair {
 using codec::kRtpHeaderSize;
 
 ParityDecoder::ParityDecoder(PacketWindow& window, RepairOutput& output, std::size_t waiting)
-    : window_(window), output_(output), waiting_(waiting), bytes_(new std::uint8_t[waiting * window.most()]) {}
+    : window_(window),
+      output_(output),
+      waiting_(waiting),
+      bytes_(new std::uint8_t[waiting * window.most()]) {}
 
 void ParityDecoder::clear() noexcept {
   for (Waiting& one : waiting_) one.used = false;
@@ -32,7 +35,8 @@ unsigned ParityDecoder::missing(const Waiting& one, std::int64_t& which) const n
   return count;
 }
 
-void ParityDecoder::on_parity(const codec::ParityPacket& packet, std::int64_t highest, std::int64_t oldest) noexcept {
+void ParityDecoder::on_parity(const codec::ParityPacket& packet, std::int64_t highest,
+                              std::int64_t oldest) noexcept {
   const Waiting one{codec::extend_sequence(highest, packet.scope.base), packet, true};
   const std::int64_t last = one.base + std::int64_t{packet.scope.count - 1} * packet.scope.offset;
   // All of it must find room in the window at once.
@@ -86,7 +90,7 @@ bool ParityDecoder::solve(const Waiting& one, std::int64_t sequence) noexcept {
     exclusive_or(body, packet.body);
   }
   const bool whole = fields.length <= body.size() && std::all_of(body.begin() + fields.length, body.end(),
-                                                                  [](std::uint8_t byte) { return byte == 0; });
+                                                                 [](std::uint8_t byte) { return byte == 0; });
   if (!whole) return damaged_++, false;
   out[0] = static_cast<std::uint8_t>(0x80 | fields.flags);
   out[1] = fields.type;

@@ -10,9 +10,10 @@
 namespace sluice::repair {
 
 /**
- * Peeling: a parity packet of which one packet is missing gives it, and that may be the one that another lacks. For parities by
- * exclusive or over rows and columns this finds all that can be found: what is left over contains a cycle of rows and columns with two
- * missing packets each, which has a second solution. Nothing is allocated after it was made.
+ * Peeling: a parity packet of which one packet is missing gives it, and that may be the one that another
+ * lacks. For parities by exclusive or over rows and columns this finds all that can be found: what is left
+ * over contains a cycle of rows and columns with two missing packets each, which has a second solution.
+ * Nothing is allocated after it was made.
  */
 class ParityDecoder {
  public:
@@ -21,7 +22,8 @@ class ParityDecoder {
 
   /** Source packets of this SSRC; what is repaired bears it. */
   void set_source(std::uint32_t ssrc) noexcept { ssrc_ = ssrc; }
-  /** `highest` is the highest extended number that came, by which 16 bits become one of ours; nothing before `oldest` is wanted. */
+  /** `highest` is the highest extended number that came, by which 16 bits become one of ours; nothing before
+   * `oldest` is wanted. */
   void on_parity(const codec::ParityPacket& packet, std::int64_t highest, std::int64_t oldest) noexcept;
   /** A packet was stored in the window while parity waits, such as one in disorder or retransmitted. */
   void on_stored(std::int64_t oldest) noexcept;

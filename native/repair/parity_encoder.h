@@ -27,10 +27,10 @@ class ParityOutput {
 };
 
 /**
- * Takes the packets of a stream in sequence. A row's parity follows its last packet; those of the columns follow the last of the
- * matrix, one with each packet after it, so that they do not leave as a burst, and come in time for a playout of little more than
- * a matrix. A gap in the sequence begins a new matrix.
- * Nothing is allocated after it was made.
+ * Takes the packets of a stream in sequence. A row's parity follows its last packet; those of the columns
+ * follow the last of the matrix, one with each packet after it, so that they do not leave as a burst, and
+ * come in time for a playout of little more than a matrix. A gap in the sequence begins a new matrix. Nothing
+ * is allocated after it was made.
  */
 class ParityEncoder {
  public:

@@ -28,6 +28,7 @@ Recovery::Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::
       parity_(window_, *this),
       round_trip_(options.round_trip),
       due_(options.window, kNone),
+      span_(options.parity_span),
       playout_(options.playout),
       random_(seed | 1) {
   RepairOutput& self = *this;
@@ -61,7 +62,8 @@ bool Recovery::accept(const codec::RtpHeader& header) noexcept {
     candidate_.present = false;
     return true;
   }
-  if (begun_ && !(candidate_.present && candidate_.ssrc == header.ssrc && candidate_.next == header.sequence)) {
+  if (begun_ &&
+      !(candidate_.present && candidate_.ssrc == header.ssrc && candidate_.next == header.sequence)) {
     candidate_ = {header.ssrc, static_cast<std::uint16_t>(header.sequence + 1), true};
     return false;
   }
@@ -173,6 +175,7 @@ void Recovery::on_parity(Bytes datagram, Nanos now) noexcept {
     return;
   }
   if (!begun_) return;
+  learn_span(packet->scope.base);
   parity_.on_parity(*packet, highest_, oldest());
   if (block_ && block_->waits()) block_->on_stored(oldest());
 }
@@ -185,6 +188,7 @@ void Recovery::on_block_parity(Bytes datagram, Nanos now) noexcept {
     return;
   }
   if (!begun_) return;
+  learn_span(packet->base);
   block_->on_repair(*packet, highest_, oldest());
   if (parity_.waits()) parity_.on_stored(oldest());
 }
@@ -214,8 +218,9 @@ void Recovery::take_copy(Bytes datagram, Origin origin, Nanos now) noexcept {
     return;
   }
   // What was never missed is not taken: it may be anybody's.
-  const auto at = std::lower_bound(missing_.begin(), missing_.end(), sequence,
-                                   [](const Missing& one, std::int64_t number) { return one.sequence < number; });
+  const auto at =
+      std::lower_bound(missing_.begin(), missing_.end(), sequence,
+                       [](const Missing& one, std::int64_t number) { return one.sequence < number; });
   if (at == missing_.end() || at->sequence != sequence) return;
   if (origin == Origin::retransmitted && at->asks == 1) round_trip_.measure(now - at->asked);
   slowest_ = std::max(slowest_, now - at->found);
@@ -261,8 +266,23 @@ void Recovery::give_up(std::int64_t& lost) noexcept {
   lost = 0;
 }
 
+void Recovery::learn_span(std::uint16_t base) noexcept {
+  const std::int64_t span = highest_ + 1 - codec::extend_sequence(highest_, base);
+  parity_heard_ = highest_;
+  if (options_.parity_span == 0 && span <= static_cast<std::int64_t>(options_.window / 2))
+    span_ = std::max(span_, span);
+}
+
+/** Parity of what follows this packet by less than the span; none that was heard once is waited for for ever.
+ */
+bool Recovery::parity_is_due(const Missing& one) const noexcept {
+  constexpr std::int64_t kSilence = 4;
+  const bool heard = options_.parity_span > 0 || highest_ <= parity_heard_ + kSilence * span_;
+  return span_ > 0 && heard && highest_ < one.sequence + span_;
+}
+
 bool Recovery::parity_may_come(const Missing& one, Nanos now) const noexcept {
-  return options_.parity_span > 0 && highest_ < one.sequence + options_.parity_span && now < patience_end(one);
+  return parity_is_due(one) && now < patience_end(one);
 }
 
 /** The stream may pause: then it is not known by packets that no parity comes any more. */
@@ -271,11 +291,13 @@ Nanos Recovery::patience_end(const Missing& one) const noexcept {
 }
 
 void Recovery::ask(Nanos now) noexcept {
-  std::erase_if(missing_, [this](const Missing& one) { return one.sequence < next_ || window_.has(one.sequence); });
+  std::erase_if(missing_,
+                [this](const Missing& one) { return one.sequence < next_ || window_.has(one.sequence); });
   if (!options_.asks) return;
   asking_.clear();
   for (Missing& one : missing_) {
-    if (one.next == kNever || highest_ - one.sequence < options_.disorder || parity_may_come(one, now)) continue;
+    if (one.next == kNever || highest_ - one.sequence < options_.disorder || parity_may_come(one, now))
+      continue;
     if (one.next == 0) one.next = now + (options_.dither > 0 ? chance() % options_.dither : 0);
     if (now < one.next) continue;
     // An answer would come after its time, and so would every later one.
@@ -318,8 +340,7 @@ std::optional<Nanos> Recovery::deadline() const noexcept {
   if (!options_.asks) return first;
   for (const Missing& one : missing_) {
     if (one.next == kNever || window_.has(one.sequence)) continue;
-    const bool waits = options_.parity_span > 0 && highest_ < one.sequence + options_.parity_span;
-    first = std::min(first, waits ? std::max(one.next, patience_end(one)) : one.next);
+    first = std::min(first, parity_is_due(one) ? std::max(one.next, patience_end(one)) : one.next);
   }
   return first;
 }

@@ -1,4 +1,5 @@
-// What makes a whole stream of what came: order, parity, retransmission, and a time at which each packet is due.
+// What makes a whole stream of what came: order, parity, retransmission, and a time at which each packet is
+// due.
 #pragma once
 
 #include <vector>
@@ -10,7 +11,8 @@
 namespace sluice::repair {
 
 struct RecoveryOptions {
-  /** Packets that are kept, a power of two: those of the playout delay, and as many for what is repaired from them. */
+  /** Packets that are kept, a power of two: those of the playout delay, and as many for what is repaired from
+   * them. */
   std::size_t window = 4096;
   /** Longest datagram, RTP header included. */
   std::size_t most = 1500;
@@ -18,7 +20,8 @@ struct RecoveryOptions {
   Nanos playout = 200 * kMillisecond;
   /** The playout delay follows what repairs take, between this and `playout`; 0 keeps it as it is. */
   Nanos least_playout = 0;
-  /** Payloads are TS packets: those that are not, or that say they are damaged (transport_error_indicator), count as missing. */
+  /** Payloads are TS packets: those that are not, or that say they are damaged (transport_error_indicator),
+   * count as missing. */
   bool mpegts = true;
   /** Packets in disorder that are not missing yet. */
   unsigned disorder = 0;
@@ -28,7 +31,8 @@ struct RecoveryOptions {
   Nanos round_trip = 50 * kMillisecond;
   /** The first request waits so long at most, by chance: of a large audience others may have asked before. */
   Nanos dither = 0;
-  /** Packets by which parity follows what it protects; until then nothing is asked for. 0 without parity. */
+  /** Packets by which parity follows what it protects; until then nothing is asked for. 0: learnt from parity
+   * that comes. */
   unsigned parity_span = 0;
   std::optional<BlockOptions> block;
 };
@@ -67,9 +71,10 @@ struct RecoveryCounters {
 };
 
 /**
- * Packets are delivered `playout` after they came, in order; one that was repaired, between its neighbours. Until then parity repairs
- * first; what it has not repaired when all of it must have come is asked for, once in a round trip, as long as an answer would be in
- * time. Time is an argument, nothing is allocated after it was made.
+ * Packets are delivered `playout` after they came, in order; one that was repaired, between its neighbours.
+ * Until then parity repairs first; what it has not repaired when all of it must have come is asked for, once
+ * in a round trip, as long as an answer would be in time. Time is an argument, nothing is allocated after it
+ * was made.
  */
 class Recovery final : private RepairOutput {
  public:
@@ -131,6 +136,8 @@ class Recovery final : private RepairOutput {
   void find_anchor() noexcept;
   void deliver(Nanos now) noexcept;
   void ask(Nanos now) noexcept;
+  void learn_span(std::uint16_t base) noexcept;
+  [[nodiscard]] bool parity_is_due(const Missing& one) const noexcept;
   [[nodiscard]] bool parity_may_come(const Missing& one, Nanos now) const noexcept;
   [[nodiscard]] Nanos patience_end(const Missing& one) const noexcept;
   void take_copy(codec::Bytes datagram, Origin origin, Nanos now) noexcept;
@@ -153,6 +160,10 @@ class Recovery final : private RepairOutput {
   std::uint32_t ssrc_ = 0;
   Candidate candidate_;
   std::int64_t highest_ = -1;
+  /** As RecoveryOptions::parity_span, or as learnt. */
+  std::int64_t span_;
+  /** What the highest number was when parity came last. */
+  std::int64_t parity_heard_ = 0;
   /** The next to be delivered. */
   std::int64_t next_ = 0;
   std::int64_t first_ = 0;

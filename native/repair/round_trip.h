@@ -16,7 +16,8 @@ class RoundTrip {
   /** `first` is taken until one was measured. */
   explicit RoundTrip(Nanos first) noexcept : smoothed_(first), variation_(first / 2) {}
 
-  /** An answer to what had been asked once only (Karn): of others it is not known which question it answers. */
+  /** An answer to what had been asked once only (Karn): of others it is not known which question it answers.
+   */
   void measure(Nanos taken) noexcept {
     if (!measured_) {
       measured_ = true;

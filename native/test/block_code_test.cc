@@ -59,7 +59,8 @@ TEST_CASE("block code: arithmetic over GF(2^8) is a field's") {
     for (std::size_t i = 0; i < n; i++) {
       for (std::size_t j = 0; j < n; j++) {
         std::uint8_t sum = 0;
-        for (std::size_t k = 0; k < n; k++) sum ^= repair::galois_product(matrix[i * n + k], inverse[k * n + j]);
+        for (std::size_t k = 0; k < n; k++)
+          sum ^= repair::galois_product(matrix[i * n + k], inverse[k * n + j]);
         REQUIRE(sum == (i == j ? 1 : 0));
       }
     }
@@ -90,7 +91,8 @@ TEST_CASE("block code: combinations of any size are those of single bytes") {
     for (std::size_t i = 0; i < outputs; i++) {
       for (std::size_t k = 0; k < size; k++) {
         std::uint8_t sum = 0;
-        for (std::size_t j = 0; j < inputs; j++) sum ^= repair::galois_product(rows[i * inputs + j], in[j][k]);
+        for (std::size_t j = 0; j < inputs; j++)
+          sum ^= repair::galois_product(rows[i * inputs + j], in[j][k]);
         REQUIRE(out[i][k] == sum);
       }
     }
@@ -113,7 +115,8 @@ TEST_CASE("block code: every pattern of losses of small blocks, as many as there
       for (unsigned i = 0; i < k; i++)
         if ((lost >> i & 1) == 0) window.store(65534 + i, source.datagram(65534 + i), Origin::received);
       for (unsigned i = 0; i < m; i++)
-        if ((lost >> (k + i) & 1) == 0) decoder.on_repair(*codec::parse_block_parity(parities[i]), 65536, 65534);
+        if ((lost >> (k + i) & 1) == 0)
+          decoder.on_repair(*codec::parse_block_parity(parities[i]), 65536, 65534);
       const bool enough = static_cast<unsigned>(__builtin_popcount(lost)) <= m;
       for (unsigned i = 0; i < k; i++) {
         const std::int64_t sequence = 65534 + i;

@@ -43,7 +43,8 @@ std::vector<Datagram> encode(const Source& source, const ParityOptions& options)
   return taken.all;
 }
 
-/** Whether every packet of the matrix that can be found is: sets of lost rows and columns as the edges of a graph. */
+/** Whether every packet of the matrix that can be found is: sets of lost rows and columns as the edges of a
+ * graph. */
 bool solvable(unsigned columns, unsigned rows, std::uint32_t lost, bool row_parity) {
   for (bool found = true; found && lost != 0;) {
     found = false;
@@ -74,8 +75,8 @@ TEST_CASE("parity: the header is what ST 2022-1 draws") {
   std::array<std::uint8_t, codec::kParityHeadersSize> out{};
   codec::write_parity({true, 96, 7, 0x11223344, 0}, packet, out.data());
   const std::array<std::uint8_t, codec::kParityHeadersSize> expected{
-      0xa1, 0xe0, 0, 7,    0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0,                      // RTP: P, CC 1, M
-      0x12, 0x34, 1, 2,    0xa1, 0,    0,    0,    0x0a, 0x0b, 0x0c, 0x0d, 0, 10, 5, 0};  // E, PT 33
+      0xa1, 0xe0, 0, 7, 0x11, 0x22, 0x33, 0x44, 0,    0,    0,    0,                   // RTP: P, CC 1, M
+      0x12, 0x34, 1, 2, 0xa1, 0,    0,    0,    0x0a, 0x0b, 0x0c, 0x0d, 0, 10, 5, 0};  // E, PT 33
   CHECK(out == expected);
   Datagram datagram(out.begin(), out.end());
   datagram.insert(datagram.end(), body.begin(), body.end());
@@ -114,10 +115,11 @@ TEST_CASE("parity: one column and one row each, columns spread over the packets 
                    std::to_string(static_cast<std::uint16_t>(packet->scope.base - 65000)) + " after " +
                    std::to_string(taken.after[i]));
   }
-  CHECK(seen == std::vector<std::string>{"row 0 after 4", "row 5 after 9", "row 10 after 14", "row 15 after 19",
-                                         "column 0 after 20", "column 1 after 21", "column 2 after 22",
-                                         "column 3 after 23", "column 4 after 24", "row 20 after 24",
-                                         "row 25 after 29", "row 30 after 34", "row 35 after 39"});
+  CHECK(seen == std::vector<std::string>{"row 0 after 4", "row 5 after 9", "row 10 after 14",
+                                         "row 15 after 19", "column 0 after 20", "column 1 after 21",
+                                         "column 2 after 22", "column 3 after 23", "column 4 after 24",
+                                         "row 20 after 24", "row 25 after 29", "row 30 after 34",
+                                         "row 35 after 39"});
 }
 
 TEST_CASE("parity: every pattern of a small matrix that can be repaired is, and nothing else is made up") {
@@ -139,7 +141,8 @@ TEST_CASE("parity: every pattern of a small matrix that can be repaired is, and 
         bool all = true;
         for (unsigned i = 0; i < count; i++) {
           all = all && window.has(65530 + i);
-          if (window.has(65530 + i)) REQUIRE(test::same(window.datagram(65530 + i), source.datagram(65530 + i)));
+          if (window.has(65530 + i))
+            REQUIRE(test::same(window.datagram(65530 + i), source.datagram(65530 + i)));
         }
         REQUIRE(all == solvable(columns, rows, lost, row_parity));
         REQUIRE(decoder.damaged() == 0);
@@ -186,7 +189,8 @@ TEST_CASE("parity: patterns of large matrices, packets in any order, parity lost
       const auto scope = codec::parse_parity(*one.parity)->scope;
       const std::int64_t base = codec::extend_sequence(source.end(), scope.base);
       unsigned missing = 0;
-      for (unsigned i = 0; i < scope.count; i++) missing += window.has(base + std::int64_t{i} * scope.offset) ? 0 : 1;
+      for (unsigned i = 0; i < scope.count; i++)
+        missing += window.has(base + std::int64_t{i} * scope.offset) ? 0 : 1;
       REQUIRE(missing != 1);
     }
     REQUIRE(decoder.damaged() == 0);
@@ -222,9 +226,7 @@ TEST_CASE("parity: a gap begins a new matrix; nothing is taken from the heap") {
   const Source source(0, 60, 900, 1300);
   ParityEncoder encoder({5, 4, true});
   struct Count final : repair::ParityOutput {
-    void on_parity(const ParityPacket& packet) noexcept override {
-      bases.at(count++) = packet.scope.base;
-    }
+    void on_parity(const ParityPacket& packet) noexcept override { bases.at(count++) = packet.scope.base; }
     std::array<std::uint16_t, 64> bases{};
     std::size_t count = 0;
   } counted;

@@ -12,12 +12,14 @@ namespace sluice::test {
 using Datagram = std::vector<std::uint8_t>;
 
 /** An RTP packet whose bytes and, within limits, size are random. */
-inline Datagram random_packet(std::mt19937& random, std::int64_t sequence, std::size_t least, std::size_t most) {
+inline Datagram random_packet(std::mt19937& random, std::int64_t sequence, std::size_t least,
+                              std::size_t most) {
   Datagram packet(codec::kRtpHeaderSize + least + random() % (most - least + 1));
   for (std::uint8_t& byte : packet) byte = static_cast<std::uint8_t>(random());
-  codec::write_rtp_header({(random() & 1) != 0, static_cast<std::uint8_t>(random() % 128),
-                           static_cast<std::uint16_t>(sequence), static_cast<std::uint32_t>(random()), 0xcafe},
-                          packet.data());
+  codec::write_rtp_header(
+      {(random() & 1) != 0, static_cast<std::uint8_t>(random() % 128), static_cast<std::uint16_t>(sequence),
+       static_cast<std::uint32_t>(random()), 0xcafe},
+      packet.data());
   return packet;
 }
 

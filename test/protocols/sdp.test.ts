@@ -1,6 +1,7 @@
 import { parse } from 'sdp-transform';
 import t from 'tap';
-import { describeMulticast, type MulticastSession } from '../../daemon/protocols/sdp/describe.js';
+import { type DescribedRepair, describeMulticast, type MulticastSession } from '../../daemon/protocols/sdp/describe.js';
+import { readMulticast } from '../../daemon/protocols/sdp/read.js';
 
 const SESSION: MulticastSession = {
   name: 'News',
@@ -42,4 +43,60 @@ t.test('IPv6 carries no TTL (RFC 8866 section 5.7)', async (t) => {
 t.test('a name cannot add lines, and is never empty', async (t) => {
   t.equal(parse(describeMulticast({ ...SESSION, name: 'a\r\nm=audio 1 RTP/AVP 0' })).media.length, 1);
   t.match(describeMulticast({ ...SESSION, name: ' ' }), 's=-\r\n');
+});
+
+const REPAIR: DescribedRepair = {
+  parity: { columns: 10, rows: 5, rowParity: true },
+  block: { source: 20, repair: 4 },
+  parityType: 96,
+  retransmission: { address: '192.0.2.1', port: 5008, plain: false, payloadType: 97, depthMs: 2000 },
+};
+
+t.test('repair is described by media of its own, grouped with what it repairs', async (t) => {
+  const lines = describeMulticast({ ...SESSION, repair: REPAIR }).split('\r\n');
+  for (const line of [
+    'a=group:FEC-FR 1 2',
+    'a=group:FEC-FR 1 3',
+    'a=group:FEC-FR 1 4',
+    'a=group:FID 1 5',
+    'm=video 5000 RTP/AVPF 33',
+    'a=rtcp:5008 IN IP4 192.0.2.1',
+    'a=rtcp-fb:33 nack',
+    'm=video 5002 RTP/AVP 96',
+    'a=rtpmap:96 1d-interleaved-parityfec/90000',
+    'a=fmtp:96 L=10; D=5; repair-window=2000000',
+    'm=video 5004 RTP/AVP 96',
+    'a=fmtp:96 L=1; D=10; repair-window=2000000',
+    'm=video 5006 RTP/AVP 96',
+    'a=fmtp:96 k=20; m=4',
+    'm=video 5008 RTP/AVPF 97',
+    'c=IN IP4 192.0.2.1',
+    'a=fmtp:97 apt=33;rtx-time=2000',
+  ])
+    t.ok(lines.includes(line), line);
+});
+
+t.test('what is described is read again', async (t) => {
+  const plain = { address: '239.1.1.1', port: 5000, source: null, fec: false, feedback: null };
+  t.strictSame(readMulticast(describeMulticast(SESSION)), plain);
+  const feedback = { address: '192.0.2.1', port: 5008 };
+  t.strictSame(readMulticast(describeMulticast({ ...SESSION, repair: REPAIR })), { ...plain, fec: true, feedback });
+  const ssm = { ...SESSION, group: 'ff3e::1', origin: '2001:db8::1', source: '2001:db8::1' };
+  t.match(readMulticast(describeMulticast(ssm)), { address: 'ff3e::1', source: '2001:db8::1' });
+});
+
+t.test('what is no description of MPEG-TS says what was expected', async (t) => {
+  for (const [text, expected] of [
+    ['', 'expected a media description of MP2T'],
+    ['v=0\r\nm=audio 5000 RTP/AVP 0\r\n', 'expected a media description of MP2T'],
+    ['v=0\r\nm=video 5000 RTP/AVP 33\r\n', 'numeric address'],
+    ['v=0\r\nc=IN IP4 example.org\r\nm=video 5000 RTP/AVP 33\r\n', 'numeric address'],
+    ['v=0\r\nc=IN IP4 239.1.1.1\r\nm=video 5001 RTP/AVP 33\r\n', 'even port'],
+    [describeMulticast({ ...SESSION, repair: REPAIR }).replace('5002', '6002'), 'ports + 2, + 4 or + 6'],
+    ['x'.repeat(70_000), 'at most'],
+  ] as const) {
+    const read = readMulticast(text);
+    t.type(read, 'string');
+    t.match(read, expected);
+  }
 });

@@ -18,7 +18,34 @@ export interface MulticastSession {
   readonly ttl: number;
   /** Source of a source-specific session (RFC 4570), or null. */
   readonly source: string | null;
+  /** What receivers may repair it with; players that know none of it are better served without. */
+  readonly repair?: DescribedRepair;
 }
+
+/** Each part is null where there is none. Ports of parity are those of the media + 2, + 4, + 6. */
+export interface DescribedRepair {
+  /** ST 2022-1, whose packets are those of RFC 6015. */
+  readonly parity: { readonly columns: number; readonly rows: number; readonly rowParity: boolean } | null;
+  /** Packets of a block, and those added to it. */
+  readonly block: { readonly source: number; readonly repair: number } | null;
+  readonly parityType: number;
+  /** Feedback target (RFC 4585), and where retransmissions come from. `plain`: packets as they were, else RFC 4588. */
+  readonly retransmission: {
+    readonly address: string;
+    readonly port: number;
+    readonly plain: boolean;
+    readonly payloadType: number;
+    readonly depthMs: number;
+  } | null;
+}
+
+/** The block code of docs/repair.md, which is registered nowhere. */
+export const BLOCK_CODEC = 'x-sluice-reed-solomon';
+/** RFC 6015: the frame that ST 2022-1 has. */
+export const PARITY_CODEC = '1d-interleaved-parityfec';
+/** How long source and repair packets are apart at most, microseconds (RFC 6015 section 5.1): a bound for slow streams. */
+const REPAIR_WINDOW_US = 2_000_000;
+const CLOCK = 90_000;
 
 /** Static payload type of MPEG-TS (RFC 3551 section 6). */
 const MP2T = 33;
@@ -57,11 +84,57 @@ export function describeMulticast(session: MulticastSession): string {
         port: session.port,
         protocol: 'RTP/AVP',
         payloads: String(MP2T),
-        rtp: [{ payload: MP2T, codec: 'MP2T', rate: 90_000 }],
+        rtp: [{ payload: MP2T, codec: 'MP2T', rate: CLOCK }],
         fmtp: [],
         direction: 'recvonly',
       },
     ],
   };
+  if (session.repair !== undefined) addRepair(description, session, session.repair);
   return write(description);
+}
+
+type Medium = SessionDescription['media'][number];
+
+/** Parity and retransmissions as media of their own, grouped with what they repair (RFC 5956, RFC 4588 section 8.6). */
+function addRepair(description: SessionDescription, { port }: MulticastSession, repair: DescribedRepair): void {
+  const { parity, block, parityType, retransmission } = repair;
+  const [media] = description.media;
+  if (media === undefined) return;
+  media.mid = '1';
+  const groups: { type: string; mids: string }[] = [];
+  const add = (type: string, part: Medium): void => {
+    part.mid = String(description.media.length + 1);
+    description.media.push(part);
+    groups.push({ type, mids: `1 ${part.mid}` });
+  };
+  const shape = (l: number, d: number): string => `L=${l}; D=${d}; repair-window=${REPAIR_WINDOW_US}`;
+  if (parity !== null) add('FEC-FR', part(port + 2, parityType, PARITY_CODEC, shape(parity.columns, parity.rows)));
+  // A row is a column of neighbours: interleaved by one.
+  if (parity?.rowParity === true) add('FEC-FR', part(port + 4, parityType, PARITY_CODEC, shape(1, parity.columns)));
+  if (block !== null) add('FEC-FR', part(port + 6, parityType, BLOCK_CODEC, `k=${block.source}; m=${block.repair}`));
+  if (retransmission !== null) {
+    const { address, port: to, plain, payloadType, depthMs } = retransmission;
+    const ipVer = isIP(address) === 6 ? 6 : 4;
+    media.protocol = 'RTP/AVPF';
+    media.rtcp = { port: to, netType: 'IN', ipVer, address };
+    media.rtcpFb = [{ payload: MP2T, type: 'nack' }];
+    if (!plain) {
+      const again = part(to, payloadType, 'rtx', `apt=${MP2T};rtx-time=${depthMs}`);
+      add('FID', { ...again, protocol: 'RTP/AVPF', connection: { version: ipVer, ip: address } });
+    }
+  }
+  description.groups = groups;
+}
+
+function part(port: number, payload: number, codec: string, config: string): Medium {
+  return {
+    type: 'video',
+    port,
+    protocol: 'RTP/AVP',
+    payloads: String(payload),
+    rtp: [{ payload, codec, rate: CLOCK }],
+    fmtp: [{ payload, config }],
+    direction: 'recvonly',
+  };
 }

@@ -1,6 +1,7 @@
 import { SluiceError } from '../../base/errors.js';
 import type { InputCounters, InputHandle } from '../../plane/contract.js';
 import type { DatagramLocation } from '../media-url.js';
+import { type RepairConfig, repairOptionsOf } from '../repair-settings.js';
 import type { Attempt, Driver, SourceContext } from './attempt.js';
 
 const POLL_MS = 250;
@@ -14,11 +15,14 @@ export class DatagramDriver implements Driver {
   readonly skipped = 0;
   readonly #context: SourceContext;
   readonly #location: DatagramLocation;
+  readonly #repair: Readonly<RepairConfig> | undefined;
   #input: InputHandle | null = null;
 
-  constructor(context: SourceContext, location: DatagramLocation) {
+  /** `repair` is for RTP; plain MPEG-TS has no numbers by which anything could be missed. */
+  constructor(context: SourceContext, location: DatagramLocation, repair?: Readonly<RepairConfig>) {
     this.#context = context;
     this.#location = location;
+    this.#repair = location.kind === 'rtp' ? repair : undefined;
     this.kind = location.kind;
   }
 
@@ -35,7 +39,8 @@ export class DatagramDriver implements Driver {
     const { plane, stream } = this.#context;
     const { address, port, source, interfaceName } = this.#location;
     if (this.#context.counters().bytesIn > 0) plane.spliceStream(stream);
-    const input = plane.addInput(stream, { address, port, source, interfaceName, reorderMs: REORDER_MS });
+    const repair = repairOptionsOf(this.#repair);
+    const input = plane.addInput(stream, { address, port, source, interfaceName, reorderMs: REORDER_MS, repair });
     this.#input = input;
     try {
       return await this.#watch(input, attempt);

@@ -1,0 +1,137 @@
+/** What an operator can set of repair: what a sender adds, and what a receiver makes of it. */
+import { z } from 'zod';
+import {
+  addressPrefix,
+  duration,
+  type Endpoint,
+  integer,
+  ipAddress,
+  parseEndpoint,
+  percent,
+  port,
+} from '../config/units.js';
+import type { FecOptions, RepairOptions, RetransmissionOptions } from '../plane/contract.js';
+
+/** Ports above the one of the media, which is even; the plane's own (native/plane/repair_ports.h). */
+export const REPAIR_PORTS = { columns: 2, rows: 4, block: 6, retransmission: 8 } as const;
+
+const dynamicType = integer({ min: 96, max: 127 });
+
+/** `fec:` of a multicast sender. */
+export const fecSchema = z
+  .strictObject({
+    columns: integer({ min: 1, max: 100 }).default(10).describe('L of ST 2022-1: packets of a row.'),
+    rows: integer({ min: 1, max: 100 }).default(10).describe('D of ST 2022-1: packets of a column.'),
+    row_fec: z.boolean().default(false).describe('Whether rows are protected, too, on the port + 4.'),
+    payload_type: dynamicType.default(96),
+  })
+  .refine(({ columns, rows }) => columns * rows <= 100, {
+    path: ['rows'],
+    error: 'expected columns x rows of at most 100 packets (ST 2022-1)',
+  });
+
+/** `reed_solomon:` of a multicast sender. */
+export const reedSolomonSchema = z.strictObject({
+  source: integer({ min: 1, max: 200 }).default(20).describe('Packets of a block.'),
+  repair: integer({ min: 1, max: 55 }).default(4).describe('Packets added to it: so many of all may be lost.'),
+  payload_type: dynamicType.default(96),
+});
+
+/** `retransmission:` of a multicast sender. */
+export const retransmissionSchema = z.strictObject({
+  address: ipAddress.describe('Own unicast address that NACKs are sent to.'),
+  port: port.optional().describe('Its port; that of the media + 8 when absent.'),
+  form: z
+    .enum(['rtx', 'plain'])
+    .default('rtx')
+    .describe('rtx: a stream of its own (RFC 4588); plain: the packets as they were.'),
+  payload_type: dynamicType.default(97),
+  depth: duration({ min: 1, max: 60_000 }).default(2000).describe('How far back is answered, as far as the ring goes.'),
+  share: percent({ min: 1, max: 1000 }).default(50).describe("What one receiver gets, of the stream's rate."),
+  rate: integer({ min: 8000, max: 2 ** 40 })
+    .default(100_000_000)
+    .describe('Bits a second for all receivers.'),
+  allow: z
+    .array(addressPrefix)
+    .min(1, { error: 'expected at least one prefix, such as 192.0.2.0/24' })
+    .max(1000, { error: 'expected at most 1000 prefixes' })
+    .describe(
+      'Who may ask; nobody else gets an answer. Name those whose addresses cannot be forged on their way here.',
+    ),
+});
+
+const feedbackTarget = z.string().transform((text, context): Endpoint => {
+  const endpoint = parseEndpoint(text);
+  if (endpoint !== undefined && endpoint.port > 0) return endpoint;
+  const message = 'expected ADDRESS:PORT with a numeric address, such as 192.0.2.1:5008';
+  context.issues.push({ code: 'custom', message, input: text });
+  return z.NEVER;
+});
+
+/** `repair:` of a rendition whose source is `rtp://`. */
+export const repairSchema = z
+  .strictObject({
+    fec: z.boolean().default(true).describe('Whether parity on the ports + 2, + 4 and + 6 is listened to.'),
+    retransmission: feedbackTarget.optional().describe('Where missing packets are asked for: ADDRESS:PORT.'),
+    playout: duration({ min: 10, max: 10_000 }).default(200).describe('From arrival to delivery: time for repairs.'),
+    least_playout: duration({ min: 0, max: 10_000 })
+      .default(0)
+      .describe('The playout delay follows what repairs take, down to this; 0ms keeps it as it is.'),
+    dither: duration({ min: 0, max: 1000 })
+      .default(0)
+      .describe('Requests wait so long at most, by chance, where many listen to the same.'),
+  })
+  .refine(({ playout, least_playout: least }) => least <= playout, {
+    path: ['least_playout'],
+    error: 'expected no more than playout',
+  });
+
+type FecConfig = z.output<typeof fecSchema>;
+type ReedSolomonConfig = z.output<typeof reedSolomonSchema>;
+type RetransmissionConfig = z.output<typeof retransmissionSchema>;
+export type RepairConfig = z.output<typeof repairSchema>;
+
+/** For the plane: null where there is neither. */
+export function fecOptionsOf(
+  fec: Readonly<FecConfig> | undefined,
+  block: Readonly<ReedSolomonConfig> | undefined,
+): FecOptions | null {
+  if (fec === undefined && block === undefined) return null;
+  return {
+    parity: fec === undefined ? null : { columns: fec.columns, rows: fec.rows, rowParity: fec.row_fec },
+    block: block === undefined ? null : { source: block.source, repair: block.repair },
+    payloadType: fec?.payload_type ?? block?.payload_type ?? 96,
+  };
+}
+
+/** For the plane: null where there is none. */
+export function retransmissionOptionsOf(
+  config: (Omit<Readonly<RetransmissionConfig>, 'allow'> & { readonly allow: readonly string[] }) | undefined,
+  mediaPort: number,
+  dscp: number,
+): RetransmissionOptions | null {
+  if (config === undefined) return null;
+  return {
+    address: config.address,
+    port: config.port ?? mediaPort + REPAIR_PORTS.retransmission,
+    plain: config.form === 'plain',
+    payloadType: config.payload_type,
+    dscp,
+    depthMs: config.depth,
+    sharePercent: config.share,
+    rate: config.rate,
+    allow: config.allow,
+  };
+}
+
+/** For the plane: null where there is none. */
+export function repairOptionsOf(config: Readonly<RepairConfig> | undefined): RepairOptions | null {
+  if (config === undefined) return null;
+  return {
+    fec: config.fec,
+    feedback: config.retransmission ?? null,
+    playoutMs: config.playout,
+    leastPlayoutMs: config.least_playout,
+    ditherMs: config.dither,
+  };
+}

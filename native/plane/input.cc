@@ -1,0 +1,25 @@
+#include "plane/input.h"
+
+#include "plane/repaired_input.h"
+#include "plane/udp_input.h"
+
+namespace sluice::plane {
+
+namespace {
+
+template <class T>
+kernel::Result<std::unique_ptr<Input>> as_input(kernel::Result<std::unique_ptr<T>> opened) {
+  if (!opened.ok()) return std::move(opened.error());
+  return std::unique_ptr<Input>(std::move(opened.value()));
+}
+
+}  // namespace
+
+kernel::Result<std::unique_ptr<Input>> Input::open(kernel::Reactor& reactor, const UdpInputOptions& options,
+                                                   TsSink& sink, InputCounters& counters, DatagramTap* tap) {
+  if (options.repair)
+    return as_input(RepairedInput::open(reactor, options.socket, *options.repair, sink, counters, tap));
+  return as_input(UdpInput::open(reactor, options, sink, counters, tap));
+}
+
+}  // namespace sluice::plane

@@ -1,0 +1,63 @@
+// What brings a stream's MPEG-TS in by UDP.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "kernel/udp_rx.h"
+#include "plane/input_counters.h"
+#include "plane/ts_sink.h"
+#include "repair/recovery.h"
+
+namespace sluice::plane {
+
+using kernel::Nanos;
+
+/** Sees every datagram of an input before anything is made of it. */
+class DatagramTap {
+ public:
+  virtual void on_datagram(const kernel::Datagram& datagram) noexcept = 0;
+  /** All that were there have been seen. */
+  virtual void on_pause() noexcept = 0;
+
+ protected:
+  ~DatagramTap() = default;
+};
+
+/** With what an RTP input is made whole. */
+struct RepairOptions {
+  /** ST 2022-1 on the ports above that of the media: of columns, and of rows. */
+  bool columns = false;
+  bool rows = false;
+  /** Where NACKs go (RFC 4585), and retransmissions come from. */
+  std::optional<kernel::Address> feedback;
+  repair::RecoveryOptions recovery;
+};
+
+struct UdpInputOptions {
+  kernel::UdpRxOptions socket;
+  /** How long a gap in RTP sequence numbers is waited for, 0 to 2 s. Of no meaning with `repair`. */
+  Nanos reorder = 50 * kernel::kMillisecond;
+  std::optional<RepairOptions> repair = {};
+};
+
+/** On the loop thread. Closes its sockets, and with them the joins, when destroyed; what it holds is dropped
+ * then. */
+class Input {
+ public:
+  /** One that repairs, or one that does not, as the options want it. Errors as of kernel::UdpRx::open().
+   * `sink`, `counters` and `tap` outlive the input. */
+  static kernel::Result<std::unique_ptr<Input>> open(kernel::Reactor& reactor, const UdpInputOptions& options,
+                                                     TsSink& sink, InputCounters& counters,
+                                                     DatagramTap* tap = nullptr);
+  Input() = default;
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+  virtual ~Input() = default;
+  /** The port bound, of the media. */
+  [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
+  /** Delivers what is held without waiting any longer. */
+  virtual void flush() noexcept = 0;
+};
+
+}  // namespace sluice::plane

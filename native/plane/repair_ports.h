@@ -1,0 +1,14 @@
+// Where the repair of an RTP stream is sent: ports above that of its media, which is even.
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::plane {
+
+/** ST 2022-1 sections 7 and 8: FEC of the columns, and of the rows. */
+constexpr std::uint16_t kColumnPortStep = 2;
+constexpr std::uint16_t kRowPortStep = 4;
+/** The block code. */
+constexpr std::uint16_t kBlockPortStep = 6;
+
+}  // namespace sluice::plane

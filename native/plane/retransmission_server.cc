@@ -1,0 +1,191 @@
+#include "plane/retransmission_server.h"
+
+#include <sys/epoll.h>
+
+#include "codec/nack.h"
+#include "codec/retransmission.h"
+#include "codec/rtcp.h"
+#include "kernel/counter.h"
+
+namespace sluice::plane {
+
+using kernel::bump;
+
+namespace {
+
+constexpr std::size_t kMessages = 32;
+/** Batches taken per wake-up, so that one port does not starve the others. */
+constexpr int kBatchesPerTurn = 4;
+/** Receivers known at a time, in sets of which an address belongs to one. */
+constexpr std::size_t kReceivers = 4096;
+constexpr std::size_t kSet = 8;
+/** A receiver that has asked for nothing so long gives its place to another. */
+constexpr Nanos kIdle = 10 * kernel::kSecond;
+/** Bytes a second that a receiver of a slow stream gets all the same. */
+constexpr std::uint64_t kLeastRate = 16'000;
+/** Packets that may be asked for at once, however slow the stream is. */
+constexpr std::uint64_t kLeastBurst = 64 * 1500;
+constexpr std::int64_t kMediaClock = 27'000'000;
+
+std::size_t spread(const std::array<std::uint8_t, 16>& address) noexcept {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  std::memcpy(&high, address.data(), sizeof high);
+  std::memcpy(&low, address.data() + sizeof high, sizeof low);
+  return static_cast<std::size_t>(((high ^ (low * 0x9e3779b97f4a7c15U)) * 0xbf58476d1ce4e5b9U) >> 32);
+}
+
+}  // namespace
+
+kernel::Result<std::unique_ptr<RetransmissionServer>> RetransmissionServer::open(
+    kernel::Reactor& reactor, Stream& stream, const RetransmissionOptions& options,
+    SenderCounters& counters) {
+  std::unique_ptr<RetransmissionServer> server(new RetransmissionServer(reactor, stream, options, counters));
+  auto port = kernel::UdpPort::open(options.port, server->inbox_);
+  if (!port.ok()) return port.error();
+  server->port_ = std::move(port.value());
+  if (!reactor.watch(server->port_->fd(), EPOLLIN, *server))
+    return kernel::system_error("watching the retransmission server's socket");
+  return server;
+}
+
+RetransmissionServer::RetransmissionServer(kernel::Reactor& reactor, Stream& stream,
+                                           const RetransmissionOptions& options, SenderCounters& counters)
+    : reactor_(reactor),
+      stream_(stream),
+      counters_(counters),
+      options_(options),
+      inbox_(kMessages),
+      budget_(options.rate, std::max(options.rate / 4, kLeastBurst)),
+      receivers_(kReceivers) {}
+
+RetransmissionServer::~RetransmissionServer() {
+  if (port_) reactor_.unwatch(port_->fd(), *this);
+}
+
+void RetransmissionServer::on_ready(std::uint32_t) noexcept {
+  int batches = kBatchesPerTurn;
+  do {
+    for (const kernel::Datagram& datagram : port_->rx().receive()) take(datagram, port_->rx().received_at());
+  } while (port_->rx().more() && --batches > 0);
+}
+
+void RetransmissionServer::take(const kernel::Datagram& datagram, Nanos now) noexcept {
+  bump(counters_.feedback_in);
+  const auto sender = kernel::Address::from(*datagram.sender);
+  const auto compound = codec::RtcpCompound::parse(datagram.data, codec::RtcpForm::reduced_too);
+  if (!sender || !compound) return bump(counters_.feedback_malformed);
+  if (!authorised(*sender)) return bump(counters_.feedback_refused);
+  for (const codec::RtcpPacket& packet : *compound) {
+    if (packet.type != codec::rtcp_type::kTransportFeedback || packet.count != codec::rtcp_feedback::kNack)
+      continue;
+    const auto feedback = codec::feedback_packet(packet);
+    if (!feedback || feedback->media != stream_.ssrc()) continue;
+    Receiver* const asking = receiver(*sender, now);
+    if (asking == nullptr) return bump(counters_.feedback_refused);
+    answer(feedback->control, *sender, *asking, now);
+  }
+}
+
+bool RetransmissionServer::authorised(const kernel::Address& sender) const noexcept {
+  return std::any_of(options_.allowed.begin(), options_.allowed.end(),
+                     [&sender](const kernel::AddressPrefix& prefix) { return prefix.contains(sender); });
+}
+
+/** None while its set is full of others that are served. */
+RetransmissionServer::Receiver* RetransmissionServer::receiver(const kernel::Address& sender,
+                                                               Nanos now) noexcept {
+  const auto address = sender.bytes();
+  const std::span<Receiver> set(receivers_.data() + spread(address) % (kReceivers / kSet) * kSet, kSet);
+  Receiver* free = nullptr;
+  for (Receiver& one : set) {
+    if (one.used && one.address == address) {
+      one.seen = now;
+      one.budget.set_rate(share_rate());
+      return &one;
+    }
+    if (free == nullptr && (!one.used || now - one.seen > kIdle)) free = &one;
+  }
+  if (free == nullptr) return nullptr;
+  const std::uint64_t rate = share_rate();
+  *free = {address, now, repair::Budget(rate, std::max(rate, kLeastBurst)), true};
+  return free;
+}
+
+std::uint64_t RetransmissionServer::share_rate() const noexcept {
+  // Not measured yet: what holds for all holds for one.
+  if (stream_.counters().bitrate == 0) return options_.rate;
+  return std::max(kLeastRate, stream_.counters().bitrate / 8 * options_.share / 100);
+}
+
+void RetransmissionServer::answer(codec::Bytes control, const kernel::Address& sender, Receiver& receiver,
+                                  Nanos now) noexcept {
+  bump(counters_.nacks);
+  const kernel::UdpTarget target(sender, options_.dscp, std::nullopt);
+  codec::each_nacked(control, [&](std::uint16_t number) { resend(number, target, receiver, now); });
+  flush();
+}
+
+/** The packet of the store whose number has these low bits. */
+std::optional<std::int64_t> RetransmissionServer::find(std::uint16_t number) noexcept {
+  Ring& ring = stream_.ring();
+  const std::int64_t end = ring.released_sequence();
+  const std::int64_t sequence =
+      end - 1 - static_cast<std::uint16_t>(static_cast<std::uint16_t>(end - 1) - number);
+  if (sequence < ring.oldest_sequence()) return std::nullopt;
+  const Descriptor& d = ring.descriptor(sequence);
+  const std::int64_t age = ring.descriptor(end - 1).media_time - d.media_time;
+  if (d.sequence != sequence || d.position < ring.oldest_position() ||
+      age > options_.depth / 1000 * (kMediaClock / 1'000'000))
+    return std::nullopt;
+  return sequence;
+}
+
+void RetransmissionServer::resend(std::uint16_t number, const kernel::UdpTarget& target, Receiver& receiver,
+                                  Nanos now) noexcept {
+  bump(counters_.nacked);
+  const auto sequence = find(number);
+  if (!sequence) return bump(counters_.resend_gone);
+  Ring& ring = stream_.ring();
+  const Descriptor& d = ring.descriptor(*sequence);
+  const std::size_t head = codec::kRtpHeaderSize + (options_.plain ? 0 : codec::kOriginalNumberSize);
+  if (!receiver.budget.take(head + d.size, now)) return bump(counters_.resend_shed);
+  if (!budget_.take(head + d.size, now)) {
+    receiver.budget.give_back(head + d.size);
+    return bump(counters_.resend_shed);
+  }
+  constexpr std::size_t kMostPieces = 3;
+  if (!outbox_.has_room(kMostPieces)) flush();
+  const std::span<iovec> pieces = outbox_.pieces(options_.plain ? 2 : kMostPieces);
+  if (options_.plain) {
+    pieces[0] = {ring.header(*sequence), codec::kRtpHeaderSize};
+  } else {
+    std::uint8_t* const header = outbox_.header(pieces[0]);
+    codec::write_retransmission_header(ring.header(*sequence), stream_.ssrc(), options_.payload_type,
+                                       sequence_++, header);
+    pieces[0] = {header, codec::kRtpHeaderSize};
+    std::uint8_t* const original = outbox_.header(pieces[1]);
+    codec::store16(original, number);
+    pieces[1] = {original, codec::kOriginalNumberSize};
+  }
+  pieces.back() = {ring.at(d.position), d.size};
+  outbox_.add(target, pieces, 0, 0);
+  queued_++;
+  queued_bytes_ += head + d.size;
+}
+
+void RetransmissionServer::flush() noexcept {
+  outbox_.flush(port_->send_fd(), kernel::Handover::many, *this);
+  bump(counters_.resent, queued_);
+  bump(counters_.resent_bytes, queued_bytes_);
+  queued_ = 0;
+  queued_bytes_ = 0;
+}
+
+void RetransmissionServer::on_refused(std::uint32_t, int error) noexcept {
+  if (error == 0) return;
+  bump(counters_.resend_errors);
+  queued_--;
+}
+
+}  // namespace sluice::plane

@@ -1,0 +1,86 @@
+// Sends packets of a stream again to receivers that ask for them: generic NACK in (RFC 4585), RFC 4588 out.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "kernel/udp_outbox.h"
+#include "kernel/udp_port.h"
+#include "plane/stream.h"
+#include "repair/budget.h"
+
+namespace sluice::plane {
+
+struct RetransmissionOptions {
+  /** The feedback target: own unicast address and port. Answers leave from there. */
+  kernel::UdpPortOptions port;
+  /** Originals as they were, instead of RFC 4588. */
+  bool plain = false;
+  /** Of retransmissions (RFC 4588 section 8.1). */
+  std::uint8_t payload_type = 97;
+  /** DSCP of what is sent, 0 to 63. */
+  std::uint8_t dscp = 0;
+  /** How long packets are kept for it, at most: the ring may hold less. */
+  Nanos depth = 2 * kernel::kSecond;
+  /** What one receiver gets, in percent of the stream's rate, 1 to 1,000. */
+  unsigned share = 50;
+  /** Bytes a second for all receivers. */
+  std::uint64_t rate = 12'500'000;
+  /** Who may ask. */
+  std::vector<kernel::AddressPrefix> allowed;
+};
+
+/**
+ * The ring is the store: a packet is found by its extended sequence number. Answers only those that are
+ * authorised, each within a budget of its own and all within one: nothing at all goes to anybody else.
+ * Retransmissions are a session of their own with the SSRC of the original (RFC 4588 section 5.3). On the
+ * loop; allocates nothing after it was made.
+ */
+class RetransmissionServer final : private kernel::Watcher, private kernel::UdpOutbox::Observer {
+ public:
+  /** Errors as of kernel::UdpRx::open(). The references outlive it. */
+  static kernel::Result<std::unique_ptr<RetransmissionServer>> open(kernel::Reactor& reactor, Stream& stream,
+                                                                    const RetransmissionOptions& options,
+                                                                    SenderCounters& counters);
+  RetransmissionServer(const RetransmissionServer&) = delete;
+  RetransmissionServer& operator=(const RetransmissionServer&) = delete;
+  ~RetransmissionServer();
+
+ private:
+  /** One who asks, by address. */
+  struct Receiver {
+    std::array<std::uint8_t, 16> address{};
+    Nanos seen = 0;
+    repair::Budget budget{0, 0};
+    bool used = false;
+  };
+
+  RetransmissionServer(kernel::Reactor& reactor, Stream& stream, const RetransmissionOptions& options,
+                       SenderCounters& counters);
+  void on_ready(std::uint32_t events) noexcept override;
+  void on_refused(std::uint32_t tag, int error) noexcept override;
+  void take(const kernel::Datagram& datagram, Nanos now) noexcept;
+  [[nodiscard]] bool authorised(const kernel::Address& sender) const noexcept;
+  Receiver* receiver(const kernel::Address& sender, Nanos now) noexcept;
+  void answer(codec::Bytes control, const kernel::Address& sender, Receiver& receiver, Nanos now) noexcept;
+  void resend(std::uint16_t number, const kernel::UdpTarget& target, Receiver& receiver, Nanos now) noexcept;
+  [[nodiscard]] std::optional<std::int64_t> find(std::uint16_t number) noexcept;
+  void flush() noexcept;
+  [[nodiscard]] std::uint64_t share_rate() const noexcept;
+
+  kernel::Reactor& reactor_;
+  Stream& stream_;
+  SenderCounters& counters_;
+  const RetransmissionOptions options_;
+  kernel::UdpInbox inbox_;
+  kernel::UdpOutbox outbox_;
+  std::unique_ptr<kernel::UdpPort> port_;
+  repair::Budget budget_;
+  std::vector<Receiver> receivers_;
+  std::uint16_t sequence_ = 0;
+  std::uint64_t queued_bytes_ = 0;
+  std::uint64_t queued_ = 0;
+};
+
+}  // namespace sluice::plane

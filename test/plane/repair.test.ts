@@ -1,0 +1,312 @@
+// Lossy paths over loopback: parity and retransmission end to end, and each side alone with rtp-packet as the other.
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildCompound, buildNACK, buildRR, type ParsedRtcp, parse, parseRTCPCompound } from 'rtp-packet';
+import t, { type Test } from 'tap';
+import type {
+  FecOptions,
+  InputCounters,
+  PlaneApi,
+  ReceiverHandle,
+  RepairOptions,
+  RetransmissionOptions,
+  SenderHandle,
+} from '../../daemon/plane/contract.js';
+import { createPlane } from '../../daemon/plane/plane.js';
+import { temporaryFolder } from '../cli/lib/program.js';
+import { LoopbackSender, rtpPackets } from '../receive/rtp-sender.js';
+import { TsMaker } from '../streams/ts-maker.js';
+import { INPUT, SENDER, STREAM } from './options.js';
+
+const HOST = '127.0.0.1';
+const TS_PACKET = 188;
+/** Media, columns, rows, blocks. */
+const STEPS = [0, 2, 4, 6];
+
+const REPAIR: RepairOptions = { fec: true, feedback: null, playoutMs: 400, leastPlayoutMs: 0, ditherMs: 0 };
+const SERVER: RetransmissionOptions = {
+  address: HOST,
+  port: 0,
+  plain: false,
+  payloadType: 97,
+  dscp: 0,
+  depthMs: 2000,
+  sharePercent: 1000,
+  rate: 100_000_000,
+  allow: ['127.0.0.0/8'],
+};
+const PARITY: FecOptions = {
+  parity: { columns: 5, rows: 5, rowParity: true },
+  block: null,
+  payloadType: 96,
+};
+const BLOCKS: FecOptions = { parity: null, block: { source: 20, repair: 5 }, payloadType: 96 };
+
+async function bound(t: Test, port = 0): Promise<Socket> {
+  const socket = createSocket('udp4');
+  socket.bind(port, HOST);
+  await once(socket, 'listening');
+  t.teardown(() => socket.close());
+  return socket;
+}
+
+/** The first of eight ports that are free, even. */
+async function freePorts(): Promise<number> {
+  for (;;) {
+    const first = 2 * (8_000 + Math.floor(Math.random() * 8_000));
+    const sockets: Socket[] = [];
+    try {
+      for (const step of [...STEPS, 8]) {
+        const socket = createSocket('udp4');
+        sockets.push(socket);
+        socket.bind(first + step, HOST);
+        await once(socket, 'listening');
+      }
+      return first;
+    } catch {
+      // One of them is taken: another place.
+    } finally {
+      for (const socket of sockets) socket.close();
+    }
+  }
+}
+
+/** Hands datagrams on from eight ports to eight others, but for those that `loses` names by kind and count. */
+async function lossyPath(
+  t: Test,
+  from: number,
+  to: number,
+  loses: (step: number, n: number) => boolean,
+): Promise<void> {
+  for (const step of STEPS) {
+    const socket = await bound(t, from + step);
+    let n = 0;
+    socket.on('message', (bytes) => {
+      if (!loses(step, n++)) socket.send(bytes, to + step, HOST);
+    });
+  }
+}
+
+async function until(done: () => boolean): Promise<void> {
+  while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+interface Scene {
+  readonly fec?: FecOptions;
+  readonly retransmission?: Partial<RetransmissionOptions>;
+  readonly repair?: Partial<RepairOptions>;
+  readonly loses: (step: number, n: number) => boolean;
+}
+
+interface Outcome {
+  readonly received: InputCounters;
+  readonly sent: ReturnType<PlaneApi['senderCounters']>;
+  /** Whether what was written is what was sent, without a gap. */
+  readonly whole: boolean;
+}
+
+/** Some seconds of pictures through a sender, a path that loses, and a receiver that repairs. */
+async function play(t: Test, { fec, retransmission, repair, loses }: Scene): Promise<Outcome> {
+  const plane = createPlane({ memoryBytes: 2 ** 24 });
+  t.teardown(() => plane.close());
+  const [source, path, ear] = [await freePorts(), await freePorts(), await freePorts()];
+  await lossyPath(t, path, ear, loses);
+  const stream = plane.addStream(STREAM);
+  plane.addInput(stream, { ...INPUT, port: source });
+  const server = retransmission === undefined ? null : { ...SERVER, port: path + 8, ...retransmission };
+  const sender = plane.addSender(stream, { ...SENDER, port: path, fec: fec ?? null, retransmission: server });
+  const file = join(temporaryFolder(t), 'out.ts');
+  const fd = openSync(file, 'w');
+  t.teardown(() => closeSync(fd));
+  const feedback = server === null ? null : { address: HOST, port: server.port };
+  const receiver = plane.addReceiver({
+    ...INPUT,
+    port: ear,
+    repair: { ...REPAIR, feedback, ...repair },
+    outputFd: fd,
+    recording: null,
+  });
+  const ts = new TsMaker(1, 8000).frames(0, 100);
+  const loopback = await LoopbackSender.open(t);
+  await loopback.send(rtpPackets(ts, 1, 1), source, HOST);
+  await settled(plane, sender, receiver);
+  plane.removeReceiver(receiver);
+  const written = readFileSync(file);
+  return {
+    received: last,
+    sent: plane.senderCounters(sender),
+    whole: written.length > ts.length / 2 && ts.includes(written),
+  };
+}
+
+let last: InputCounters;
+
+/** Until everything that left has been delivered, or given up. */
+async function settled(plane: PlaneApi, sender: SenderHandle, receiver: ReceiverHandle): Promise<void> {
+  let before = -1;
+  for (let still = 0; still < 100; ) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    last = plane.inputCounters(receiver);
+    const now = plane.senderCounters(sender).packets + last.tsPackets + last.rtpLost;
+    still = now === before && now > 0 ? still + 1 : 0;
+    before = now;
+  }
+}
+
+t.test('columns and rows repair what they can, and it is what was sent', async (t) => {
+  const { received, sent, whole } = await play(t, {
+    fec: PARITY,
+    loses: (step, n) => step === 0 && n < 500 && n % 13 === 7,
+  });
+  t.ok(received.missing > 10, `${received.missing} missing`);
+  // Parity may be there before a packet that it protects: that is repaired, and was never missing.
+  t.ok(received.byParity >= received.missing, `${received.byParity} repaired`);
+  t.equal(received.rtpLost, 0);
+  t.ok(sent.parityColumns > 0 && sent.parityRows > 0 && sent.parityBlocks === 0 && sent.parityErrors === 0);
+  t.ok(whole);
+});
+
+t.test('blocks repair as many losses in a row as they have repair packets', async (t) => {
+  const loses = (step: number, n: number): boolean => step === 0 && n < 500 && n % 40 >= 20 && n % 40 < 25;
+  const { received, sent, whole } = await play(t, { fec: BLOCKS, loses });
+  t.ok(received.missing > 10, `${received.missing} missing`);
+  t.equal(received.byBlock, received.missing);
+  t.equal(received.rtpLost, 0);
+  t.ok(sent.parityBlocks > 0 && sent.parityColumns === 0);
+  t.ok(whole);
+});
+
+for (const plain of [false, true]) {
+  t.test(`what is lost is asked for and sent again, ${plain ? 'as it was' : 'by RFC 4588'}`, async (t) => {
+    const loses = (step: number, n: number): boolean => step === 0 && n < 500 && (n % 10 === 3 || (n > 40 && n < 60));
+    const { received, sent, whole } = await play(t, { retransmission: { plain }, loses });
+    t.ok(received.missing > 20, `${received.missing} missing`);
+    t.equal(received.byRetransmission, received.missing);
+    t.equal(received.rtpLost, 0);
+    t.equal(sent.resent, sent.nacked);
+    t.match(sent, { feedbackMalformed: 0, feedbackRefused: 0, resendGone: 0, resendShed: 0, resendErrors: 0 });
+    t.ok(whole);
+  });
+}
+
+t.test('only what parity cannot repair is asked for', async (t) => {
+  // A second loss in one column of five rows, and none beside it in its rows, is beyond columns alone.
+  const fec = { ...PARITY, parity: { columns: 5, rows: 5, rowParity: false } };
+  const loses = (step: number, n: number): boolean => step === 0 && n < 500 && (n % 50 === 30 || n === 62 || n === 67);
+  const { received, whole } = await play(t, { fec, retransmission: {}, loses });
+  t.equal(received.rtpLost, 0);
+  t.ok(received.byParity > 0);
+  t.ok(received.byRetransmission <= 2, `${received.byRetransmission} sent again`);
+  t.ok(whole);
+});
+
+t.test('nobody who is not allowed is answered', async (t) => {
+  const loses = (step: number, n: number): boolean => step === 0 && n < 500 && n % 10 === 3;
+  const { received, sent, whole } = await play(t, { retransmission: { allow: ['192.0.2.0/24'] }, loses });
+  t.equal(received.byRetransmission, 0);
+  t.equal(received.rtpLost, received.missing);
+  t.ok(sent.feedbackRefused > 0);
+  t.match(sent, { nacks: 0, nacked: 0, resent: 0 });
+  t.notOk(whole);
+});
+
+t.test('rtp-packet reads our NACKs', async (t) => {
+  const plane = createPlane({ memoryBytes: 2 ** 20 });
+  t.teardown(() => plane.close());
+  const ear = await freePorts();
+  const server = await bound(t);
+  const receiver = plane.addReceiver({
+    ...INPUT,
+    port: ear,
+    repair: { ...REPAIR, feedback: { address: HOST, port: server.address().port } },
+    outputFd: null,
+    recording: null,
+  });
+  const packets = rtpPackets(new TsMaker().frames(0, 100), 0xcafebabe, 65_520);
+  const loopback = await LoopbackSender.open(t);
+  const asked = new Set<number>();
+  const compounds: ParsedRtcp[][] = [];
+  server.on('message', (bytes) => compounds.push(parseRTCPCompound(bytes)));
+  await loopback.send(
+    packets.filter((_, n) => n < 10 || n > 30),
+    ear,
+    HOST,
+  );
+  await until(() => compounds.length > 0);
+  for (const compound of compounds) {
+    // It does not wrap the numbers that a bit mask stands for.
+    t.match(compound, [{ type: 201 }, { type: 202 }, { type: 205, mediaSsrc: 0xcafebabe }]);
+    const nack = compound.at(-1);
+    if (nack?.lostSequenceNumbers !== undefined) for (const n of nack.lostSequenceNumbers) asked.add(n & 0xffff);
+  }
+  t.strictSame(
+    [...asked],
+    Array.from({ length: 21 }, (_, n) => (65_530 + n) & 0xffff),
+    'also where the numbers begin anew',
+  );
+  t.ok(plane.inputCounters(receiver).nacked >= 21);
+});
+
+t.test('rtp-packet reads what we send again, and asks for it', async (t) => {
+  const plane = createPlane({ memoryBytes: 2 ** 24 });
+  t.teardown(() => plane.close());
+  const [source, to] = [await freePorts(), await freePorts()];
+  const media = await bound(t, to);
+  const sent = new Map<number, Buffer>();
+  media.on('message', (bytes) => sent.set(bytes.readUInt16BE(2), bytes));
+  const stream = plane.addStream(STREAM);
+  plane.addInput(stream, { ...INPUT, port: source });
+  const sender = plane.addSender(stream, { ...SENDER, port: to, retransmission: { ...SERVER, port: to + 8 } });
+  const loopback = await LoopbackSender.open(t);
+  await loopback.send(rtpPackets(new TsMaker().frames(0, 100), 1, 1), source, HOST);
+  await until(() => sent.size > 30);
+  const asking = await bound(t);
+  const answers: { bytes: Buffer; from: RemoteInfo }[] = [];
+  asking.on('message', (bytes, from) => answers.push({ bytes, from }));
+  const wanted = [...sent.keys()].slice(5, 10);
+  const nothing = { fractionLost: 0, totalLost: 0, highestSeq: 1, jitter: 0, lastSR: 0, delaySinceLastSR: 0 };
+  const ask = (mediaSsrc: number): Buffer =>
+    buildCompound([buildRR({ ssrc: 7, mediaSsrc, ...nothing }), buildNACK(7, mediaSsrc, wanted)]);
+  asking.send(ask(STREAM.ssrc + 1), to + 8, HOST);
+  asking.send(Buffer.from('neither RTCP nor anything'), to + 8, HOST);
+  asking.send(ask(STREAM.ssrc), to + 8, HOST);
+  await until(() => answers.length === wanted.length);
+  answers.forEach(({ bytes, from }, n) => {
+    const packet = parse(bytes);
+    const original = sent.get(wanted[n] ?? 0) ?? Buffer.alloc(0);
+    t.match(packet, { payloadType: 97, ssrc: STREAM.ssrc, timestamp: original.readUInt32BE(4) });
+    t.equal(packet?.payload.readUInt16BE(0), wanted[n], 'the original sequence number');
+    t.ok(packet?.payload.subarray(2).equals(original.subarray(12)));
+    t.equal(from.port, to + 8, 'from where it was asked for');
+  });
+  t.equal(answers.length * (TS_PACKET * 7 + 14), plane.senderCounters(sender).resentBytes);
+  t.match(plane.senderCounters(sender), { feedbackIn: 3, feedbackMalformed: 1, nacks: 1, nacked: 5, resent: 5 });
+});
+
+t.test('a budget is not exceeded, however much is asked for', async (t) => {
+  const plane = createPlane({ memoryBytes: 2 ** 24 });
+  t.teardown(() => plane.close());
+  const [source, to] = [await freePorts(), await freePorts()];
+  const media = await bound(t, to);
+  const sent = new Set<number>();
+  media.on('message', (bytes) => sent.add(bytes.readUInt16BE(2)));
+  const stream = plane.addStream(STREAM);
+  plane.addInput(stream, { ...INPUT, port: source });
+  const rate = 800_000;
+  const sender = plane.addSender(stream, { ...SENDER, port: to, retransmission: { ...SERVER, rate, port: to + 8 } });
+  const loopback = await LoopbackSender.open(t);
+  await loopback.send(rtpPackets(new TsMaker(1, 8000).frames(0, 50), 1, 1), source, HOST);
+  const asking = await bound(t);
+  const began = performance.now();
+  await until(() => sent.size >= 100);
+  const numbers = [...sent].slice(-90);
+  for (let i = 0; i < 200; i++) asking.send(buildNACK(7, STREAM.ssrc, numbers), to + 8, HOST);
+  await until(() => plane.senderCounters(sender).nacks === 200);
+  const { resentBytes, resendShed } = plane.senderCounters(sender);
+  const burst = 64 * 1500;
+  t.ok(resentBytes > 0);
+  t.ok(resentBytes <= burst + (rate / 8) * ((performance.now() - began) / 1000), `${resentBytes} bytes`);
+  t.ok(resendShed > 0);
+});
