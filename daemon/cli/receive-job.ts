@@ -6,6 +6,8 @@ import { LONGEST_DESCRIPTION, readMulticast } from '../protocols/sdp/read.js';
 import { type DatagramLocation, parseMediaUrl } from '../streams/media-url.js';
 
 const MAX_REORDER_MS = 2000;
+/** What is fetched; any other HTTP is for sources of channels. */
+const DESCRIPTION = /^https?:\/\/[^?#]*\.sdp(?:[?#]|$)/i;
 const DESCRIPTION_TIMEOUT_MS = 5000;
 
 /** The options as they were given. */
@@ -43,7 +45,7 @@ export async function readArguments(url: string, flags: Flags): Promise<Job> {
     throw new SluiceError('USAGE', 'receive: expected a pipe for -o -, standard output is a terminal');
   }
   const json = flags.json === true;
-  const { location, repair } = /^https?:/i.test(url) ? await readDescribed(url, flags) : readLocation(url, flags);
+  const { location, repair } = DESCRIPTION.test(url) ? await readDescribed(url, flags) : readLocation(url, flags);
   return {
     location,
     output: flags.output,

@@ -197,7 +197,7 @@ function refuseSharedGroups(channels: readonly z.output<typeof channelSchema>[],
           context.addIssue({
             code: 'custom',
             path: [c, 'renditions', r, 'multicast', 'port'],
-            message: `expected a group and ports of its own: ${key} is used by ${other}`,
+            message: `expected a group and port of its own: ${key} is used by ${other}`,
             input: rendition.multicast.port,
           });
         }

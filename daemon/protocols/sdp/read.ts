@@ -1,7 +1,6 @@
 import { isIP } from 'node:net';
 import { parse } from 'sdp-transform';
 import { z } from 'zod';
-import { ipAddress, mediaPort, port } from '../../config/units.js';
 import { BLOCK_CODEC, PARITY_CODEC } from './describe.js';
 
 /** What a receiver needs of a session that somebody describes. */
@@ -21,13 +20,15 @@ const MP2T = 33;
 export const LONGEST_DESCRIPTION = 65_536;
 const PARITY_STEPS = [2, 4, 6];
 
+const port = z.number().int().min(1).max(65_535);
+const numeric = z.string().refine((text) => isIP(text) !== 0, { error: 'expected a numeric address' });
 const connection = z.object({ ip: z.string() });
 const media = z.object({
   port: z.number(),
   payloads: z.union([z.string(), z.number()]).optional(),
   rtp: z.array(z.object({ payload: z.number(), codec: z.string() })).default([]),
   connection: connection.optional(),
-  rtcp: z.object({ port, address: ipAddress }).partial().optional(),
+  rtcp: z.object({ port, address: numeric }).partial().optional(),
   rtcpFb: z.array(z.object({ type: z.string() })).default([]),
 });
 const session = z.object({
@@ -47,7 +48,8 @@ export function readMulticast(text: string): ReadSession | string {
   if (transport === undefined) return 'expected a media description of MP2T (RFC 2250)';
   const address = (transport.connection ?? common)?.ip.split('/', 1)[0] ?? '';
   if (isIP(address) === 0) return `expected c= with a numeric address, got "${address}"`;
-  if (!mediaPort.safeParse(transport.port).success) return `expected an even port of MP2T, got ${transport.port}`;
+  if (!port.safeParse(transport.port).success || transport.port % 2 !== 0)
+    return `expected an even port of MP2T, got ${transport.port}`;
   const parity = all.filter(isParity);
   const elsewhere = parity.find((one) => !PARITY_STEPS.includes(one.port - transport.port));
   if (elsewhere !== undefined)
