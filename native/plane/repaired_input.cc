@@ -29,7 +29,7 @@ constexpr std::size_t kMostDatagram = repair::kMostBody + codec::kRtpHeaderSize 
 /** Pairs of a NACK: more go in a further one. */
 constexpr std::size_t kMostPairs = 128;
 /** RR and SDES with a CNAME of ours, before a NACK. */
-constexpr std::size_t kReportSize = 64;
+constexpr std::size_t kReportSize = 64 + codec::kRtcpReportBlockSize;
 
 std::uint32_t random_ssrc() {
   std::random_device device;
@@ -152,10 +152,14 @@ void RepairedInput::take_media(const kernel::Datagram& datagram) noexcept {
   if (codec::is_rtcp(datagram.data)) return bump(counters_.rtcp);
   const auto packet = codec::parse_rtp(datagram.data);
   if (!packet) return bump(counters_.malformed);
-  heard_ = true;
-  media_ssrc_ = packet->header.ssrc;
-  media_type_ = packet->header.payload_type;
   recovery_.on_packet(datagram.data, datagram.arrival);
+  // A stranger's packet changes nothing until it is believed.
+  if (packet->header.ssrc != recovery_.source()) return;
+  if (!heard_ || statistics_.ssrc() != packet->header.ssrc)
+    statistics_ = RtpStatistics(packet->header.ssrc, kMp2tClock);
+  heard_ = true;
+  media_type_ = packet->header.payload_type;
+  statistics_.update(packet->header.sequence, packet->header.timestamp, datagram.arrival);
 }
 
 /** A packet of the original's payload type is one that was sent again as it was; any other, RFC 4588. */
@@ -166,7 +170,7 @@ void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
   const Nanos now = reactor_.now();
   if (packet->header.payload_type == media_type_) return recovery_.on_retransmission(datagram, now);
   std::array<std::uint8_t, kMostDatagram> original;
-  const auto size = codec::restore_original(datagram, media_ssrc_, media_type_, original);
+  const auto size = codec::restore_original(datagram, statistics_.ssrc(), media_type_, original);
   if (size) recovery_.on_retransmission({original.data(), *size}, now);
 }
 
@@ -189,7 +193,7 @@ void RepairedInput::on_timer(Nanos) noexcept {
 
 void RepairedInput::on_packet(std::int64_t sequence, codec::Bytes datagram, repair::Origin) noexcept {
   gauge(counters_.last_sequence, static_cast<std::uint64_t>(sequence));
-  if (const auto packet = codec::parse_rtp(datagram)) sink_.write(packet->payload, reactor_.now());
+  if (const auto packet = codec::parse_rtp(datagram)) sink_.write(packet->payload, recovery_.delivered_due());
 }
 
 void RepairedInput::on_lost(std::int64_t, std::int64_t) noexcept {}
@@ -210,10 +214,15 @@ void RepairedInput::on_request(std::span<const std::int64_t> sequences) noexcept
 void RepairedInput::ask(codec::Bytes control) noexcept {
   std::array<std::uint8_t, kReportSize + 12 + 4 * kMostPairs> bytes;
   codec::RtcpWriter writer(bytes);
-  writer.receiver_report(ssrc_);
+  if (statistics_.valid()) {
+    const codec::ReportBlock block = statistics_.report_block(reactor_.now());
+    writer.receiver_report(ssrc_, {&block, 1});
+  } else {
+    writer.receiver_report(ssrc_);
+  }
   writer.cname(ssrc_, cname_);
-  writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack, ssrc_, media_ssrc_,
-                  control);
+  writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack, ssrc_,
+                  statistics_.ssrc(), control);
   std::array<iovec, 1> piece{{{bytes.data(), writer.size()}}};
   if (mouth_->socket.send(piece).sent) bump(counters_.nacks);
 }
@@ -224,7 +233,8 @@ void RepairedInput::on_restart() noexcept {
 
 void RepairedInput::publish() noexcept {
   const repair::RecoveryCounters& now = recovery_.counters();
-  gauge(counters_.ssrc, media_ssrc_);
+  gauge(counters_.ssrc, statistics_.ssrc());
+  gauge(counters_.jitter_ns, std::uint64_t{statistics_.jitter()} * kernel::kSecond / kMp2tClock);
   gauge(counters_.rtp_duplicates, now.duplicates);
   gauge(counters_.rtp_late, now.late);
   gauge(counters_.rtp_lost, now.lost);

@@ -8,6 +8,7 @@
 
 #include "kernel/udp_tx.h"
 #include "plane/input.h"
+#include "plane/rtp_statistics.h"
 
 namespace sluice::plane {
 
@@ -30,6 +31,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   void flush() noexcept override { recovery_.flush(); }
 
  private:
+  /** RFC 2250 section 2. */
+  static constexpr std::uint32_t kMp2tClock = 90'000;
   enum class What : std::uint8_t { media, parity, blocks };
   /** One socket that listens. */
   struct Ear final : kernel::Watcher {
@@ -77,8 +80,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   std::array<std::unique_ptr<Ear>, 4> ears_;
   std::size_t ear_count_ = 0;
   std::unique_ptr<Mouth> mouth_;
-  /** Of the source, from its packets: the retransmissions' own may differ. */
-  std::uint32_t media_ssrc_ = 0;
+  /** Of the source as it comes, before anything is repaired. */
+  RtpStatistics statistics_{0, kMp2tClock};
   std::uint8_t media_type_ = 0;
   bool heard_ = false;
   /** Our own, in RTCP. */

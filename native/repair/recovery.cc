@@ -248,11 +248,12 @@ void Recovery::deliver(Nanos now) noexcept {
     if (at > now) break;
     if (window_.has(next_)) {
       give_up(lost);
+      delivered_due_ = std::max(delivered_due_, at);
       output_.on_packet(next_, window_.datagram(next_), window_.origin(next_));
     } else {
       lost++;
+      delivered_due_ = std::max(delivered_due_, at);
     }
-    delivered_due_ = std::max(delivered_due_, at);
     next_++;
   }
   give_up(lost);
