@@ -21,7 +21,7 @@ std::optional<kernel::Error> ParitySender::open_way(kernel::UdpTxOptions options
   if (options.source_port != 0) options.source_port = stepped(options.source_port);
   auto socket = kernel::UdpTx::open(options);
   if (!socket.ok()) return socket.error();
-  way.emplace(std::move(socket.value()), std::uint16_t{0});
+  way = Way{std::move(socket.value()), 0};
   return std::nullopt;
 }
 

@@ -3,7 +3,6 @@
 namespace sluice::repair {
 
 using codec::Bytes;
-using codec::kRtpHeaderSize;
 
 namespace {
 
