@@ -1,7 +1,7 @@
 /** What `sluice receive` was asked for. */
 import { describeError, SluiceError } from '../base/errors.js';
 import { duration, parseEndpoint } from '../config/units.js';
-import type { RepairOptions } from '../plane/contract.js';
+import type { Numbering, RepairOptions } from '../plane/contract.js';
 import { LONGEST_DESCRIPTION, readMulticast } from '../protocols/sdp/read.js';
 import { type DatagramLocation, parseMediaUrl } from '../streams/media-url.js';
 
@@ -19,6 +19,7 @@ export interface Flags {
   readonly duration?: string;
   readonly reorder: string;
   readonly iface?: string;
+  readonly numbering: Numbering;
   readonly repair?: true;
   readonly retransmission?: string;
   readonly playout: string;
@@ -33,6 +34,7 @@ export interface Job {
   readonly json: boolean;
   readonly durationMs: number | undefined;
   readonly reorderMs: number;
+  readonly numbering: Numbering;
   readonly repair: RepairOptions | null;
 }
 
@@ -45,7 +47,7 @@ export async function readArguments(url: string, flags: Flags): Promise<Job> {
     throw new SluiceError('USAGE', 'receive: expected a pipe for -o -, standard output is a terminal');
   }
   const json = flags.json === true;
-  const { location, repair } = DESCRIPTION.test(url) ? await readDescribed(url, flags) : readLocation(url, flags);
+  const { location, numbering, repair } = DESCRIPTION.test(url) ? await readDescribed(url, flags) : readLocation(url, flags);
   return {
     location,
     output: flags.output,
@@ -54,11 +56,12 @@ export async function readArguments(url: string, flags: Flags): Promise<Job> {
     json,
     durationMs: flags.duration === undefined ? undefined : readTime('--duration', flags.duration, 1, 86_400_000),
     reorderMs: readTime('--reorder', flags.reorder, 0, MAX_REORDER_MS),
+    numbering,
     repair,
   };
 }
 
-type Where = Pick<Job, 'location' | 'repair'>;
+type Where = Pick<Job, 'location' | 'numbering' | 'repair'>;
 
 function readLocation(url: string, flags: Flags): Where {
   const parsed = parseMediaUrl(url);
@@ -66,20 +69,21 @@ function readLocation(url: string, flags: Flags): Where {
   const { location } = parsed;
   if (location.kind === 'http')
     throw new SluiceError('USAGE', `receive: expected rtp:// or udp:// (got "${url}")`, { url });
-  return { location, repair: readRepair(flags, location.kind) };
+  const { numbering } = flags;
+  return { location, numbering, repair: readRepair(flags, numbering === 'field' ? 'rtp' : location.kind) };
 }
 
 /** What a description names is repaired with all that it announces. */
 async function readDescribed(url: string, flags: Flags): Promise<Where> {
   const session = readMulticast(await fetchDescription(url));
   if (typeof session === 'string') throw new SluiceError('USAGE', `receive: ${url}: ${session}`, { url });
-  const { address, port, source, fec, feedback } = session;
+  const { address, port, source, numbering, fec, feedback } = session;
   const interfaceName = flags.iface ?? null;
   const location: DatagramLocation = { kind: 'rtp', address, port, source, interfaceName, display: url };
   const asked = readRepair(flags, 'rtp');
-  if (asked !== null) return { location, repair: { ...asked, feedback: asked.feedback ?? feedback } };
-  if (!fec && feedback === null) return { location, repair: null };
-  return { location, repair: { fec, feedback, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 } };
+  if (asked !== null) return { location, numbering, repair: { ...asked, feedback: asked.feedback ?? feedback } };
+  if (!fec && feedback === null) return { location, numbering, repair: null };
+  return { location, numbering, repair: { fec, feedback, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 } };
 }
 
 async function fetchDescription(url: string): Promise<string> {

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { systemClock } from '../base/clock.js';
 import { SluiceError } from '../base/errors.js';
 import type { PlaneApi, ReceiverHandle, RecordingOptions } from '../plane/contract.js';
@@ -51,6 +51,11 @@ export function register(program: Command): void {
     .option('--json', 'one JSON line per second and one at the end, on standard output (standard error with -o -)')
     .option('--duration <time>', 'end after this time, such as 10s or 10 (seconds); fails when nothing came by then')
     .option('--reorder <time>', 'how long a missing RTP packet is waited for, 0ms to 2s', '50ms')
+    .addOption(
+      new Option('--numbering <where>', 'where packets have their numbers')
+        .choices(['rtp', 'rtp-extension', 'field'])
+        .default('rtp'),
+    )
     .option('--repair', 'repair lost RTP packets by the parity on the ports + 2, + 4 (ST 2022-1) and + 6')
     .option('--retransmission <address:port>', 'ask there for what is lost (RFC 4585, RFC 4588); implies --repair')
     .option('--playout <time>', 'with --repair: from arrival to delivery, 10ms to 10s', '200ms')
@@ -81,6 +86,7 @@ async function receive(job: Job): Promise<void> {
       source,
       interfaceName,
       reorderMs: job.reorderMs,
+      numbering: job.numbering,
       repair: job.repair,
       outputFd: fd,
       recording: job.record === undefined ? null : recordingOf(job.record, job.location),

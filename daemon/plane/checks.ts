@@ -187,12 +187,15 @@ export const relayOptions = z.strictObject({
   holdMs: ms(86_400_000).min(100),
 });
 
+const numbering = z.enum(['rtp', 'rtp-extension', 'field']).default('rtp');
+
 export const inputOptions = z.strictObject({
   address,
   port,
   source: address.nullable(),
   interfaceName,
   reorderMs: ms(2000),
+  numbering,
   repair: z
     .strictObject({
       fec: z.boolean(),
@@ -315,6 +318,7 @@ export const senderOptions = z
     loop: z.boolean(),
     batching: z.enum(['auto', 'segment', 'sendmmsg', 'plain']),
     rtcp: z.strictObject({ cname: z.string().regex(/^[\x21-\x7e]{1,255}$/) }).nullable(),
+    numbering,
     fec: fecOptions.nullable().default(null),
     retransmission: retransmissionOptions.nullable().default(null),
   })

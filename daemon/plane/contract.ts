@@ -263,9 +263,17 @@ export interface InputOptions {
   readonly interfaceName: string | null;
   /** How long a gap in RTP sequence numbers is waited for, 0 to 2,000 ms. Of no meaning with `repair`. */
   readonly reorderMs: number;
+  /** Where packets have their numbers; `rtp` when absent. With any other, plain MPEG-TS is not taken. */
+  readonly numbering?: Numbering;
   /** With what missing RTP packets are repaired; null or absent for nothing. */
   readonly repair?: RepairOptions | null;
 }
+
+/**
+ * Where the number of a packet stands (S2.6): in the RTP header; in an RTP header extension (RFC 8285, id 1, 32 bits); or in a field of
+ * four bytes before MPEG-TS without RTP. Parity and retransmissions are always of the packet as plain RTP with that number.
+ */
+export type Numbering = 'rtp' | 'rtp-extension' | 'field';
 
 /** How an RTP input is made whole: order, then FEC, then retransmission, each packet delivered `playoutMs` after it came. */
 export interface RepairOptions {
@@ -309,6 +317,8 @@ export interface SenderOptions {
     /** For SDES (RFC 3550 section 6.5.1): printable ASCII, up to 255. */
     readonly cname: string;
   } | null;
+  /** Where packets get their numbers; `rtp` when absent. */
+  readonly numbering?: Numbering;
   /** Parity on the ports above, or null or absent for none. */
   readonly fec?: FecOptions | null;
   /** A retransmission server of the stream, or null or absent for none. */

@@ -40,6 +40,7 @@ export function compareRenditions(old: RenditionSettings, next: RenditionSetting
     source:
       a.format !== b.format ||
       a.max_bandwidth !== b.max_bandwidth ||
+      a.numbering !== b.numbering ||
       !isDeepStrictEqual(a.repair, b.repair) ||
       !isDeepStrictEqual(locationsOf(a), locationsOf(b)),
     sender: !isDeepStrictEqual(a.multicast, b.multicast),

@@ -340,7 +340,7 @@ export class Rendition {
     return {
       hls: `${path}/index.m3u8`,
       ts: `${path}.ts`,
-      sdp: this.config.multicast === undefined ? null : `${path}.sdp`,
+      sdp: this.config.multicast === undefined || this.config.multicast.numbering === 'field' ? null : `${path}.sdp`,
     };
   }
 
@@ -385,7 +385,7 @@ export class Rendition {
       locations: locationsOf(this.config),
       format,
       maxBandwidth,
-      repair: this.config.repair,
+      packets: this.config,
     });
   }
 }

@@ -17,6 +17,9 @@ export const REPAIR_PORTS = { columns: 2, rows: 4, block: 6, retransmission: 8 }
 
 const dynamicType = integer({ min: 96, max: 127 });
 
+/** `numbering:` of a sender and of a source. */
+export const numberingSchema = z.enum(['rtp', 'rtp-extension', 'field']).default('rtp');
+
 /** `fec:` of a multicast sender. */
 export const fecSchema = z
   .strictObject({
@@ -89,7 +92,12 @@ export const repairSchema = z
 type FecConfig = z.output<typeof fecSchema>;
 type ReedSolomonConfig = z.output<typeof reedSolomonSchema>;
 type RetransmissionConfig = z.output<typeof retransmissionSchema>;
-export type RepairConfig = z.output<typeof repairSchema>;
+type RepairConfig = z.output<typeof repairSchema>;
+/** What a source says of its packets. */
+export interface NumberedConfig {
+  readonly numbering: z.output<typeof numberingSchema>;
+  readonly repair?: Readonly<RepairConfig> | undefined;
+}
 
 /** For the plane: null where there is neither. */
 export function fecOptionsOf(

@@ -62,6 +62,8 @@ export class RouteTable {
     routes.set(`${path}/`, { kind: 'segments', stream });
     if (config.multicast === undefined) return;
     const name = channel.renditions.length > 1 ? `${channel.name} (${config.id})` : channel.name;
+    // What has no RTP cannot be described as such.
+    if (config.multicast.numbering === 'field') return;
     routes.set(`${path}.sdp`, text(SDP_TYPE, this.#sdp(name, config.multicast)));
     // Players take every medium of a description for one to be played: those of repair have a description of their own.
     const repair = describedRepair(config.multicast);
@@ -115,6 +117,7 @@ export class RouteTable {
       port,
       ttl,
       source: isSourceSpecific(address) ? (source ?? null) : null,
+      numbered: config.numbering === 'rtp-extension',
       ...(repair === undefined ? {} : { repair }),
     });
   }

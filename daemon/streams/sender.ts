@@ -99,6 +99,7 @@ export class MulticastSender {
       batching,
       loop,
       rtcp,
+      numbering,
       fec,
       reed_solomon: block,
       retransmission,
@@ -114,6 +115,7 @@ export class MulticastSender {
       batching,
       loop,
       rtcp: rtcp ? { cname: this.#cname } : null,
+      numbering,
       fec: fecOptionsOf(fec, block),
       retransmission: retransmissionOptionsOf(retransmission, port, dscp),
     });

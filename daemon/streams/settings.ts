@@ -14,7 +14,14 @@ import {
 } from '../config/units.js';
 import { loopNumber } from '../plane/settings.js';
 import { type MediaLocation, parseMediaUrl } from './media-url.js';
-import { fecSchema, REPAIR_PORTS, reedSolomonSchema, repairSchema, retransmissionSchema } from './repair-settings.js';
+import {
+  fecSchema,
+  numberingSchema,
+  REPAIR_PORTS,
+  reedSolomonSchema,
+  repairSchema,
+  retransmissionSchema,
+} from './repair-settings.js';
 
 const MIB = 2 ** 20;
 
@@ -67,6 +74,9 @@ const multicastSchema = z
       .boolean()
       .default(true)
       .describe('Whether sender reports go to the port above (RFC 3550), about every five seconds.'),
+    numbering: numberingSchema.describe(
+      'Where packets get their numbers: rtp, the RTP header; rtp-extension, a header extension (RFC 8285); field, four bytes before MPEG-TS without RTP.',
+    ),
     fec: fecSchema.optional().describe('ST 2022-1: parity on the port + 2, of rows on + 4.'),
     reed_solomon: reedSolomonSchema.optional().describe('A block code for heavier loss, on the port + 6.'),
     retransmission: retransmissionSchema
@@ -110,6 +120,7 @@ const renditionSchema = z
       .optional(),
     buffer: bufferSchema.default({ memory: 32 * MIB, delay: 300 }),
     multicast: multicastSchema.optional(),
+    numbering: numberingSchema.describe('Of rtp:// and udp:// sources: where packets have their numbers.'),
     repair: repairSchema.optional().describe('Of rtp:// sources: how lost packets are repaired.'),
   })
   .refine((value) => (value.url === undefined) !== (value.urls === undefined), {

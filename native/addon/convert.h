@@ -85,4 +85,9 @@ inline plane::Batching batching_of(const std::string& name) {
   return name == "plain" ? plane::Batching::plain : plane::Batching::automatic;
 }
 
+inline codec::Numbering numbering_of(const std::string& name) {
+  if (name == "rtp-extension") return codec::Numbering::extension;
+  return name == "field" ? codec::Numbering::field : codec::Numbering::rtp;
+}
+
 }  // namespace sluice::addon

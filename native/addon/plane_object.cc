@@ -33,6 +33,7 @@ plane::UdpInputOptions input_options(const Options& o) {
   options.socket.source = o.text_or_empty("source");
   options.socket.interface_name = o.text_or_empty("interfaceName");
   options.reorder = o.milliseconds("reorderMs");
+  options.numbering = numbering_of(o.text("numbering"));
   if (!o.is_null("repair")) options.repair = repair_options(o.env(), Options(o.env(), o.get("repair")));
   return options;
 }
@@ -372,6 +373,7 @@ Napi::Value PlaneObject::add_sender(const Info& info) {
   s.socket.dscp = o.number<std::uint8_t>("dscp", 0, 63);
   s.socket.loop = o.flag("loop");
   s.batching = batching_of(o.text("batching"));
+  s.numbering = numbering_of(o.text("numbering"));
   if (!o.is_null("rtcp")) s.cname = Options(info.Env(), o.get("rtcp")).text("cname");
   if (!o.is_null("fec")) s.parity = parity_options(info.Env(), Options(info.Env(), o.get("fec")));
   if (!o.is_null("retransmission"))

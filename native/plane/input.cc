@@ -17,8 +17,7 @@ kernel::Result<std::unique_ptr<Input>> as_input(kernel::Result<std::unique_ptr<T
 
 kernel::Result<std::unique_ptr<Input>> Input::open(kernel::Reactor& reactor, const UdpInputOptions& options,
                                                    TsSink& sink, InputCounters& counters, DatagramTap* tap) {
-  if (options.repair)
-    return as_input(RepairedInput::open(reactor, options.socket, *options.repair, sink, counters, tap));
+  if (options.repair) return as_input(RepairedInput::open(reactor, options, sink, counters, tap));
   return as_input(UdpInput::open(reactor, options, sink, counters, tap));
 }
 

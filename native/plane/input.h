@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
+#include "codec/numbering.h"
 #include "kernel/udp_rx.h"
 #include "plane/input_counters.h"
 #include "plane/ts_sink.h"
@@ -38,7 +40,29 @@ struct UdpInputOptions {
   kernel::UdpRxOptions socket;
   /** How long a gap in RTP sequence numbers is waited for, 0 to 2 s. Of no meaning with `repair`. */
   Nanos reorder = 50 * kernel::kMillisecond;
+  /** Where packets have their numbers. */
+  codec::Numbering numbering = codec::Numbering::rtp;
   std::optional<RepairOptions> repair = {};
+};
+
+/** Gives datagrams that are numbered in another way the form of plain RTP. */
+class PlainRtp {
+ public:
+  explicit PlainRtp(codec::Numbering numbering)
+      : numbering_(numbering), room_(numbering == codec::Numbering::rtp ? 0 : kMost) {}
+  [[nodiscard]] bool idle() const noexcept { return numbering_ == codec::Numbering::rtp; }
+  /** Whether RTCP may come between them, told by its first bytes. */
+  [[nodiscard]] bool is_rtp() const noexcept { return numbering_ != codec::Numbering::field; }
+  /** Valid until the next call; none for what is not numbered so. */
+  std::optional<codec::Bytes> operator()(codec::Bytes datagram) noexcept {
+    if (idle()) return datagram;
+    return codec::as_rtp(datagram, numbering_, room_);
+  }
+
+ private:
+  static constexpr std::size_t kMost = 65536;
+  codec::Numbering numbering_;
+  std::vector<std::uint8_t> room_;
 };
 
 /** On the loop thread. Closes its sockets, and with them the joins, when destroyed; what it holds is dropped

@@ -61,6 +61,7 @@ struct SenderOptions {
   /** For its RTCP; empty for none. */
   std::string cname;
   Batching batching = Batching::automatic;
+  codec::Numbering numbering = codec::Numbering::rtp;
   ParitySenderOptions parity;
   std::optional<RetransmissionOptions> retransmission;
 };

@@ -88,7 +88,8 @@ Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
         auto socket = kernel::UdpTx::open(options.socket);
         if (!socket.ok()) return socket.error();
         auto& counters = counters_.as<SenderCounters>(slot);
-        auto sender = std::make_unique<Sender>(s, std::move(socket.value()), options.batching, counters);
+        auto sender = std::make_unique<Sender>(s, std::move(socket.value()), options.batching, counters,
+                                               options.numbering);
         if (!options.cname.empty()) {
           auto reports = SenderReports::open(worker.reactor(), s, options.socket, options.cname, counters);
           if (!reports.ok()) return reports.error();

@@ -48,30 +48,30 @@ std::string random_cname() {
 }  // namespace
 
 Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reactor,
-                                                           const kernel::UdpRxOptions& socket,
-                                                           const RepairOptions& options, TsSink& sink,
+                                                           const UdpInputOptions& options, TsSink& sink,
                                                            InputCounters& counters, DatagramTap* tap) {
   std::unique_ptr<RepairedInput> input(new RepairedInput(reactor, options, sink, counters, tap));
-  if (auto error = input->listen(socket, 0, What::media)) return std::move(*error);
-  if (options.columns)
-    if (auto error = input->listen(socket, kColumnPortStep, What::parity)) return std::move(*error);
-  if (options.rows)
-    if (auto error = input->listen(socket, kRowPortStep, What::parity)) return std::move(*error);
-  if (options.recovery.block)
-    if (auto error = input->listen(socket, kBlockPortStep, What::blocks)) return std::move(*error);
-  if (options.feedback)
-    if (auto error = input->speak(*options.feedback)) return std::move(*error);
+  if (auto error = input->listen(options.socket, 0, What::media)) return std::move(*error);
+  if (options.repair->columns)
+    if (auto error = input->listen(options.socket, kColumnPortStep, What::parity)) return std::move(*error);
+  if (options.repair->rows)
+    if (auto error = input->listen(options.socket, kRowPortStep, What::parity)) return std::move(*error);
+  if (options.repair->recovery.block)
+    if (auto error = input->listen(options.socket, kBlockPortStep, What::blocks)) return std::move(*error);
+  if (options.repair->feedback)
+    if (auto error = input->speak(*options.repair->feedback)) return std::move(*error);
   return input;
 }
 
-RepairedInput::RepairedInput(kernel::Reactor& reactor, const RepairOptions& options, TsSink& sink,
+RepairedInput::RepairedInput(kernel::Reactor& reactor, const UdpInputOptions& options, TsSink& sink,
                              InputCounters& counters, DatagramTap* tap)
     : reactor_(reactor),
       sink_(sink),
       counters_(counters),
       tap_(tap),
       inbox_(kMessages),
-      recovery_(options.recovery, static_cast<repair::RecoveryOutput&>(*this), random_ssrc()),
+      plain_(options.numbering),
+      recovery_(options.repair->recovery, static_cast<repair::RecoveryOutput&>(*this), random_ssrc()),
       ssrc_(random_ssrc()),
       cname_(random_cname()) {}
 
@@ -149,17 +149,17 @@ void RepairedInput::take(What what, const kernel::Datagram& datagram) noexcept {
 void RepairedInput::take_media(const kernel::Datagram& datagram) noexcept {
   bump(counters_.packets);
   bump(counters_.bytes, datagram.data.size());
-  if (codec::is_rtcp(datagram.data)) return bump(counters_.rtcp);
-  const auto packet = codec::parse_rtp(datagram.data);
-  if (!packet) return bump(counters_.malformed);
-  recovery_.on_packet(datagram.data, datagram.arrival);
+  if (plain_.is_rtp() && codec::is_rtcp(datagram.data)) return bump(counters_.rtcp);
+  const auto rtp = plain_(datagram.data);
+  const auto header = rtp ? codec::parse_rtp_header(*rtp) : std::nullopt;
+  if (!header) return bump(counters_.malformed);
+  recovery_.on_packet(*rtp, datagram.arrival);
   // A stranger's packet changes nothing until it is believed.
-  if (packet->header.ssrc != recovery_.source()) return;
-  if (!heard_ || statistics_.ssrc() != packet->header.ssrc)
-    statistics_ = RtpStatistics(packet->header.ssrc, kMp2tClock);
+  if (header->ssrc != recovery_.source()) return;
+  if (!heard_ || statistics_.ssrc() != header->ssrc) statistics_ = RtpStatistics(header->ssrc, kMp2tClock);
   heard_ = true;
-  media_type_ = packet->header.payload_type;
-  statistics_.update(packet->header.sequence, packet->header.timestamp, datagram.arrival);
+  media_type_ = header->payload_type;
+  statistics_.update(header->sequence, header->timestamp, datagram.arrival);
 }
 
 /** A packet of the original's payload type is one that was sent again as it was; any other, RFC 4588. */
@@ -168,8 +168,12 @@ void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
   if (!heard_ || !packet || codec::is_rtcp(datagram)) return;
   bump(counters_.resent);
   const Nanos now = reactor_.now();
-  if (packet->header.payload_type == media_type_) return recovery_.on_retransmission(datagram, now);
   std::array<std::uint8_t, kMostDatagram> original;
+  if (packet->header.payload_type == media_type_) {
+    std::memcpy(original.data(), datagram.data(), datagram.size());
+    codec::store32(original.data() + 8, statistics_.ssrc());
+    return recovery_.on_retransmission({original.data(), datagram.size()}, now);
+  }
   const auto size = codec::restore_original(datagram, statistics_.ssrc(), media_type_, original);
   if (size) recovery_.on_retransmission({original.data(), *size}, now);
 }

@@ -18,11 +18,11 @@ namespace sluice::plane {
  */
 class RepairedInput final : public Input, private kernel::Timer, private repair::RecoveryOutput {
  public:
-  /** Errors as of kernel::UdpRx::open() and kernel::UdpTx::open(). `sink`, `counters` and `tap` outlive it.
+  /** `options.repair` is there. Errors as of kernel::UdpRx::open() and kernel::UdpTx::open(). `sink`,
+   * `counters` and `tap` outlive it.
    */
   static kernel::Result<std::unique_ptr<RepairedInput>> open(kernel::Reactor& reactor,
-                                                             const kernel::UdpRxOptions& socket,
-                                                             const RepairOptions& options, TsSink& sink,
+                                                             const UdpInputOptions& options, TsSink& sink,
                                                              InputCounters& counters, DatagramTap* tap);
   RepairedInput(const RepairedInput&) = delete;
   RepairedInput& operator=(const RepairedInput&) = delete;
@@ -51,8 +51,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
     kernel::UdpTx socket;
   };
 
-  RepairedInput(kernel::Reactor& reactor, const RepairOptions& options, TsSink& sink, InputCounters& counters,
-                DatagramTap* tap);
+  RepairedInput(kernel::Reactor& reactor, const UdpInputOptions& options, TsSink& sink,
+                InputCounters& counters, DatagramTap* tap);
   std::optional<kernel::Error> listen(kernel::UdpRxOptions socket, std::uint16_t step, What what);
   std::optional<kernel::Error> speak(const kernel::Address& target);
   void on_ready() noexcept;
@@ -76,6 +76,7 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   InputCounters& counters_;
   DatagramTap* const tap_;
   kernel::UdpInbox inbox_;
+  PlainRtp plain_;
   repair::Recovery recovery_;
   std::array<std::unique_ptr<Ear>, 4> ears_;
   std::size_t ear_count_ = 0;

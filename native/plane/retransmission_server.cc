@@ -80,7 +80,8 @@ void RetransmissionServer::take(const kernel::Datagram& datagram, Nanos now) noe
     if (packet.type != codec::rtcp_type::kTransportFeedback || packet.count != codec::rtcp_feedback::kNack)
       continue;
     const auto feedback = codec::feedback_packet(packet);
-    if (!feedback || feedback->media != stream_.ssrc()) continue;
+    // Of numbers in a field before the payload there is no SSRC to be named.
+    if (!feedback || (feedback->media != stream_.ssrc() && feedback->media != 0)) continue;
     Receiver* const asking = receiver(*sender, now);
     if (asking == nullptr) return bump(counters_.feedback_refused);
     answer(feedback->control, *sender, *asking, now);

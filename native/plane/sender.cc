@@ -5,12 +5,15 @@ namespace sluice::plane {
 using kernel::bump;
 using kernel::gauge;
 
-Sender::Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCounters& counters)
+Sender::Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCounters& counters,
+               codec::Numbering numbering)
     : stream_(stream),
       socket_(std::move(socket)),
       counters_(counters),
       segmenting_((batching == Batching::automatic || batching == Batching::segment) &&
-                  socket_.can_segment()) {
+                  socket_.can_segment()),
+      numbering_(numbering),
+      head_(codec::numbered_header_size(numbering)) {
   gauge(counters_.segmentation, segmenting_ ? 1 : 0);
   stream_.attach(*this);
 }
@@ -31,17 +34,17 @@ std::int64_t Sender::send_batch(Ring& ring, std::int64_t first, std::int64_t end
   for (std::int64_t s = first; s < end && packets < most; s++) {
     const Descriptor& d = ring.descriptor(s);
     if (d.size > segment) break;
-    pieces_[2 * packets] = {ring.header(s), codec::kRtpHeaderSize};
+    pieces_[2 * packets] = {header(ring, s, packets), head_};
     pieces_[2 * packets + 1] = {ring.at(d.position), d.size};
     packets++;
-    bytes += codec::kRtpHeaderSize + d.size;
+    bytes += head_ + d.size;
     // A shorter datagram can only be the last of a segmented batch.
     if (d.size < segment) break;
   }
   const std::span<iovec> pieces(pieces_.data(), 2 * packets);
-  const auto outcome = packets > 1 ? socket_.send_segmented(
-                                         pieces, static_cast<std::uint16_t>(codec::kRtpHeaderSize + segment))
-                                   : socket_.send(pieces);
+  const auto outcome = packets > 1
+                           ? socket_.send_segmented(pieces, static_cast<std::uint16_t>(head_ + segment))
+                           : socket_.send(pieces);
   if (packets > 1 && outcome.no_segmentation) {
     segmenting_ = false;
     gauge(counters_.segmentation, 0);
@@ -49,6 +52,13 @@ std::int64_t Sender::send_batch(Ring& ring, std::int64_t first, std::int64_t end
   }
   count(outcome, packets, bytes);
   return first + static_cast<std::int64_t>(packets);
+}
+
+std::uint8_t* Sender::header(Ring& ring, std::int64_t sequence, std::size_t place) noexcept {
+  if (numbering_ == codec::Numbering::rtp) return ring.header(sequence);
+  std::uint8_t* const out = headers_.data() + place * head_;
+  codec::write_numbered_header(numbering_, ring.header(sequence), static_cast<std::uint32_t>(sequence), out);
+  return out;
 }
 
 void Sender::count(const kernel::UdpTxOutcome& outcome, std::size_t packets, std::size_t bytes) noexcept {

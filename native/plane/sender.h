@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "codec/numbering.h"
 #include "kernel/udp_tx.h"
 #include "plane/parity_sender.h"
 #include "plane/retransmission_server.h"
@@ -16,7 +17,8 @@ enum class Batching : std::uint8_t { automatic, segment, many, plain };
 /** Sends what departs. On the loop thread; detaches itself when destroyed. */
 class Sender final : public PacketReader {
  public:
-  Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCounters& counters);
+  Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCounters& counters,
+         codec::Numbering numbering = codec::Numbering::rtp);
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
   ~Sender();
@@ -32,16 +34,21 @@ class Sender final : public PacketReader {
   static constexpr std::size_t kMostPerCall = 48;
 
   std::int64_t send_batch(Ring& ring, std::int64_t first, std::int64_t end) noexcept;
+  [[nodiscard]] std::uint8_t* header(Ring& ring, std::int64_t sequence, std::size_t place) noexcept;
   void count(const kernel::UdpTxOutcome& outcome, std::size_t packets, std::size_t bytes) noexcept;
 
   Stream& stream_;
   kernel::UdpTx socket_;
   SenderCounters& counters_;
   bool segmenting_;
+  const codec::Numbering numbering_;
+  const std::size_t head_;
   std::unique_ptr<SenderReports> reports_;
   std::unique_ptr<ParitySender> parity_;
   std::unique_ptr<RetransmissionServer> retransmission_;
   std::array<iovec, 2 * kMostPerCall> pieces_{};
+  /** Of packets that do not leave with the ring's. */
+  std::array<std::uint8_t, kMostPerCall * codec::kNumberedHeaderSize> headers_{};
 };
 
 }  // namespace sluice::plane

@@ -28,20 +28,22 @@ kernel::Result<std::unique_ptr<UdpInput>> UdpInput::open(kernel::Reactor& reacto
   auto socket = kernel::UdpRx::open(options.socket);
   if (!socket.ok()) return socket.error();
   std::unique_ptr<UdpInput> input(
-      new UdpInput(reactor, options.reorder, std::move(socket.value()), sink, counters, tap));
+      new UdpInput(reactor, options, std::move(socket.value()), sink, counters, tap));
   if (!reactor.watch(input->socket_->fd(), EPOLLIN, *input))
     return kernel::system_error("watching a UDP socket");
   return input;
 }
 
-UdpInput::UdpInput(kernel::Reactor& reactor, Nanos reorder, std::unique_ptr<kernel::UdpRx> socket,
-                   TsSink& sink, InputCounters& counters, DatagramTap* tap)
+UdpInput::UdpInput(kernel::Reactor& reactor, const UdpInputOptions& options,
+                   std::unique_ptr<kernel::UdpRx> socket, TsSink& sink, InputCounters& counters,
+                   DatagramTap* tap)
     : reactor_(reactor),
       socket_(std::move(socket)),
       sink_(sink),
       counters_(counters),
       tap_(tap),
-      reorder_(reorder, *this, counters) {}
+      plain_(options.numbering),
+      reorder_(options.reorder, *this, counters) {}
 
 UdpInput::~UdpInput() {
   reactor_.unwatch(socket_->fd(), *this);
@@ -82,6 +84,7 @@ void UdpInput::gather(bool drained, bool any) noexcept {
 void UdpInput::take(codec::Bytes datagram, Nanos arrival) noexcept {
   bump(counters_.packets);
   bump(counters_.bytes, datagram.size());
+  if (!plain_.idle()) return take_numbered(datagram, arrival);
   if (datagram.size() >= codec::kTsPacketSize && datagram[0] == codec::kTsSync) {
     if (settle(Kind::plain)) sink_.write(datagram, arrival);
   } else if (codec::is_rtcp(datagram)) {
@@ -89,6 +92,13 @@ void UdpInput::take(codec::Bytes datagram, Nanos arrival) noexcept {
   } else {
     take_rtp(datagram, arrival);
   }
+}
+
+void UdpInput::take_numbered(codec::Bytes datagram, Nanos arrival) noexcept {
+  if (plain_.is_rtp() && codec::is_rtcp(datagram)) return bump(counters_.rtcp);
+  const auto rtp = plain_(datagram);
+  if (!rtp) return bump(counters_.malformed);
+  take_rtp(*rtp, arrival);
 }
 
 void UdpInput::take_rtp(codec::Bytes datagram, Nanos arrival) noexcept {

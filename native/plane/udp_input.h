@@ -33,8 +33,8 @@ class UdpInput final : public Input,
 
  private:
   enum class Kind : std::uint8_t { none, plain, rtp };
-  UdpInput(kernel::Reactor& reactor, Nanos reorder, std::unique_ptr<kernel::UdpRx> socket, TsSink& sink,
-           InputCounters& counters, DatagramTap* tap);
+  UdpInput(kernel::Reactor& reactor, const UdpInputOptions& options, std::unique_ptr<kernel::UdpRx> socket,
+           TsSink& sink, InputCounters& counters, DatagramTap* tap);
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(Nanos now) noexcept override;
   bool receive() noexcept;
@@ -42,6 +42,7 @@ class UdpInput final : public Input,
   void on_payload(codec::Bytes payload, Nanos arrival) noexcept override;
   void on_restart() noexcept override;
   void take(codec::Bytes datagram, Nanos arrival) noexcept;
+  void take_numbered(codec::Bytes datagram, Nanos arrival) noexcept;
   void take_rtp(codec::Bytes datagram, Nanos arrival) noexcept;
   bool settle(Kind kind) noexcept;
   void update_timer() noexcept;
@@ -57,6 +58,7 @@ class UdpInput final : public Input,
   /** While input is gathered, when it is read next. */
   std::optional<Nanos> gathering_;
   Nanos last_read_ = 0;
+  PlainRtp plain_;
   RtpReorder reorder_;
 };
 

@@ -122,10 +122,11 @@ struct Scene {
       repair.recovery.round_trip = 5 * kernel::kMillisecond;
     }
     ear_port = free_ports();
-    kernel::UdpRxOptions socket_options;
-    socket_options.address = "127.0.0.1";
-    socket_options.port = ear_port;
-    auto opened = plane::RepairedInput::open(bed.reactor, socket_options, repair, sink, received, nullptr);
+    plane::UdpInputOptions input_options;
+    input_options.socket.address = "127.0.0.1";
+    input_options.socket.port = ear_port;
+    input_options.repair = repair;
+    auto opened = plane::RepairedInput::open(bed.reactor, input_options, sink, received, nullptr);
     REQUIRE(opened.ok());
     input = std::move(opened.value());
   }

@@ -8,6 +8,7 @@ import t, { type Test } from 'tap';
 import type {
   FecOptions,
   InputCounters,
+  Numbering,
   PlaneApi,
   ReceiverHandle,
   RepairOptions,
@@ -94,6 +95,7 @@ async function until(done: () => boolean): Promise<void> {
 }
 
 interface Scene {
+  readonly numbering?: Numbering;
   readonly fec?: FecOptions;
   readonly retransmission?: Partial<RetransmissionOptions>;
   readonly repair?: Partial<RepairOptions>;
@@ -108,7 +110,7 @@ interface Outcome {
 }
 
 /** Some seconds of pictures through a sender, a path that loses, and a receiver that repairs. */
-async function play(t: Test, { fec, retransmission, repair, loses }: Scene): Promise<Outcome> {
+async function play(t: Test, { numbering = 'rtp', fec, retransmission, repair, loses }: Scene): Promise<Outcome> {
   const plane = createPlane({ memoryBytes: 2 ** 24 });
   t.teardown(() => plane.close());
   const [source, path, ear] = [await freePorts(), await freePorts(), await freePorts()];
@@ -116,7 +118,7 @@ async function play(t: Test, { fec, retransmission, repair, loses }: Scene): Pro
   const stream = plane.addStream(STREAM);
   plane.addInput(stream, { ...INPUT, port: source });
   const server = retransmission === undefined ? null : { ...SERVER, port: path + 8, ...retransmission };
-  const sender = plane.addSender(stream, { ...SENDER, port: path, fec: fec ?? null, retransmission: server });
+  const sender = plane.addSender(stream, { ...SENDER, port: path, numbering, fec: fec ?? null, retransmission: server });
   const file = join(temporaryFolder(t), 'out.ts');
   const fd = openSync(file, 'w');
   t.teardown(() => closeSync(fd));
@@ -124,6 +126,7 @@ async function play(t: Test, { fec, retransmission, repair, loses }: Scene): Pro
   const receiver = plane.addReceiver({
     ...INPUT,
     port: ear,
+    numbering,
     repair: { ...REPAIR, feedback, ...repair },
     outputFd: fd,
     recording: null,
@@ -188,6 +191,20 @@ for (const plain of [false, true]) {
     t.equal(sent.resent, sent.nacked);
     t.match(sent, { feedbackMalformed: 0, feedbackRefused: 0, resendGone: 0, resendShed: 0, resendErrors: 0 });
     t.ok(whole);
+  });
+}
+
+for (const numbering of ['rtp-extension', 'field'] as const) {
+  t.test(`numbers in ${numbering}: parity and retransmission go by them`, async (t) => {
+    const loses = (step: number, n: number): boolean => step === 0 && n < 500 && (n % 10 === 3 || (n > 40 && n < 60));
+    const fec = { parity: { columns: 5, rows: 5, rowParity: true }, block: { source: 20, repair: 5 }, payloadType: 96 };
+    for (const plain of [false, true]) {
+      const { received, whole } = await play(t, { numbering, fec, retransmission: { plain }, loses });
+      t.ok(received.missing > 20, `${received.missing} missing`);
+      t.ok(received.byParity > 0 && received.byRetransmission > 0);
+      t.match(received, { rtpLost: 0, malformed: 0, damaged: 0 });
+      t.ok(whole);
+    }
   });
 }
 

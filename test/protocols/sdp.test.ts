@@ -77,11 +77,13 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
 });
 
 t.test('what is described is read again', async (t) => {
-  const plain = { address: '239.1.1.1', port: 5000, source: null, fec: false, feedback: null };
+  const plain = { address: '239.1.1.1', port: 5000, source: null, numbering: 'rtp', fec: false, feedback: null };
   t.strictSame(readMulticast(describeMulticast(SESSION)), plain);
   const feedback = { address: '192.0.2.1', port: 5008 };
   t.strictSame(readMulticast(describeMulticast({ ...SESSION, repair: REPAIR })), { ...plain, fec: true, feedback });
   const ssm = { ...SESSION, group: 'ff3e::1', origin: '2001:db8::1', source: '2001:db8::1' };
+  t.match(describeMulticast({ ...SESSION, numbered: true }), 'a=extmap:1 urn:x-sluice:rtp-hdrext:sequence\r\n');
+  t.match(readMulticast(describeMulticast({ ...SESSION, numbered: true })), { numbering: 'rtp-extension' });
   t.match(readMulticast(describeMulticast(ssm)), { address: 'ff3e::1', source: '2001:db8::1' });
 });
 

@@ -18,6 +18,8 @@ export interface MulticastSession {
   readonly ttl: number;
   /** Source of a source-specific session (RFC 4570), or null. */
   readonly source: string | null;
+  /** Whether packets have their numbers in a header extension, too. */
+  readonly numbered?: boolean;
   /** What receivers may repair it with; players that know none of it are better served without. */
   readonly repair?: DescribedRepair;
 }
@@ -46,6 +48,9 @@ export const PARITY_CODEC = '1d-interleaved-parityfec';
 /** How long source and repair packets are apart at most, microseconds (RFC 6015 section 5.1): a bound for slow streams. */
 const REPAIR_WINDOW_US = 2_000_000;
 const CLOCK = 90_000;
+/** The extension of docs/repair.md, "Numbering" (RFC 8285). */
+export const NUMBER_URN = 'urn:x-sluice:rtp-hdrext:sequence';
+const NUMBER_ID = 1;
 
 /** Static payload type of MPEG-TS (RFC 3551 section 6). */
 const MP2T = 33;
@@ -90,6 +95,8 @@ export function describeMulticast(session: MulticastSession): string {
       },
     ],
   };
+  const [media] = description.media;
+  if (session.numbered === true && media !== undefined) media.ext = [{ value: NUMBER_ID, uri: NUMBER_URN }];
   if (session.repair !== undefined) addRepair(description, session, session.repair);
   return write(description);
 }

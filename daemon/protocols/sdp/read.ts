@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { parse } from 'sdp-transform';
 import { z } from 'zod';
-import { BLOCK_CODEC, PARITY_CODEC } from './describe.js';
+import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC } from './describe.js';
 
 /** What a receiver needs of a session that somebody describes. */
 export interface ReadSession {
@@ -9,6 +9,7 @@ export interface ReadSession {
   readonly port: number;
   /** Of a source-specific session (RFC 4570), or null. */
   readonly source: string | null;
+  readonly numbering: 'rtp' | 'rtp-extension';
   /** Whether parity is announced on the ports above. */
   readonly fec: boolean;
   /** Where NACKs go (RFC 4585), or null. */
@@ -28,6 +29,7 @@ const media = z.object({
   payloads: z.union([z.string(), z.number()]).optional(),
   rtp: z.array(z.object({ payload: z.number(), codec: z.string() })).default([]),
   connection: connection.optional(),
+  ext: z.array(z.object({ value: z.number(), uri: z.string() })).default([]),
   rtcp: z.object({ port, address: numeric }).partial().optional(),
   rtcpFb: z.array(z.object({ type: z.string() })).default([]),
 });
@@ -59,6 +61,7 @@ export function readMulticast(text: string): ReadSession | string {
     address,
     port: transport.port,
     source: isIP(source) === isIP(address) ? source : null,
+    numbering: transport.ext.some(({ uri }) => uri === NUMBER_URN) ? 'rtp-extension' : 'rtp',
     fec: parity.length > 0,
     feedback: feedbackOf(transport),
   };

@@ -1,7 +1,7 @@
 import { SluiceError } from '../../base/errors.js';
-import type { InputCounters, InputHandle } from '../../plane/contract.js';
+import type { InputCounters, InputHandle, InputOptions } from '../../plane/contract.js';
 import type { DatagramLocation } from '../media-url.js';
-import { type RepairConfig, repairOptionsOf } from '../repair-settings.js';
+import { type NumberedConfig, repairOptionsOf } from '../repair-settings.js';
 import type { Attempt, Driver, SourceContext } from './attempt.js';
 
 const POLL_MS = 250;
@@ -15,14 +15,15 @@ export class DatagramDriver implements Driver {
   readonly skipped = 0;
   readonly #context: SourceContext;
   readonly #location: DatagramLocation;
-  readonly #repair: Readonly<RepairConfig> | undefined;
+  readonly #rtp: Pick<InputOptions, 'numbering' | 'repair'>;
   #input: InputHandle | null = null;
 
-  /** `repair` is for RTP; plain MPEG-TS has no numbers by which anything could be missed. */
-  constructor(context: SourceContext, location: DatagramLocation, repair?: Readonly<RepairConfig>) {
+  constructor(context: SourceContext, location: DatagramLocation, { numbering, repair }: NumberedConfig) {
     this.#context = context;
     this.#location = location;
-    this.#repair = location.kind === 'rtp' ? repair : undefined;
+    // Plain MPEG-TS has no numbers by which anything could be missed.
+    const numbered = location.kind === 'rtp' || numbering === 'field';
+    this.#rtp = { numbering, repair: repairOptionsOf(numbered ? repair : undefined) };
     this.kind = location.kind;
   }
 
@@ -39,8 +40,7 @@ export class DatagramDriver implements Driver {
     const { plane, stream } = this.#context;
     const { address, port, source, interfaceName } = this.#location;
     if (this.#context.counters().bytesIn > 0) plane.spliceStream(stream);
-    const repair = repairOptionsOf(this.#repair);
-    const input = plane.addInput(stream, { address, port, source, interfaceName, reorderMs: REORDER_MS, repair });
+    const input = plane.addInput(stream, { address, port, source, interfaceName, reorderMs: REORDER_MS, ...this.#rtp });
     this.#input = input;
     try {
       return await this.#watch(input, attempt);

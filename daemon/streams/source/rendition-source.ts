@@ -3,7 +3,7 @@ import { describeError, SluiceError } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { PlaneApi, StreamHandle, UpstreamHandle } from '../../plane/contract.js';
 import { type MediaLocation, urlsOf } from '../media-url.js';
-import type { RepairConfig } from '../repair-settings.js';
+import type { NumberedConfig } from '../repair-settings.js';
 import type { RenditionState, RequestCounts, SourceStatus } from '../status.js';
 import type { Attempt, Driver, SourceContext } from './attempt.js';
 import { DatagramDriver } from './datagram-driver.js';
@@ -30,8 +30,8 @@ export interface RenditionSourceOptions extends SourceTools {
   readonly locations: readonly MediaLocation[];
   readonly format: HttpFormat | 'auto';
   readonly maxBandwidth: number | null;
-  /** Of `rtp://` locations. */
-  readonly repair: Readonly<RepairConfig> | undefined;
+  /** Of `rtp://` and `udp://` locations. */
+  readonly packets: NumberedConfig;
 }
 
 /** How the source stands. */
@@ -126,7 +126,7 @@ export class RenditionSource {
   }
 
   #createDriver(context: SourceContext, location: MediaLocation): Driver {
-    if (location.kind !== 'http') return new DatagramDriver(context, location, this.#options.repair);
+    if (location.kind !== 'http') return new DatagramDriver(context, location, this.#options.packets);
     const { format, maxBandwidth, locations } = this.#options;
     return new HttpDriver(context, format, { url: location.url, maxBandwidth, failOnStall: locations.length > 1 });
   }
