@@ -47,7 +47,9 @@ export async function readArguments(url: string, flags: Flags): Promise<Job> {
     throw new SluiceError('USAGE', 'receive: expected a pipe for -o -, standard output is a terminal');
   }
   const json = flags.json === true;
-  const { location, numbering, repair } = DESCRIPTION.test(url) ? await readDescribed(url, flags) : readLocation(url, flags);
+  const { location, numbering, repair } = DESCRIPTION.test(url)
+    ? await readDescribed(url, flags)
+    : readLocation(url, flags);
   return {
     location,
     output: flags.output,
@@ -83,7 +85,11 @@ async function readDescribed(url: string, flags: Flags): Promise<Where> {
   const asked = readRepair(flags, 'rtp');
   if (asked !== null) return { location, numbering, repair: { ...asked, feedback: asked.feedback ?? feedback } };
   if (!fec && feedback === null) return { location, numbering, repair: null };
-  return { location, numbering, repair: { fec, feedback, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 } };
+  return {
+    location,
+    numbering,
+    repair: { fec, feedback, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 },
+  };
 }
 
 async function fetchDescription(url: string): Promise<string> {

@@ -53,7 +53,7 @@ export function register(program: Command): void {
     .option('--reorder <time>', 'how long a missing RTP packet is waited for, 0ms to 2s', '50ms')
     .addOption(
       new Option('--numbering <where>', 'where packets have their numbers')
-        .choices(['rtp', 'rtp-extension', 'field'])
+        .choices(['rtp', 'rtp-extension', 'ip-option', 'field'])
         .default('rtp'),
     )
     .option('--repair', 'repair lost RTP packets by the parity on the ports + 2, + 4 (ST 2022-1) and + 6')

@@ -187,7 +187,7 @@ export const relayOptions = z.strictObject({
   holdMs: ms(86_400_000).min(100),
 });
 
-const numbering = z.enum(['rtp', 'rtp-extension', 'field']).default('rtp');
+const numbering = z.enum(['rtp', 'rtp-extension', 'ip-option', 'field']).default('rtp');
 
 export const inputOptions = z.strictObject({
   address,

@@ -270,10 +270,11 @@ export interface InputOptions {
 }
 
 /**
- * Where the number of a packet stands (S2.6): in the RTP header; in an RTP header extension (RFC 8285, id 1, 32 bits); or in a field of
- * four bytes before MPEG-TS without RTP. Parity and retransmissions are always of the packet as plain RTP with that number.
+ * Where the number of a packet stands (S2.6): in the RTP header; in an RTP header extension (RFC 8285, id 1, 32 bits); in an
+ * IPv4 option or IPv6 destination option (RFC 4727, needs CAP_NET_RAW at the sender, and no segmentation); or in a field of four bytes
+ * before MPEG-TS without RTP. Parity and retransmissions are always of the packet as plain RTP with that number.
  */
-export type Numbering = 'rtp' | 'rtp-extension' | 'field';
+export type Numbering = 'rtp' | 'rtp-extension' | 'ip-option' | 'field';
 
 /** How an RTP input is made whole: order, then FEC, then retransmission, each packet delivered `playoutMs` after it came. */
 export interface RepairOptions {

@@ -18,7 +18,7 @@ export const REPAIR_PORTS = { columns: 2, rows: 4, block: 6, retransmission: 8 }
 const dynamicType = integer({ min: 96, max: 127 });
 
 /** `numbering:` of a sender and of a source. */
-export const numberingSchema = z.enum(['rtp', 'rtp-extension', 'field']).default('rtp');
+export const numberingSchema = z.enum(['rtp', 'rtp-extension', 'ip-option', 'field']).default('rtp');
 
 /** `fec:` of a multicast sender. */
 export const fecSchema = z

@@ -75,7 +75,7 @@ const multicastSchema = z
       .default(true)
       .describe('Whether sender reports go to the port above (RFC 3550), about every five seconds.'),
     numbering: numberingSchema.describe(
-      'Where packets get their numbers: rtp, the RTP header; rtp-extension, a header extension (RFC 8285); field, four bytes before MPEG-TS without RTP.',
+      'Where packets get their numbers: rtp, the RTP header; rtp-extension, a header extension (RFC 8285); ip-option, an IP header option; field, four bytes before MPEG-TS without RTP.',
     ),
     fec: fecSchema.optional().describe('ST 2022-1: parity on the port + 2, of rows on + 4.'),
     reed_solomon: reedSolomonSchema.optional().describe('A block code for heavier loss, on the port + 6.'),

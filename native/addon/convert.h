@@ -87,6 +87,7 @@ inline plane::Batching batching_of(const std::string& name) {
 
 inline codec::Numbering numbering_of(const std::string& name) {
   if (name == "rtp-extension") return codec::Numbering::extension;
+  if (name == "ip-option") return codec::Numbering::option;
   return name == "field" ? codec::Numbering::field : codec::Numbering::rtp;
 }
 

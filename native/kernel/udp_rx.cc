@@ -102,6 +102,7 @@ void set_receive_options(int fd, int family, const UdpRxOptions& o) noexcept {
   set_int(fd, level, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
   set_int(fd, level, v6 ? IPV6_RECVHOPLIMIT : IP_RECVTTL, 1);
   set_int(fd, level, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
+  set_int(fd, level, v6 ? IPV6_RECVDSTOPTS : IP_RECVOPTS, 1);
 }
 
 std::string join_error(const UdpRxOptions& o) {
@@ -246,11 +247,17 @@ void read_destination(const cmsghdr& c, sockaddr_storage& out) noexcept {
   }
 }
 
+void read_options(const cmsghdr& c, DatagramHeaders& head) noexcept {
+  const std::size_t size = std::min<std::size_t>(c.cmsg_len - CMSG_LEN(0), head.options.size());
+  std::memcpy(head.options.data(), CMSG_DATA(&c), size);
+  head.options_size = static_cast<std::uint8_t>(size);
+}
+
 }  // namespace
 
 void UdpRx::read_headers(std::size_t i, Nanos wall) noexcept {
   DatagramHeaders& head = inbox_.slots_[i].head;
-  head = {inbox_.slots_[i].sender, bound_, 0, 0, wall};
+  head = {inbox_.slots_[i].sender, bound_, 0, 0, wall, {}, 0};
   msghdr& message = inbox_.messages_[i].msg_hdr;
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
     read_destination(*c, head.destination);
@@ -259,6 +266,7 @@ void UdpRx::read_headers(std::size_t i, Nanos wall) noexcept {
     // The first byte of an int, and on a little-endian machine its value; IP_TOS is a byte.
     if (c->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT)) head.ttl = *CMSG_DATA(c);
     if (c->cmsg_type == (v4 ? IP_TOS : IPV6_TCLASS)) head.traffic_class = *CMSG_DATA(c);
+    if (c->cmsg_type == (v4 ? IP_RECVOPTS : IPV6_DSTOPTS)) read_options(*c, head);
   }
 }
 

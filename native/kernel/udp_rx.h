@@ -44,6 +44,9 @@ struct DatagramHeaders {
   std::uint8_t traffic_class = 0;
   /** When the kernel took it from the device, nanoseconds since 1970, UTC. */
   std::int64_t wall = 0;
+  /** IPv4 options (RFC 791), or the IPv6 destination options header (RFC 8200 section 4.6), as they came. */
+  std::array<std::uint8_t, 40> options{};
+  std::uint8_t options_size = 0;
 };
 
 /** One datagram; valid until the next call of UdpRx::receive() of any socket with the same inbox. */

@@ -72,6 +72,7 @@ Result<UdpTx> UdpTx::open(const UdpTxOptions& o) {
   }
   int probe = 0;
   socklen_t size = sizeof probe;
+  tx.v6_ = o.destination.family() == AF_INET6;
   tx.can_segment_ = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &probe, &size) == 0;
   return tx;
 }
@@ -98,6 +99,31 @@ UdpTxOutcome UdpTx::send(std::span<iovec> pieces) noexcept {
   message.msg_iov = pieces.data();
   message.msg_iovlen = pieces.size();
   return send_message(message);
+}
+
+UdpTxOutcome UdpTx::send_with_options(std::span<iovec> pieces,
+                                      std::span<const std::uint8_t> options) noexcept {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostOptions)> control{};
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  message.msg_control = control.data();
+  message.msg_controllen = CMSG_SPACE(options.size());
+  cmsghdr* const c = CMSG_FIRSTHDR(&message);
+  c->cmsg_level = v6_ ? IPPROTO_IPV6 : IPPROTO_IP;
+  c->cmsg_type = v6_ ? IPV6_DSTOPTS : IP_RETOPTS;
+  c->cmsg_len = CMSG_LEN(options.size());
+  std::memcpy(CMSG_DATA(c), options.data(), options.size());
+  return send_message(message);
+}
+
+bool UdpTx::may_send_options(std::span<const std::uint8_t> options) const noexcept {
+  const int fd = socket_.get();
+  const int level = v6_ ? IPPROTO_IPV6 : IPPROTO_IP;
+  const int name = v6_ ? IPV6_DSTOPTS : IP_OPTIONS;
+  if (setsockopt(fd, level, name, options.data(), static_cast<socklen_t>(options.size())) != 0) return false;
+  // It was to be known only; each datagram has its own.
+  return setsockopt(fd, level, name, nullptr, 0) == 0;
 }
 
 UdpTxOutcome UdpTx::send_segmented(std::span<iovec> pieces, std::uint16_t segment) noexcept {

@@ -40,12 +40,19 @@ struct UdpTxOutcome {
 /** A UDP socket for one destination. */
 class UdpTx {
  public:
+  static constexpr std::size_t kMostOptions = 40;
+
   /** INTERFACE_UNKNOWN, ADDRESS_INVALID, ADDRESS_IN_USE or SYSTEM_CALL with a sentence that names the
    * setting. */
   static Result<UdpTx> open(const UdpTxOptions& options);
 
   /** One datagram from its pieces. */
   UdpTxOutcome send(std::span<iovec> pieces) noexcept;
+  /** The same with IPv4 options (RFC 791), or an IPv6 destination options header (RFC 8200 section 4.6), of
+   * up to kMostOptions bytes; see may_send_options(). */
+  UdpTxOutcome send_with_options(std::span<iovec> pieces, std::span<const std::uint8_t> options) noexcept;
+  /** Whether this process may (CAP_NET_RAW). */
+  [[nodiscard]] bool may_send_options(std::span<const std::uint8_t> options) const noexcept;
   /** Datagrams of `segment` bytes each (the last may be shorter) from their pieces, by UDP_SEGMENT. */
   UdpTxOutcome send_segmented(std::span<iovec> pieces, std::uint16_t segment) noexcept;
   /** The next datagram that is there, without waiting, as much of it as `room` holds; empty when there is
@@ -63,6 +70,7 @@ class UdpTx {
   sockaddr_storage destination_{};
   socklen_t destination_size_ = 0;
   bool can_segment_ = false;
+  bool v6_ = false;
 };
 
 }  // namespace sluice::kernel

@@ -54,9 +54,14 @@ class PlainRtp {
   /** Whether RTCP may come between them, told by its first bytes. */
   [[nodiscard]] bool is_rtp() const noexcept { return numbering_ != codec::Numbering::field; }
   /** Valid until the next call; none for what is not numbered so. */
-  std::optional<codec::Bytes> operator()(codec::Bytes datagram) noexcept {
-    if (idle()) return datagram;
-    return codec::as_rtp(datagram, numbering_, room_);
+  std::optional<codec::Bytes> operator()(const kernel::Datagram& datagram) noexcept {
+    if (idle()) return datagram.data;
+    std::optional<std::uint32_t> option;
+    if (numbering_ == codec::Numbering::option && datagram.headers != nullptr)
+      option =
+          codec::option_number(datagram.sender->ss_family == AF_INET6,
+                               codec::Bytes(datagram.headers->options).first(datagram.headers->options_size));
+    return codec::as_rtp(datagram.data, numbering_, option, room_);
   }
 
  private:

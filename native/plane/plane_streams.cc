@@ -14,6 +14,13 @@ Result<std::unique_ptr<E>> holding(Result<std::unique_ptr<T>> opened) {
   return std::make_unique<E>(std::move(opened.value()));
 }
 
+/** Whether the kernel lets us send numbers in IP options. */
+bool may_number(const kernel::UdpTx& socket, bool v6) noexcept {
+  std::array<std::uint8_t, codec::kNumberOptionSize> option;
+  codec::write_number_option(v6, 0, option.data());
+  return socket.may_send_options(option);
+}
+
 }  // namespace
 
 Result<Added> Plane::add_stream(const StreamOptions& options) {
@@ -87,9 +94,12 @@ Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
       [&](Handle, std::uint32_t slot, Worker& worker, Stream& s) -> Result<std::unique_ptr<SenderEntry>> {
         auto socket = kernel::UdpTx::open(options.socket);
         if (!socket.ok()) return socket.error();
+        const bool v6 = options.socket.destination.family() == AF_INET6;
+        if (options.numbering == codec::Numbering::option && !may_number(socket.value(), v6))
+          return kernel::system_error("numbers in IP options, for which a process needs CAP_NET_RAW");
         auto& counters = counters_.as<SenderCounters>(slot);
         auto sender = std::make_unique<Sender>(s, std::move(socket.value()), options.batching, counters,
-                                               options.numbering);
+                                               options.numbering, v6);
         if (!options.cname.empty()) {
           auto reports = SenderReports::open(worker.reactor(), s, options.socket, options.cname, counters);
           if (!reports.ok()) return reports.error();

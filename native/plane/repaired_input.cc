@@ -150,7 +150,7 @@ void RepairedInput::take_media(const kernel::Datagram& datagram) noexcept {
   bump(counters_.packets);
   bump(counters_.bytes, datagram.data.size());
   if (plain_.is_rtp() && codec::is_rtcp(datagram.data)) return bump(counters_.rtcp);
-  const auto rtp = plain_(datagram.data);
+  const auto rtp = plain_(datagram);
   const auto header = rtp ? codec::parse_rtp_header(*rtp) : std::nullopt;
   if (!header) return bump(counters_.malformed);
   recovery_.on_packet(*rtp, datagram.arrival);

@@ -6,13 +6,16 @@ using kernel::bump;
 using kernel::gauge;
 
 Sender::Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCounters& counters,
-               codec::Numbering numbering)
+               codec::Numbering numbering, bool v6)
     : stream_(stream),
       socket_(std::move(socket)),
       counters_(counters),
-      segmenting_((batching == Batching::automatic || batching == Batching::segment) &&
+      // An option is of one datagram: those that the kernel cuts would share it.
+      segmenting_(numbering != codec::Numbering::option &&
+                  (batching == Batching::automatic || batching == Batching::segment) &&
                   socket_.can_segment()),
       numbering_(numbering),
+      v6_(v6),
       head_(codec::numbered_header_size(numbering)) {
   gauge(counters_.segmentation, segmenting_ ? 1 : 0);
   stream_.attach(*this);
@@ -44,7 +47,7 @@ std::int64_t Sender::send_batch(Ring& ring, std::int64_t first, std::int64_t end
   const std::span<iovec> pieces(pieces_.data(), 2 * packets);
   const auto outcome = packets > 1
                            ? socket_.send_segmented(pieces, static_cast<std::uint16_t>(head_ + segment))
-                           : socket_.send(pieces);
+                           : send_numbered(pieces, first);
   if (packets > 1 && outcome.no_segmentation) {
     segmenting_ = false;
     gauge(counters_.segmentation, 0);
@@ -54,8 +57,15 @@ std::int64_t Sender::send_batch(Ring& ring, std::int64_t first, std::int64_t end
   return first + static_cast<std::int64_t>(packets);
 }
 
+kernel::UdpTxOutcome Sender::send_numbered(std::span<iovec> pieces, std::int64_t sequence) noexcept {
+  if (numbering_ != codec::Numbering::option) return socket_.send(pieces);
+  std::array<std::uint8_t, codec::kNumberOptionSize> option;
+  codec::write_number_option(v6_, static_cast<std::uint32_t>(sequence), option.data());
+  return socket_.send_with_options(pieces, option);
+}
+
 std::uint8_t* Sender::header(Ring& ring, std::int64_t sequence, std::size_t place) noexcept {
-  if (numbering_ == codec::Numbering::rtp) return ring.header(sequence);
+  if (head_ == codec::kRtpHeaderSize) return ring.header(sequence);
   std::uint8_t* const out = headers_.data() + place * head_;
   codec::write_numbered_header(numbering_, ring.header(sequence), static_cast<std::uint32_t>(sequence), out);
   return out;

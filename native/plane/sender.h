@@ -18,7 +18,7 @@ enum class Batching : std::uint8_t { automatic, segment, many, plain };
 class Sender final : public PacketReader {
  public:
   Sender(Stream& stream, kernel::UdpTx socket, Batching batching, SenderCounters& counters,
-         codec::Numbering numbering = codec::Numbering::rtp);
+         codec::Numbering numbering = codec::Numbering::rtp, bool v6 = false);
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
   ~Sender();
@@ -34,6 +34,7 @@ class Sender final : public PacketReader {
   static constexpr std::size_t kMostPerCall = 48;
 
   std::int64_t send_batch(Ring& ring, std::int64_t first, std::int64_t end) noexcept;
+  kernel::UdpTxOutcome send_numbered(std::span<iovec> pieces, std::int64_t sequence) noexcept;
   [[nodiscard]] std::uint8_t* header(Ring& ring, std::int64_t sequence, std::size_t place) noexcept;
   void count(const kernel::UdpTxOutcome& outcome, std::size_t packets, std::size_t bytes) noexcept;
 
@@ -42,6 +43,7 @@ class Sender final : public PacketReader {
   SenderCounters& counters_;
   bool segmenting_;
   const codec::Numbering numbering_;
+  const bool v6_;
   const std::size_t head_;
   std::unique_ptr<SenderReports> reports_;
   std::unique_ptr<ParitySender> parity_;

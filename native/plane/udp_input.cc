@@ -62,7 +62,7 @@ bool UdpInput::receive() noexcept {
   do {
     for (const kernel::Datagram& d : socket_->receive()) {
       if (tap_ != nullptr) tap_->on_datagram(d);
-      take(d.data, d.arrival);
+      take(d);
     }
   } while (socket_->more() && --batches > 0);
   if (tap_ != nullptr) tap_->on_pause();
@@ -81,24 +81,25 @@ void UdpInput::gather(bool drained, bool any) noexcept {
   if (gathers) gathering_ = kernel::next_beat(now + 1, patience);
 }
 
-void UdpInput::take(codec::Bytes datagram, Nanos arrival) noexcept {
+void UdpInput::take(const kernel::Datagram& datagram) noexcept {
+  const codec::Bytes bytes = datagram.data;
   bump(counters_.packets);
-  bump(counters_.bytes, datagram.size());
-  if (!plain_.idle()) return take_numbered(datagram, arrival);
-  if (datagram.size() >= codec::kTsPacketSize && datagram[0] == codec::kTsSync) {
-    if (settle(Kind::plain)) sink_.write(datagram, arrival);
-  } else if (codec::is_rtcp(datagram)) {
+  bump(counters_.bytes, bytes.size());
+  if (!plain_.idle()) return take_numbered(datagram);
+  if (bytes.size() >= codec::kTsPacketSize && bytes[0] == codec::kTsSync) {
+    if (settle(Kind::plain)) sink_.write(bytes, datagram.arrival);
+  } else if (codec::is_rtcp(bytes)) {
     bump(counters_.rtcp);
   } else {
-    take_rtp(datagram, arrival);
+    take_rtp(bytes, datagram.arrival);
   }
 }
 
-void UdpInput::take_numbered(codec::Bytes datagram, Nanos arrival) noexcept {
-  if (plain_.is_rtp() && codec::is_rtcp(datagram)) return bump(counters_.rtcp);
+void UdpInput::take_numbered(const kernel::Datagram& datagram) noexcept {
+  if (plain_.is_rtp() && codec::is_rtcp(datagram.data)) return bump(counters_.rtcp);
   const auto rtp = plain_(datagram);
   if (!rtp) return bump(counters_.malformed);
-  take_rtp(*rtp, arrival);
+  take_rtp(*rtp, datagram.arrival);
 }
 
 void UdpInput::take_rtp(codec::Bytes datagram, Nanos arrival) noexcept {

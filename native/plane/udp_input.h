@@ -41,8 +41,8 @@ class UdpInput final : public Input,
   void gather(bool drained, bool any) noexcept;
   void on_payload(codec::Bytes payload, Nanos arrival) noexcept override;
   void on_restart() noexcept override;
-  void take(codec::Bytes datagram, Nanos arrival) noexcept;
-  void take_numbered(codec::Bytes datagram, Nanos arrival) noexcept;
+  void take(const kernel::Datagram& datagram) noexcept;
+  void take_numbered(const kernel::Datagram& datagram) noexcept;
   void take_rtp(codec::Bytes datagram, Nanos arrival) noexcept;
   bool settle(Kind kind) noexcept;
   void update_timer() noexcept;

@@ -104,7 +104,8 @@ class Recovery final : private RepairOutput {
   [[nodiscard]] Nanos playout() const noexcept { return playout_; }
   /** SSRC of the source that is followed; 0 before the first packet. */
   [[nodiscard]] std::uint32_t source() const noexcept { return ssrc_; }
-  /** When the packet that was delivered last was due: to RecoveryOutput::on_packet(), the one that it is told of. */
+  /** When the packet that was delivered last was due: to RecoveryOutput::on_packet(), the one that it is told
+   * of. */
   [[nodiscard]] Nanos delivered_due() const noexcept { return delivered_due_; }
 
  private:

@@ -118,7 +118,13 @@ async function play(t: Test, { numbering = 'rtp', fec, retransmission, repair, l
   const stream = plane.addStream(STREAM);
   plane.addInput(stream, { ...INPUT, port: source });
   const server = retransmission === undefined ? null : { ...SERVER, port: path + 8, ...retransmission };
-  const sender = plane.addSender(stream, { ...SENDER, port: path, numbering, fec: fec ?? null, retransmission: server });
+  const sender = plane.addSender(stream, {
+    ...SENDER,
+    port: path,
+    numbering,
+    fec: fec ?? null,
+    retransmission: server,
+  });
   const file = join(temporaryFolder(t), 'out.ts');
   const fd = openSync(file, 'w');
   t.teardown(() => closeSync(fd));
@@ -205,6 +211,32 @@ for (const numbering of ['rtp-extension', 'field'] as const) {
       t.match(received, { rtpLost: 0, malformed: 0, damaged: 0 });
       t.ok(whole);
     }
+  });
+}
+
+for (const address of ['127.0.0.1', '::1']) {
+  const skip = process.getuid?.() === 0 ? false : 'numbers in IP options need CAP_NET_RAW';
+  t.test(`numbers in options of the IP header, ${address}`, { skip }, async (t) => {
+    const plane = createPlane({ memoryBytes: 2 ** 24 });
+    t.teardown(() => plane.close());
+    const [source, ...to] = [await freePorts(), await freePorts(), await freePorts(), await freePorts()] as const;
+    const stream = plane.addStream(STREAM);
+    plane.addInput(stream, { ...INPUT, port: source });
+    const input = { ...INPUT, address, outputFd: null, recording: null, numbering: 'ip-option' } as const;
+    const receivers = [
+      plane.addReceiver({ ...input, port: to[0] }),
+      plane.addReceiver({ ...input, port: to[1], repair: REPAIR }),
+      plane.addReceiver({ ...input, port: to[2] }),
+    ];
+    to.forEach((port, n) => {
+      plane.addSender(stream, { ...SENDER, address, port, numbering: n < 2 ? 'ip-option' : 'rtp' });
+    });
+    const loopback = await LoopbackSender.open(t);
+    await loopback.send(rtpPackets(new TsMaker(1, 8000).frames(0, 50), 1, 1), source, HOST);
+    const counters = (n: number): InputCounters => plane.inputCounters(receivers[n] as ReceiverHandle);
+    await until(() => counters(0).tsPackets > 1000 && counters(1).tsPackets > 1000 && counters(2).packets > 100);
+    for (const n of [0, 1]) t.match(counters(n), { rtpLost: 0, malformed: 0, continuityErrors: 0, rtpDuplicates: 0 });
+    t.equal(counters(2).malformed, counters(2).packets, 'without the option there is no number');
   });
 }
 
