@@ -58,6 +58,31 @@ const smoothingStatus = z.object({
   delayMaxMs: z.number().describe('since the stream began'),
 });
 
+const repairStatus = z.object({
+  missing: count.describe('RTP packets that were missing at first'),
+  byParity: count.describe('of those, repaired by ST 2022-1'),
+  byBlock: count.describe('by the block code'),
+  byRetransmission: count,
+  byFetch: count.describe('from elsewhere, such as by HTTP'),
+  lost: count,
+  damaged: count.describe('came and were no whole MPEG-TS: taken as missing'),
+  asked: count.describe('packets asked for'),
+  residualLoss: z.number().describe('lost, of all that were sent, 0 to 1'),
+  overhead: z.number().describe('packets of parity and retransmissions for each packet of media'),
+  playoutMs: z.number().describe('gauge: from arrival to delivery'),
+  roundTripMs: z.number().nullable().describe('gauge: from asking to the answer'),
+});
+
+const sentRepairStatus = z.object({
+  parityPackets: count,
+  asked: count.describe('packets that receivers asked for'),
+  resent: count,
+  gone: count.describe('asked for, and no longer kept'),
+  overBudget: count,
+  refused: count.describe('RTCP from where nobody may ask'),
+  overhead: z.number().describe('bytes of parity and retransmissions for each byte of media'),
+});
+
 const multicastStatus = z.object({
   url: text.describe('rtp://GROUP:PORT'),
   interface: text.nullable(),
@@ -67,6 +92,7 @@ const multicastStatus = z.object({
   drops: count,
   errors: count,
   segmentation: z.boolean().describe('UDP_SEGMENT in use'),
+  repair: sentRepairStatus.nullable().describe('what it adds for receivers that lose packets'),
   fault: text.nullable().describe('why nothing is sent'),
 });
 
@@ -95,6 +121,7 @@ export const renditionStatus = z
     bitrate: count.describe('gauge: bits a second of the media over the last few seconds'),
     source: sourceStatus,
     input: inputStatus,
+    repair: repairStatus.nullable().describe('of an RTP source that is repaired'),
     ring: ringStatus,
     smoothing: smoothingStatus,
     multicast: multicastStatus.nullable(),

@@ -235,6 +235,33 @@ function offerTraffic(offer: Offer): void {
   );
   offer(
     'counter',
+    'sluice_source_repaired_packets_total',
+    'RTP packets of the source that were missing, by what brought them back; lost: nothing did.',
+    ['stream', 'means'],
+    (r) => {
+      const repair = r.repair;
+      if (repair === null) return [];
+      return [
+        { labels: streamLabels(r, { means: 'parity' }), value: repair.byParity },
+        { labels: streamLabels(r, { means: 'block' }), value: repair.byBlock },
+        { labels: streamLabels(r, { means: 'retransmission' }), value: repair.byRetransmission },
+        { labels: streamLabels(r, { means: 'fetch' }), value: repair.byFetch },
+        { labels: streamLabels(r, { means: 'lost' }), value: repair.lost },
+      ];
+    },
+  );
+  offer(
+    'gauge',
+    'sluice_source_playout_seconds',
+    'From the arrival of a packet of a repaired source to its delivery.',
+    ['stream'],
+    (r) => {
+      const repair = r.repair;
+      return repair === null ? [] : [{ labels: streamLabels(r), value: repair.playoutMs / 1000 }];
+    },
+  );
+  offer(
+    'counter',
     'sluice_sender_rtcp_total',
     'RTCP of the multicast sender: out, its reports; in, what receivers answered.',
     ['stream', 'direction'],

@@ -12,6 +12,7 @@ import {
   type UpstreamHandle,
 } from '../plane/contract.js';
 import { isSpread, type RenditionChange, type RenditionSettings } from './rendition-change.js';
+import { repairStatus, sentRepairStatus } from './repair-status.js';
 import { MulticastSender } from './sender.js';
 import { type ChannelConfig, locationsOf, type MulticastConfig, type RenditionConfig } from './settings.js';
 import { probeGroups } from './source/probe.js';
@@ -267,6 +268,7 @@ export class Rendition {
       bitrate: counters.bitrate,
       source,
       input: this.#inputStatus(counters),
+      repair: this.repair,
       ring: {
         usedBytes: counters.ringUsedBytes,
         sizeBytes: counters.ringSizeBytes,
@@ -303,6 +305,12 @@ export class Rendition {
     };
   }
 
+  /** What is repaired of the source, or null. */
+  get repair(): RenditionStatus['repair'] {
+    const counters = this.#source?.repairs ?? null;
+    return counters === null ? null : repairStatus(counters);
+  }
+
   #smoothingStatus(counters: StreamCounters): RenditionStatus['smoothing'] {
     const options = smoothingOptions(this.channel.smoothing);
     return {
@@ -321,7 +329,9 @@ export class Rendition {
   #multicastStatus(): MulticastStatus | null {
     const config = this.config.multicast;
     if (config === undefined || this.#sender === null) return null;
-    const { packets, bytes, drops, errors, segmentation } = this.#sender.counters();
+    const counters = this.#sender.counters();
+    const { packets, bytes, drops, errors, segmentation } = counters;
+    const repairs = [config.fec, config.reed_solomon, config.retransmission].some((part) => part !== undefined);
     return {
       url: this.#sender.url,
       interface: config.interface ?? null,
@@ -331,6 +341,7 @@ export class Rendition {
       drops,
       errors,
       segmentation: segmentation === 1,
+      repair: repairs ? sentRepairStatus(counters) : null,
       fault: this.#sender.fault,
     };
   }

@@ -78,6 +78,45 @@ export interface SmoothingStatus {
   readonly delayMaxMs: number;
 }
 
+/** What is repaired of an RTP source; packets since the source was taken up. */
+export interface RepairStatus {
+  /** Missing at first. */
+  readonly missing: number;
+  readonly byParity: number;
+  readonly byBlock: number;
+  readonly byRetransmission: number;
+  readonly byFetch: number;
+  /** Those that did not come back. */
+  readonly lost: number;
+  /** Those that came and were no whole MPEG-TS; taken as missing. */
+  readonly damaged: number;
+  /** Packets asked for. */
+  readonly asked: number;
+  /** Lost, of all that were sent, 0 to 1. */
+  readonly residualLoss: number;
+  /** Packets of parity and retransmissions for each packet of media. */
+  readonly overhead: number;
+  /** Gauge: from arrival to delivery. */
+  readonly playoutMs: number;
+  /** Gauge: from asking to the answer; null before anything was asked for. */
+  readonly roundTripMs: number | null;
+}
+
+/** What a sender adds for repair. */
+export interface SentRepairStatus {
+  readonly parityPackets: number;
+  /** Packets asked for by those who may. */
+  readonly asked: number;
+  readonly resent: number;
+  /** Asked for, and no longer kept. */
+  readonly gone: number;
+  readonly overBudget: number;
+  /** RTCP from where nobody may ask. */
+  readonly refused: number;
+  /** Bytes of parity and retransmissions for each byte of media. */
+  readonly overhead: number;
+}
+
 export interface MulticastStatus {
   /** `rtp://[SOURCE@]GROUP:PORT` */
   readonly url: string;
@@ -89,6 +128,8 @@ export interface MulticastStatus {
   readonly drops: number;
   readonly errors: number;
   readonly segmentation: boolean;
+  /** Null where it adds nothing. */
+  readonly repair: SentRepairStatus | null;
   /** Why nothing is sent, or null. */
   readonly fault: string | null;
 }
@@ -126,6 +167,8 @@ export interface RenditionStatus {
   readonly bitrate: number;
   readonly source: SourceStatus;
   readonly input: InputStatus;
+  /** Null where nothing is repaired. */
+  readonly repair: RepairStatus | null;
   readonly ring: RingStatus;
   readonly smoothing: SmoothingStatus;
   readonly multicast: MulticastStatus | null;

@@ -52,11 +52,17 @@ function explainSource({ state, code, reason, source }: RenditionStatus): WhySte
   return { step: 'source', ok: false, says: `${state}, ${source.url}: ${why}${evidence}` };
 }
 
-function explainInput({ input }: RenditionStatus): WhyStep {
+function repairs(repair: RenditionStatus['repair']): string {
+  if (repair === null) return '';
+  const means = `${repair.byParity} by parity, ${repair.byBlock} by blocks, ${repair.byRetransmission} by retransmission`;
+  return `; of ${repair.missing} missing packets ${means}, ${repair.lost} lost`;
+}
+
+function explainInput({ input, repair }: RenditionStatus): WhyStep {
   const errors = `${input.syncErrors} sync, ${input.continuityErrors} continuity, ${input.transportErrors} transport errors, ${input.discontinuities} discontinuities`;
   if (input.lastInputAgeMs === null) return { step: 'input', ok: false, says: 'no MPEG-TS has been taken yet' };
   // Segments come in bursts: silence between two of them is usual.
-  const says = `${input.bytes} bytes of MPEG-TS, the last ${(input.lastInputAgeMs / 1000).toFixed(1)} s ago; ${errors}`;
+  const says = `${input.bytes} bytes of MPEG-TS, the last ${(input.lastInputAgeMs / 1000).toFixed(1)} s ago; ${errors}${repairs(repair)}`;
   return { step: 'input', ok: input.lastInputAgeMs < 2 * SILENT_MS, says };
 }
 

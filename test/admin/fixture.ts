@@ -141,6 +141,7 @@ function renditionOf(channel: string, plan: RenditionPlan, seconds: number, base
       discontinuities: 1,
       lastInputAgeMs: flowing ? 31 : 74_000,
     },
+    repair: null,
     ring: {
       usedBytes: flowing ? Math.round(size * (0.4 + 0.1 * Math.sin(seconds / 9))) : 0,
       sizeBytes: size,
@@ -162,6 +163,7 @@ function renditionOf(channel: string, plan: RenditionPlan, seconds: number, base
             drops: 0,
             errors: 0,
             segmentation: true,
+            repair: null,
             fault: null,
           },
     viewers: {

@@ -31,6 +31,7 @@ const GOOD: RenditionStatus = {
     discontinuities: 0,
     lastInputAgeMs: 100,
   },
+  repair: null,
   ring: { usedBytes: 1, sizeBytes: 1, bufferLevelMs: 1, underruns: 0, fullDrops: 0, clockPpm: 0 },
   smoothing: {
     thresholdPercent: 20,
@@ -52,6 +53,7 @@ const GOOD: RenditionStatus = {
     drops: 0,
     errors: 0,
     segmentation: true,
+    repair: null,
     fault: null,
   },
   viewers: { continuous: 0, hls: 0, bytes: 0, bitsPerSecond: 0, drops: 0, dropBytes: 0 },

@@ -27,9 +27,10 @@ export class DatagramDriver implements Driver {
     this.kind = location.kind;
   }
 
-  /** Counters of the open input, or null. */
-  get input(): InputCounters | null {
-    return this.#input === null ? null : this.#context.plane.inputCounters(this.#input);
+  /** Counters of the open input where it repairs, else null. */
+  get repairs(): InputCounters | null {
+    if (this.#input === null || this.#rtp.repair === null) return null;
+    return this.#context.plane.inputCounters(this.#input);
   }
 
   leave(): void {}

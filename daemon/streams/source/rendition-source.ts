@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.js';
 import { describeError, SluiceError } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
-import type { PlaneApi, StreamHandle, UpstreamHandle } from '../../plane/contract.js';
+import type { InputCounters, PlaneApi, StreamHandle, UpstreamHandle } from '../../plane/contract.js';
 import { type MediaLocation, urlsOf } from '../media-url.js';
 import type { NumberedConfig } from '../repair-settings.js';
 import type { RenditionState, RequestCounts, SourceStatus } from '../status.js';
@@ -112,6 +112,12 @@ export class RenditionSource {
       retries: this.#policy.failures,
       segmentsSkipped: this.#drivers.reduce((sum, driver) => sum + driver.skipped, 0),
     };
+  }
+
+  /** Counters of the input in use where it repairs, else null. */
+  get repairs(): InputCounters | null {
+    const driver = this.#driver();
+    return driver instanceof DatagramDriver ? driver.repairs : null;
   }
 
   /** Bytes from the upstream as on the wire, heads included. */
