@@ -22,6 +22,7 @@ export interface Flags {
   readonly numbering: Numbering;
   readonly repair?: true;
   readonly retransmission?: string;
+  readonly tokens?: true;
   readonly playout: string;
 }
 
@@ -79,17 +80,15 @@ function readLocation(url: string, flags: Flags): Where {
 async function readDescribed(url: string, flags: Flags): Promise<Where> {
   const session = readMulticast(await fetchDescription(url));
   if (typeof session === 'string') throw new SluiceError('USAGE', `receive: ${url}: ${session}`, { url });
-  const { address, port, source, numbering, fec, feedback } = session;
+  const { address, port, source, numbering, fec, feedback, tokens } = session;
   const interfaceName = flags.iface ?? null;
   const location: DatagramLocation = { kind: 'rtp', address, port, source, interfaceName, display: url };
   const asked = readRepair(flags, 'rtp');
-  if (asked !== null) return { location, numbering, repair: { ...asked, feedback: asked.feedback ?? feedback } };
+  if (asked?.feedback === null) return { location, numbering, repair: { ...asked, feedback, tokens } };
+  if (asked !== null) return { location, numbering, repair: asked };
   if (!fec && feedback === null) return { location, numbering, repair: null };
-  return {
-    location,
-    numbering,
-    repair: { fec, feedback, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 },
-  };
+  const repair = { fec, feedback, tokens, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 };
+  return { location, numbering, repair };
 }
 
 async function fetchDescription(url: string): Promise<string> {
@@ -123,6 +122,8 @@ async function fetchDescription(url: string): Promise<string> {
 function readRepair(flags: Flags, kind: 'rtp' | 'udp'): RepairOptions | null {
   const playoutMs = playoutOf(flags);
   const { retransmission } = flags;
+  if (flags.tokens === true && retransmission === undefined)
+    throw new SluiceError('USAGE', 'receive: expected --retransmission with --tokens');
   if (flags.repair !== true && retransmission === undefined) return null;
   if (kind !== 'rtp')
     throw new SluiceError('USAGE', 'receive: expected rtp:// with --repair, plain MPEG-TS has no numbers');
@@ -131,7 +132,7 @@ function readRepair(flags: Flags, kind: 'rtp' | 'udp'): RepairOptions | null {
     const expected = 'expected ADDRESS:PORT with a numeric address, such as 192.0.2.1:5008';
     throw new SluiceError('USAGE', `receive: --retransmission: ${expected} (got "${retransmission}")`);
   }
-  return { fec: true, feedback, playoutMs, leastPlayoutMs: 0, ditherMs: 0 };
+  return { fec: true, feedback, tokens: flags.tokens === true, playoutMs, leastPlayoutMs: 0, ditherMs: 0 };
 }
 
 function playoutOf(flags: Flags): number {

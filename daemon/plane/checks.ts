@@ -200,6 +200,7 @@ export const inputOptions = z.strictObject({
     .strictObject({
       fec: z.boolean(),
       feedback: z.strictObject({ address, port }).nullable(),
+      tokens: z.boolean(),
       playoutMs: ms(10_000).min(10),
       leastPlayoutMs: ms(10_000),
       ditherMs: ms(1000),
@@ -304,6 +305,7 @@ const retransmissionOptions = z.strictObject({
   sharePercent: percent,
   rate: z.number().int().min(8000).max(Number.MAX_SAFE_INTEGER),
   allow: z.array(addressPrefix),
+  tokenLifetimeMs: ms(86_400_000).min(1000).multipleOf(1000).nullable(),
 });
 
 export const senderOptions = z

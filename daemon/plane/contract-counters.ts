@@ -86,6 +86,8 @@ export const INPUT_COUNTERS = [
   'resent', // retransmissions that came
   'playoutUs', // gauge: from arrival to delivery
   'repairRoundTripUs', // gauge: from asking to the answer
+  'tokensGranted', // tokens that the retransmission server gave (RFC 6284)
+  'tokensRefused', // and those that it did not take any more
 ] as const;
 
 /** Counters of a capture. */
@@ -140,6 +142,8 @@ export const SENDER_COUNTERS = [
   'resendGone', // asked for, and no longer, or never, in the store
   'resendShed', // asked for beyond the budget
   'resendErrors', // not taken by the kernel
+  'tokensGranted', // Port Mapping Requests answered (RFC 6284)
+  'tokensRefused', // tokens shown that were no good, or no longer, or another's
 ] as const;
 
 /** Counters of a port. */

@@ -282,6 +282,8 @@ export interface RepairOptions {
   readonly fec: boolean;
   /** Where NACKs go (RFC 4585) and retransmissions come from, unicast; or null. */
   readonly feedback: { readonly address: string; readonly port: number } | null;
+  /** Whether that wants a token first (RFC 6284): one is got, renewed, and shown with every NACK. */
+  readonly tokens: boolean;
   /** From arrival to delivery, 10 to 10,000 ms. */
   readonly playoutMs: number;
   /** The playout delay follows what repairs take, down to this; 0 keeps it as it is. */
@@ -352,8 +354,10 @@ export interface RetransmissionOptions {
   readonly sharePercent: number;
   /** Bits a second for all receivers. */
   readonly rate: number;
-  /** Prefixes of addresses that may ask; nobody else gets an answer. */
+  /** Prefixes of addresses that may ask without further ado. */
   readonly allow: readonly string[];
+  /** How long a token is good with which others prove their address (RFC 6284), whole seconds; null: others are not answered. */
+  readonly tokenLifetimeMs: number | null;
 }
 
 /** What a listener of the viewers' HTTP front bears; may be changed while it listens. */

@@ -235,6 +235,19 @@ function offerTraffic(offer: Offer): void {
   );
   offer(
     'counter',
+    'sluice_retransmission_tokens_total',
+    'Tokens with which receivers prove their addresses: given, and shown but no good.',
+    ['stream', 'result'],
+    (r) => {
+      const sender = r.sender?.counters();
+      return [
+        { labels: streamLabels(r, { result: 'granted' }), value: sender?.tokensGranted ?? 0 },
+        { labels: streamLabels(r, { result: 'refused' }), value: sender?.tokensRefused ?? 0 },
+      ];
+    },
+  );
+  offer(
+    'counter',
     'sluice_source_repaired_packets_total',
     'RTP packets of the source that were missing, by what brought them back; lost: nothing did.',
     ['stream', 'means'],

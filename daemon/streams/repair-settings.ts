@@ -40,28 +40,43 @@ export const reedSolomonSchema = z.strictObject({
   payload_type: dynamicType.default(96),
 });
 
-/** `retransmission:` of a multicast sender. */
-export const retransmissionSchema = z.strictObject({
-  address: ipAddress.describe('Own unicast address that NACKs are sent to.'),
-  port: port.optional().describe('Its port; that of the media + 8 when absent.'),
-  form: z
-    .enum(['rtx', 'plain'])
-    .default('rtx')
-    .describe('rtx: a stream of its own (RFC 4588); plain: the packets as they were.'),
-  payload_type: dynamicType.default(97),
-  depth: duration({ min: 1, max: 60_000 }).default(2000).describe('How far back is answered, as far as the ring goes.'),
-  share: percent({ min: 1, max: 1000 }).default(50).describe("What one receiver gets, of the stream's rate."),
-  rate: integer({ min: 8000, max: 2 ** 40 })
-    .default(100_000_000)
-    .describe('Bits a second for all receivers.'),
-  allow: z
-    .array(addressPrefix)
-    .min(1, { error: 'expected at least one prefix, such as 192.0.2.0/24' })
-    .max(1000, { error: 'expected at most 1000 prefixes' })
-    .describe(
-      'Who may ask; nobody else gets an answer. Name those whose addresses cannot be forged on their way here.',
-    ),
+const wholeSeconds = duration({ min: 1000, max: 86_400_000 }).refine((ms) => ms % 1000 === 0, {
+  error: 'expected whole seconds',
 });
+
+/** `retransmission:` of a multicast sender. */
+export const retransmissionSchema = z
+  .strictObject({
+    address: ipAddress.describe('Own unicast address that NACKs are sent to.'),
+    port: port.optional().describe('Its port; that of the media + 8 when absent.'),
+    form: z
+      .enum(['rtx', 'plain'])
+      .default('rtx')
+      .describe('rtx: a stream of its own (RFC 4588); plain: the packets as they were.'),
+    payload_type: dynamicType.default(97),
+    depth: duration({ min: 1, max: 60_000 })
+      .default(2000)
+      .describe('How far back is answered, as far as the ring goes.'),
+    share: percent({ min: 1, max: 1000 }).default(50).describe("What one receiver gets, of the stream's rate."),
+    rate: integer({ min: 8000, max: 2 ** 40 })
+      .default(100_000_000)
+      .describe('Bits a second for all receivers.'),
+    allow: z
+      .array(addressPrefix)
+      .max(1000, { error: 'expected at most 1000 prefixes' })
+      .default([])
+      .describe('Who may ask without a token. Name those whose addresses cannot be forged on their way here.'),
+    tokens: z
+      .strictObject({
+        lifetime: wholeSeconds.default(3_600_000).describe('How long a token is good.'),
+      })
+      .optional()
+      .describe('Whoever else proves its address by a token (RFC 6284) may ask, too.'),
+  })
+  .refine(({ allow, tokens }) => allow.length > 0 || tokens !== undefined, {
+    path: ['allow'],
+    error: 'expected at least one prefix, such as 192.0.2.0/24, or tokens: without either nobody is answered',
+  });
 
 const feedbackTarget = z.string().transform((text, context): Endpoint => {
   const endpoint = parseEndpoint(text);
@@ -76,6 +91,7 @@ export const repairSchema = z
   .strictObject({
     fec: z.boolean().default(true).describe('Whether parity on the ports + 2, + 4 and + 6 is listened to.'),
     retransmission: feedbackTarget.optional().describe('Where missing packets are asked for: ADDRESS:PORT.'),
+    tokens: z.boolean().default(false).describe('Whether that answers only who got a token from it before (RFC 6284).'),
     playout: duration({ min: 10, max: 10_000 }).default(200).describe('From arrival to delivery: time for repairs.'),
     least_playout: duration({ min: 0, max: 10_000 })
       .default(0)
@@ -87,6 +103,10 @@ export const repairSchema = z
   .refine(({ playout, least_playout: least }) => least <= playout, {
     path: ['least_playout'],
     error: 'expected no more than playout',
+  })
+  .refine(({ tokens, retransmission }) => !tokens || retransmission !== undefined, {
+    path: ['tokens'],
+    error: 'expected retransmission beside it: where the token is asked for',
   });
 
 type FecConfig = z.output<typeof fecSchema>;
@@ -129,6 +149,7 @@ export function retransmissionOptionsOf(
     sharePercent: config.share,
     rate: config.rate,
     allow: config.allow,
+    tokenLifetimeMs: config.tokens?.lifetime ?? null,
   };
 }
 
@@ -138,6 +159,7 @@ export function repairOptionsOf(config: Readonly<RepairConfig> | undefined): Rep
   return {
     fec: config.fec,
     feedback: config.retransmission ?? null,
+    tokens: config.tokens,
     playoutMs: config.playout,
     leastPlayoutMs: config.least_playout,
     ditherMs: config.dither,

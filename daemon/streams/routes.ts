@@ -138,7 +138,7 @@ function describedRepair({
     parity: parity?.parity ?? null,
     block: parity?.block ?? null,
     parityType: parity?.payloadType ?? 96,
-    retransmission: again,
+    retransmission: again === null ? null : { ...again, tokens: again.tokenLifetimeMs !== null },
   };
 }
 

@@ -19,6 +19,7 @@ plane::RepairOptions repair_options(Napi::Env env, const Options& o) {
   r.columns = r.rows = o.flag("fec");
   if (r.columns) r.recovery.block = kLargestBlock;
   if (!o.is_null("feedback")) r.feedback = address_of(env, Options(env, o.get("feedback")));
+  r.tokens = o.flag("tokens");
   r.recovery.asks = r.feedback.has_value();
   r.recovery.playout = o.milliseconds("playoutMs");
   r.recovery.least_playout = o.milliseconds("leastPlayoutMs");
@@ -85,6 +86,7 @@ plane::RetransmissionOptions retransmission_options(Napi::Env env, const Options
   r.share = o.number<unsigned>("sharePercent", 1, 1000);
   r.rate = static_cast<std::uint64_t>(o.integer("rate", 1, kMaxSafe)) / 8;
   for (const std::string& text : texts_of(o.get("allow"))) r.allowed.push_back(prefix_of(env, text));
+  if (!o.is_null("tokenLifetimeMs")) r.token_lifetime = o.milliseconds("tokenLifetimeMs");
   return r;
 }
 

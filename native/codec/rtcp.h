@@ -45,7 +45,7 @@ constexpr std::size_t kRtcpReportBlockSize = 24;
 /** What five bits of count can tell. */
 constexpr std::size_t kMostReportBlocks = 31;
 
-/** Packet types (RFC 3550 section 12.1, RFC 4585, RFC 3611). Others exist and are passed through. */
+/** Packet types (RFC 3550 section 12.1, RFC 4585, RFC 3611, RFC 6284). Others exist and are passed through. */
 namespace rtcp_type {
 constexpr std::uint8_t kSenderReport = 200;
 constexpr std::uint8_t kReceiverReport = 201;
@@ -55,6 +55,7 @@ constexpr std::uint8_t kApplication = 204;
 constexpr std::uint8_t kTransportFeedback = 205;
 constexpr std::uint8_t kPayloadFeedback = 206;
 constexpr std::uint8_t kExtendedReport = 207;
+constexpr std::uint8_t kToken = 210;
 }  // namespace rtcp_type
 
 /** Kinds of feedback, FMT (RFC 4585 sections 6.2 and 6.3, RFC 5104 section 4.3). */

@@ -33,6 +33,8 @@ struct RepairOptions {
   bool rows = false;
   /** Where NACKs go (RFC 4585), and retransmissions come from. */
   std::optional<kernel::Address> feedback;
+  /** Whether a token is to be got there first, and shown with every NACK (RFC 6284). */
+  bool tokens = false;
   repair::RecoveryOptions recovery;
 };
 

@@ -60,6 +60,8 @@ Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reac
     if (auto error = input->listen(options.socket, kBlockPortStep, What::blocks)) return std::move(*error);
   if (options.repair->feedback)
     if (auto error = input->speak(*options.repair->feedback)) return std::move(*error);
+  if (options.repair->tokens && input->mouth_) input->tokens_.emplace(input->ssrc_);
+  input->go_on();
   return input;
 }
 
@@ -164,8 +166,9 @@ void RepairedInput::take_media(const kernel::Datagram& datagram) noexcept {
 
 /** A packet of the original's payload type is one that was sent again as it was; any other, RFC 4588. */
 void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
+  if (codec::is_rtcp(datagram)) return take_control(datagram);
   const auto packet = codec::parse_rtp(datagram);
-  if (!heard_ || !packet || codec::is_rtcp(datagram)) return;
+  if (!heard_ || !packet) return;
   bump(counters_.resent);
   const Nanos now = reactor_.now();
   std::array<std::uint8_t, kMostDatagram> original;
@@ -178,10 +181,32 @@ void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
   if (size) recovery_.on_retransmission({original.data(), *size}, now);
 }
 
+void RepairedInput::take_control(codec::Bytes datagram) noexcept {
+  const auto compound = codec::RtcpCompound::parse(datagram, codec::RtcpForm::reduced_too);
+  if (!tokens_ || !compound) return;
+  for (const codec::RtcpPacket& packet : *compound) {
+    const TokenClient::Answer answer = tokens_->take(packet, reactor_.now());
+    if (answer == TokenClient::Answer::granted) bump(counters_.tokens_granted);
+    if (answer == TokenClient::Answer::refused) bump(counters_.tokens_refused);
+  }
+}
+
+/** Behind the report and the name of a compound it is as long as its answer: a longer one would not come. */
+void RepairedInput::ask_for_token(Nanos now) noexcept {
+  std::array<std::uint8_t, kReportSize + codec::kPortMappingRequestSize> bytes;
+  codec::RtcpWriter writer(bytes);
+  writer.receiver_report(ssrc_);
+  writer.cname(ssrc_, cname_);
+  if (tokens_->request(writer, now)) send(std::span(bytes).first(writer.size()));
+}
+
 void RepairedInput::go_on() noexcept {
-  recovery_.advance(reactor_.now());
+  const Nanos now = reactor_.now();
+  if (tokens_ && tokens_->due() <= now) ask_for_token(now);
+  recovery_.advance(now);
   publish();
-  const auto deadline = recovery_.deadline();
+  auto deadline = recovery_.deadline();
+  if (tokens_) deadline = std::min(deadline.value_or(tokens_->due()), tokens_->due());
   if (deadline) {
     reactor_.arm(*this, *deadline);
   } else {
@@ -210,13 +235,13 @@ void RepairedInput::on_request(std::span<const std::int64_t> sequences) noexcept
     std::size_t taken = 0;
     while (taken < rest.size() && writer.add(static_cast<std::uint16_t>(rest[taken]))) taken++;
     rest = rest.subspan(taken);
-    bump(counters_.nacked, taken);
-    ask(writer.written());
+    if (ask(writer.written())) bump(counters_.nacked, taken);
   }
 }
 
-void RepairedInput::ask(codec::Bytes control) noexcept {
-  std::array<std::uint8_t, kReportSize + 12 + 4 * kMostPairs> bytes;
+/** False when it did not leave: also while there is no token, without which nobody would answer. */
+bool RepairedInput::ask(codec::Bytes control) noexcept {
+  std::array<std::uint8_t, kReportSize + codec::proof_size(codec::kMostToken) + 12 + 4 * kMostPairs> bytes;
   codec::RtcpWriter writer(bytes);
   if (statistics_.valid()) {
     const codec::ReportBlock block = statistics_.report_block(reactor_.now());
@@ -225,10 +250,17 @@ void RepairedInput::ask(codec::Bytes control) noexcept {
     writer.receiver_report(ssrc_);
   }
   writer.cname(ssrc_, cname_);
+  if (tokens_ && !tokens_->prove(writer, reactor_.now())) return false;
   writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack, ssrc_,
                   statistics_.ssrc(), control);
-  std::array<iovec, 1> piece{{{bytes.data(), writer.size()}}};
-  if (mouth_->socket.send(piece).sent) bump(counters_.nacks);
+  if (!send(std::span(bytes).first(writer.size()))) return false;
+  bump(counters_.nacks);
+  return true;
+}
+
+bool RepairedInput::send(codec::MutableBytes bytes) noexcept {
+  std::array<iovec, 1> piece{{{bytes.data(), bytes.size()}}};
+  return mouth_->socket.send(piece).sent;
 }
 
 void RepairedInput::on_restart() noexcept {

@@ -9,6 +9,7 @@
 #include "kernel/udp_tx.h"
 #include "plane/input.h"
 #include "plane/rtp_statistics.h"
+#include "plane/token_client.h"
 
 namespace sluice::plane {
 
@@ -61,6 +62,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   void hear_answers() noexcept;
   void take(What what, const kernel::Datagram& datagram) noexcept;
   void take_answer(codec::Bytes datagram) noexcept;
+  void take_control(codec::Bytes datagram) noexcept;
+  void ask_for_token(Nanos now) noexcept;
   void take_media(const kernel::Datagram& datagram) noexcept;
   void go_on() noexcept;
   void on_timer(Nanos now) noexcept override;
@@ -68,7 +71,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   void on_lost(std::int64_t first, std::int64_t count) noexcept override;
   void on_request(std::span<const std::int64_t> sequences) noexcept override;
   void on_restart() noexcept override;
-  void ask(codec::Bytes control) noexcept;
+  bool ask(codec::Bytes control) noexcept;
+  bool send(codec::MutableBytes bytes) noexcept;
   void publish() noexcept;
 
   kernel::Reactor& reactor_;
@@ -88,6 +92,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   /** Our own, in RTCP. */
   const std::uint32_t ssrc_;
   std::string cname_;
+  /** Where the server wants one. */
+  std::optional<TokenClient> tokens_;
 };
 
 }  // namespace sluice::plane

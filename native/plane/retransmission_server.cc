@@ -2,10 +2,14 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "codec/nack.h"
 #include "codec/retransmission.h"
 #include "codec/rtcp.h"
 #include "kernel/counter.h"
+#include "kernel/file.h"
 
 namespace sluice::plane {
 
@@ -25,6 +29,11 @@ constexpr Nanos kIdle = 10 * kernel::kSecond;
 constexpr std::uint64_t kLeastRate = 16'000;
 /** Packets that may be asked for at once, however slow the stream is. */
 constexpr std::uint64_t kLeastBurst = 64 * 1500;
+/** Bytes a second, and at once, that tell senders that their tokens are no good: a thousand of them. */
+constexpr std::uint64_t kRefusalRate = 1000 * codec::kTokenFailureSize;
+/** What a message is, for on_refused(). */
+constexpr std::uint32_t kRetransmission = 0;
+constexpr std::uint32_t kControl = 1;
 constexpr std::int64_t kMediaClock = 27'000'000;
 
 std::size_t spread(const std::array<std::uint8_t, 16>& address) noexcept {
@@ -57,7 +66,10 @@ RetransmissionServer::RetransmissionServer(kernel::Reactor& reactor, Stream& str
       options_(options),
       inbox_(kMessages),
       budget_(options.rate, std::max(options.rate / 4, kLeastBurst)),
-      receivers_(kReceivers) {}
+      refusals_(kRefusalRate, kRefusalRate),
+      receivers_(kReceivers) {
+  if (options.token_lifetime) tokens_.emplace(*options.token_lifetime);
+}
 
 RetransmissionServer::~RetransmissionServer() {
   if (port_) reactor_.unwatch(port_->fd(), *this);
@@ -75,17 +87,64 @@ void RetransmissionServer::take(const kernel::Datagram& datagram, Nanos now) noe
   const auto sender = kernel::Address::from(*datagram.sender);
   const auto compound = codec::RtcpCompound::parse(datagram.data, codec::RtcpForm::reduced_too);
   if (!sender || !compound) return bump(counters_.feedback_malformed);
-  if (!authorised(*sender)) return bump(counters_.feedback_refused);
+  Asking asking{*sender, datagram.data.size(), now, authorised(*sender)};
+  if (!asking.authorised && !tokens_) return bump(counters_.feedback_refused);
   for (const codec::RtcpPacket& packet : *compound) {
-    if (packet.type != codec::rtcp_type::kTransportFeedback || packet.count != codec::rtcp_feedback::kNack)
-      continue;
-    const auto feedback = codec::feedback_packet(packet);
-    // Of numbers in a field before the payload there is no SSRC to be named.
-    if (!feedback || (feedback->media != stream_.ssrc() && feedback->media != 0)) continue;
-    Receiver* const asking = receiver(*sender, now);
-    if (asking == nullptr) return bump(counters_.feedback_refused);
-    answer(feedback->control, *sender, *asking, now);
+    if (packet.type == codec::rtcp_type::kToken) {
+      take_token(packet, asking);
+    } else if (packet.type == codec::rtcp_type::kTransportFeedback &&
+               packet.count == codec::rtcp_feedback::kNack) {
+      take_nack(packet, asking);
+    }
   }
+}
+
+void RetransmissionServer::take_token(const codec::RtcpPacket& packet, Asking& asking) noexcept {
+  if (!tokens_ || std::exchange(asking.token_seen, true)) return;
+  if (const auto request = codec::port_mapping_request(packet)) return grant(*request, asking);
+  const auto proof = codec::token_proof(packet);
+  if (!proof || asking.authorised) return;
+  asking.authorised = tokens_->proves(asking.sender, *proof, kernel::wall_now());
+  if (!asking.authorised) refuse(*proof, asking);
+}
+
+void RetransmissionServer::take_nack(const codec::RtcpPacket& packet, const Asking& asking) noexcept {
+  if (!asking.authorised) return bump(counters_.feedback_refused);
+  const auto feedback = codec::feedback_packet(packet);
+  // Of numbers in a field before the payload there is no SSRC to be named.
+  if (!feedback || (feedback->media != stream_.ssrc() && feedback->media != 0)) return;
+  Receiver* const receiving = receiver(asking.sender, asking.now);
+  if (receiving == nullptr) return bump(counters_.feedback_refused);
+  answer(feedback->control, asking.sender, *receiving, asking.now);
+}
+
+void RetransmissionServer::grant(const codec::PortMappingRequest& request, const Asking& asking) noexcept {
+  // Who has not proved its address gets no more than it sent: a client fills its request up.
+  if (asking.size < codec::response_size(PortTokens::kSize)) return bump(counters_.feedback_refused);
+  const auto granted = tokens_->grant(asking.sender, request.nonce, kernel::wall_now());
+  if (!granted) return bump(counters_.feedback_refused);
+  std::array<std::uint8_t, codec::response_size(PortTokens::kSize)> bytes;
+  codec::RtcpWriter writer(bytes);
+  codec::write(writer, codec::PortMappingResponse{stream_.ssrc(), request.sender, request.nonce,
+                                                  granted->token, granted->expiry, granted->lifetime});
+  bump(counters_.tokens_granted);
+  say(std::span(bytes).first(writer.size()), asking);
+}
+
+void RetransmissionServer::refuse(const codec::TokenProof& proof, const Asking& asking) noexcept {
+  bump(counters_.tokens_refused);
+  if (!refusals_.take(codec::kTokenFailureSize, asking.now)) return;
+  std::array<std::uint8_t, codec::kTokenFailureSize> bytes;
+  codec::RtcpWriter writer(bytes);
+  codec::write(writer, codec::TokenFailure{stream_.ssrc(), proof.sender, proof.nonce});
+  say(std::span(bytes).first(writer.size()), asking);
+}
+
+void RetransmissionServer::say(codec::MutableBytes control, const Asking& asking) noexcept {
+  const std::span<iovec> piece = outbox_.pieces(1);
+  piece[0] = {control.data(), control.size()};
+  outbox_.add(kernel::UdpTarget(asking.sender, options_.dscp, std::nullopt), piece, 0, kControl);
+  flush();
 }
 
 bool RetransmissionServer::authorised(const kernel::Address& sender) const noexcept {
@@ -170,7 +229,7 @@ void RetransmissionServer::resend(std::uint16_t number, const kernel::UdpTarget&
     pieces[1] = {original, codec::kOriginalNumberSize};
   }
   pieces.back() = {ring.at(d.position), d.size};
-  outbox_.add(target, pieces, 0, 0);
+  outbox_.add(target, pieces, 0, kRetransmission);
   queued_++;
   queued_bytes_ += head + d.size;
 }
@@ -183,10 +242,10 @@ void RetransmissionServer::flush() noexcept {
   queued_bytes_ = 0;
 }
 
-void RetransmissionServer::on_refused(std::uint32_t, int error) noexcept {
+void RetransmissionServer::on_refused(std::uint32_t tag, int error) noexcept {
   if (error == 0) return;
   bump(counters_.resend_errors);
-  queued_--;
+  if (tag == kRetransmission) queued_--;
 }
 
 }  // namespace sluice::plane

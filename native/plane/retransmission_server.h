@@ -3,10 +3,12 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernel/udp_outbox.h"
 #include "kernel/udp_port.h"
+#include "plane/port_tokens.h"
 #include "plane/stream.h"
 #include "repair/budget.h"
 
@@ -27,13 +29,18 @@ struct RetransmissionOptions {
   unsigned share = 50;
   /** Bytes a second for all receivers. */
   std::uint64_t rate = 12'500'000;
-  /** Who may ask. */
+  /** Who may ask without further ado. */
   std::vector<kernel::AddressPrefix> allowed;
+  /** How long a token is good that proves the address of anybody else (RFC 6284), whole seconds; none where
+   * nobody else is answered. */
+  std::optional<Nanos> token_lifetime;
 };
 
 /**
  * The ring is the store: a packet is found by its extended sequence number. Answers only those that are
- * authorised, each within a budget of its own and all within one: nothing at all goes to anybody else.
+ * authorised, or have proved by a token that they hear what is sent to their address, each within a budget of
+ * its own and all within one. Nobody else is remembered, and gets at most a token, or that one is no good, in
+ * a datagram no longer than the own.
  * Retransmissions are a session of their own with the SSRC of the original (RFC 4588 section 5.3). On the
  * loop; allocates nothing after it was made.
  */
@@ -56,12 +63,27 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
     bool used = false;
   };
 
+  /** A datagram that came, and what is known of its sender. */
+  struct Asking {
+    const kernel::Address& sender;
+    std::size_t size;
+    Nanos now;
+    bool authorised;
+    /** One TOKEN packet is looked at, so that a datagram costs one HMAC and one answer at most. */
+    bool token_seen = false;
+  };
+
   RetransmissionServer(kernel::Reactor& reactor, Stream& stream, const RetransmissionOptions& options,
                        SenderCounters& counters);
   void on_ready(std::uint32_t events) noexcept override;
   void on_refused(std::uint32_t tag, int error) noexcept override;
   void take(const kernel::Datagram& datagram, Nanos now) noexcept;
   [[nodiscard]] bool authorised(const kernel::Address& sender) const noexcept;
+  void take_token(const codec::RtcpPacket& packet, Asking& asking) noexcept;
+  void take_nack(const codec::RtcpPacket& packet, const Asking& asking) noexcept;
+  void grant(const codec::PortMappingRequest& request, const Asking& asking) noexcept;
+  void refuse(const codec::TokenProof& proof, const Asking& asking) noexcept;
+  void say(codec::MutableBytes control, const Asking& asking) noexcept;
   Receiver* receiver(const kernel::Address& sender, Nanos now) noexcept;
   void answer(codec::Bytes control, const kernel::Address& sender, Receiver& receiver, Nanos now) noexcept;
   void resend(std::uint16_t number, const kernel::UdpTarget& target, Receiver& receiver, Nanos now) noexcept;
@@ -77,6 +99,9 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
   kernel::UdpOutbox outbox_;
   std::unique_ptr<kernel::UdpPort> port_;
   repair::Budget budget_;
+  std::optional<PortTokens> tokens_;
+  /** Of answers that a token is no good. */
+  repair::Budget refusals_;
   std::vector<Receiver> receivers_;
   std::uint16_t sequence_ = 0;
   std::uint64_t queued_bytes_ = 0;

@@ -2,9 +2,10 @@
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
+
+#include "secure/secret.h"
 
 namespace sluice::secure {
 
@@ -15,10 +16,6 @@ constexpr int kFailed = -1;
 constexpr int kUnknown = 0;
 constexpr int kGood = 1;
 constexpr int kGoodButRenew = 2;
-
-bool fill(std::span<unsigned char> bytes) noexcept {
-  return RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1;
-}
 
 bool prepare(std::span<unsigned char> secret, EVP_MAC_CTX* mac) noexcept {
   std::array<char, 7> digest{"SHA256"};
@@ -46,7 +43,7 @@ void TicketKeys::rotate() {
 void TicketKeys::rotate_locked(kernel::Nanos now) {
   keys_[1] = keys_[0];
   Key& fresh = keys_[0];
-  fresh.made = fill(fresh.name) && fill(fresh.cipher) && fill(fresh.mac);
+  fresh.made = random_bytes(fresh.name) && random_bytes(fresh.cipher) && random_bytes(fresh.mac);
   made_at_ = now;
 }
 
@@ -57,7 +54,7 @@ int TicketKeys::use(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* ciph
     const kernel::Nanos now = kernel::monotonic_now();
     if (now - made_at_ >= kPeriod) rotate_locked(now);
     Key& key = keys_[0];
-    if (!key.made || !fill({iv, EVP_MAX_IV_LENGTH})) return kFailed;
+    if (!key.made || !random_bytes({iv, EVP_MAX_IV_LENGTH})) return kFailed;
     std::copy(key.name.begin(), key.name.end(), name);
     const bool ok = EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.cipher.data(), iv) == 1;
     return ok && prepare(key.mac, mac) ? kGood : kFailed;

@@ -26,7 +26,14 @@ const TS_PACKET = 188;
 /** Media, columns, rows, blocks. */
 const STEPS = [0, 2, 4, 6];
 
-const REPAIR: RepairOptions = { fec: true, feedback: null, playoutMs: 400, leastPlayoutMs: 0, ditherMs: 0 };
+const REPAIR: RepairOptions = {
+  fec: true,
+  feedback: null,
+  tokens: false,
+  playoutMs: 400,
+  leastPlayoutMs: 0,
+  ditherMs: 0,
+};
 const SERVER: RetransmissionOptions = {
   address: HOST,
   port: 0,
@@ -37,6 +44,7 @@ const SERVER: RetransmissionOptions = {
   sharePercent: 1000,
   rate: 100_000_000,
   allow: ['127.0.0.0/8'],
+  tokenLifetimeMs: null,
 };
 const PARITY: FecOptions = {
   parity: { columns: 5, rows: 5, rowParity: true },
@@ -259,6 +267,21 @@ t.test('nobody who is not allowed is answered', async (t) => {
   t.ok(sent.feedbackRefused > 0);
   t.match(sent, { nacks: 0, nacked: 0, resent: 0 });
   t.notOk(whole);
+});
+
+t.test('who is not allowed proves its address by a token, and is answered', async (t) => {
+  const loses = (step: number, n: number): boolean => step === 0 && n < 500 && n % 10 === 3;
+  const { received, sent, whole } = await play(t, {
+    retransmission: { allow: [], tokenLifetimeMs: 60_000 },
+    repair: { tokens: true },
+    loses,
+  });
+  t.ok(received.missing > 10, `${received.missing} missing`);
+  t.equal(received.byRetransmission, received.missing);
+  t.equal(received.rtpLost, 0);
+  t.match(received, { tokensGranted: 1, tokensRefused: 0 });
+  t.match(sent, { tokensRefused: 0, feedbackRefused: 0 });
+  t.ok(whole);
 });
 
 t.test('rtp-packet reads our NACKs', async (t) => {

@@ -49,7 +49,7 @@ const REPAIR: DescribedRepair = {
   parity: { columns: 10, rows: 5, rowParity: true },
   block: { source: 20, repair: 4 },
   parityType: 96,
-  retransmission: { address: '192.0.2.1', port: 5008, plain: false, payloadType: 97, depthMs: 2000 },
+  retransmission: { address: '192.0.2.1', port: 5008, plain: false, payloadType: 97, depthMs: 2000, tokens: true },
 };
 
 t.test('repair is described by media of its own, grouped with what it repairs', async (t) => {
@@ -62,6 +62,7 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
     'm=video 5000 RTP/AVPF 33',
     'a=rtcp:5008 IN IP4 192.0.2.1',
     'a=rtcp-fb:33 nack',
+    'a=portmapping-req:5008 IN IP4 192.0.2.1',
     'm=video 5002 RTP/AVP 96',
     'a=rtpmap:96 1d-interleaved-parityfec/90000',
     'a=fmtp:96 L=10; D=5; repair-window=2000000',
@@ -77,10 +78,16 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
 });
 
 t.test('what is described is read again', async (t) => {
-  const plain = { address: '239.1.1.1', port: 5000, source: null, numbering: 'rtp', fec: false, feedback: null };
+  const common = { address: '239.1.1.1', port: 5000, source: null, numbering: 'rtp' };
+  const plain = { ...common, fec: false, feedback: null, tokens: false };
   t.strictSame(readMulticast(describeMulticast(SESSION)), plain);
   const feedback = { address: '192.0.2.1', port: 5008 };
-  t.strictSame(readMulticast(describeMulticast({ ...SESSION, repair: REPAIR })), { ...plain, fec: true, feedback });
+  t.strictSame(readMulticast(describeMulticast({ ...SESSION, repair: REPAIR })), {
+    ...plain,
+    fec: true,
+    feedback,
+    tokens: true,
+  });
   const ssm = { ...SESSION, group: 'ff3e::1', origin: '2001:db8::1', source: '2001:db8::1' };
   t.match(describeMulticast({ ...SESSION, numbered: true }), 'a=extmap:1 urn:x-sluice:rtp-hdrext:sequence\r\n');
   t.match(readMulticast(describeMulticast({ ...SESSION, numbered: true })), { numbering: 'rtp-extension' });
@@ -95,6 +102,7 @@ t.test('what is no description of MPEG-TS says what was expected', async (t) => 
     ['v=0\r\nc=IN IP4 example.org\r\nm=video 5000 RTP/AVP 33\r\n', 'numeric address'],
     ['v=0\r\nc=IN IP4 239.1.1.1\r\nm=video 5001 RTP/AVP 33\r\n', 'even port'],
     [describeMulticast({ ...SESSION, repair: REPAIR }).replace('5002', '6002'), 'ports + 2, + 4 or + 6'],
+    [describeMulticast({ ...SESSION, repair: REPAIR }).replace('req:5008', 'req:5010'), 'of the feedback target'],
     ['x'.repeat(70_000), 'at most'],
   ] as const) {
     const read = readMulticast(text);

@@ -38,6 +38,8 @@ export interface DescribedRepair {
     readonly plain: boolean;
     readonly payloadType: number;
     readonly depthMs: number;
+    /** Whether it answers who proves its address by a token that it got there (RFC 6284). */
+    readonly tokens: boolean;
   } | null;
 }
 
@@ -45,6 +47,8 @@ export interface DescribedRepair {
 export const BLOCK_CODEC = 'x-sluice-reed-solomon';
 /** RFC 6015: the frame that ST 2022-1 has. */
 export const PARITY_CODEC = '1d-interleaved-parityfec';
+/** RFC 6284 section 7: `portmapping-req:PORT IN IP4 ADDRESS`, where tokens are asked for. */
+export const TOKEN_ATTRIBUTE = 'portmapping-req';
 /** How long source and repair packets are apart at most, microseconds (RFC 6015 section 5.1): a bound for slow streams. */
 const REPAIR_WINDOW_US = 2_000_000;
 const CLOCK = 90_000;
@@ -121,11 +125,13 @@ function addRepair(description: SessionDescription, { port }: MulticastSession, 
   if (parity?.rowParity === true) add('FEC-FR', part(port + 4, parityType, PARITY_CODEC, shape(1, parity.columns)));
   if (block !== null) add('FEC-FR', part(port + 6, parityType, BLOCK_CODEC, `k=${block.source}; m=${block.repair}`));
   if (retransmission !== null) {
-    const { address, port: to, plain, payloadType, depthMs } = retransmission;
+    const { address, port: to, plain, payloadType, depthMs, tokens } = retransmission;
     const ipVer = isIP(address) === 6 ? 6 : 4;
     media.protocol = 'RTP/AVPF';
     media.rtcp = { port: to, netType: 'IN', ipVer, address };
     media.rtcpFb = [{ payload: MP2T, type: 'nack' }];
+    // Attributes that the library does not know are written as they are.
+    if (tokens) media.invalid = [{ value: `${TOKEN_ATTRIBUTE}:${to} IN IP${ipVer} ${address}` }];
     if (!plain) {
       const again = part(to, payloadType, 'rtx', `apt=${MP2T};rtx-time=${depthMs}`);
       add('FID', { ...again, protocol: 'RTP/AVPF', connection: { version: ipVer, ip: address } });

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { parse } from 'sdp-transform';
 import { z } from 'zod';
-import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC } from './describe.js';
+import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC, TOKEN_ATTRIBUTE } from './describe.js';
 
 /** What a receiver needs of a session that somebody describes. */
 export interface ReadSession {
@@ -14,6 +14,8 @@ export interface ReadSession {
   readonly fec: boolean;
   /** Where NACKs go (RFC 4585), or null. */
   readonly feedback: { readonly address: string; readonly port: number } | null;
+  /** Whether a token is to be got there first (RFC 6284). */
+  readonly tokens: boolean;
 }
 
 const MP2T = 33;
@@ -32,6 +34,7 @@ const media = z.object({
   ext: z.array(z.object({ value: z.number(), uri: z.string() })).default([]),
   rtcp: z.object({ port, address: numeric }).partial().optional(),
   rtcpFb: z.array(z.object({ type: z.string() })).default([]),
+  invalid: z.array(z.object({ value: z.string() })).default([]),
 });
 const session = z.object({
   connection: connection.optional(),
@@ -56,6 +59,10 @@ export function readMulticast(text: string): ReadSession | string {
   const elsewhere = parity.find((one) => !PARITY_STEPS.includes(one.port - transport.port));
   if (elsewhere !== undefined)
     return `expected parity on the ports + 2, + 4 or + 6 of the media, got ${elsewhere.port} for ${transport.port}`;
+  const feedback = feedbackOf(transport);
+  const mapping = mappingOf(transport);
+  if (feedback !== null && mapping !== null && !isAt(mapping, feedback))
+    return `expected ${TOKEN_ATTRIBUTE} of the feedback target ${feedback.address} ${feedback.port}, got "${mapping}"`;
   const source = sourceFilter?.filterMode === 'incl' ? (sourceFilter.srcList.split(' ', 1)[0] ?? '') : '';
   return {
     address,
@@ -63,7 +70,8 @@ export function readMulticast(text: string): ReadSession | string {
     source: isIP(source) === isIP(address) ? source : null,
     numbering: transport.ext.some(({ uri }) => uri === NUMBER_URN) ? 'rtp-extension' : 'rtp',
     fec: parity.length > 0,
-    feedback: feedbackOf(transport),
+    feedback,
+    tokens: feedback !== null && mapping !== null,
   };
 }
 
@@ -87,4 +95,16 @@ function feedbackOf({ rtcp, rtcpFb }: Media): ReadSession['feedback'] {
   const asks = rtcpFb.some(({ type }) => type === 'nack');
   if (!asks || rtcp?.address === undefined || rtcp.port === undefined) return null;
   return { address: rtcp.address, port: rtcp.port };
+}
+
+/** What stands behind the attribute, or null where it is not there. */
+function mappingOf({ invalid }: Media): string | null {
+  const prefix = `${TOKEN_ATTRIBUTE}:`;
+  return invalid.find(({ value }) => value.startsWith(prefix))?.value.slice(prefix.length) ?? null;
+}
+
+/** `PORT`, or `PORT IN IP4 ADDRESS`; tokens hold for the one who gave them, and are shown where packets are asked for. */
+function isAt(mapping: string, { address, port: to }: { readonly address: string; readonly port: number }): boolean {
+  const [at, , , host = address] = mapping.trim().split(' ');
+  return at === String(to) && host === address;
 }
