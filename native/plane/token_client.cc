@@ -34,7 +34,7 @@ bool TokenClient::keep(const codec::PortMappingResponse& response, Nanos now) no
   if (!asked_ || response.nonce != *asked_ || response.asked_by != ssrc_ || response.lifetime == 0)
     return false;
   const Nanos lifetime = Nanos{response.lifetime} * kernel::kSecond;
-  Held& held = held_.emplace();
+  HeldToken& held = held_.emplace();
   held.nonce = response.nonce;
   held.size = response.token.size();
   std::copy(response.token.begin(), response.token.end(), held.token.begin());

@@ -11,6 +11,16 @@ namespace sluice::plane {
 
 using kernel::Nanos;
 
+/** A token as it was given. */
+struct HeldToken {
+  codec::TokenNonce nonce{};
+  std::array<std::uint8_t, codec::kMostToken> token{};
+  std::size_t size = 0;
+  std::uint64_t expiry = 0;
+  /** From when on it is no good any more. */
+  Nanos until = 0;
+};
+
 /**
  * Knows when to ask and what to say; time is an argument (CLOCK_MONOTONIC), sending is the owner's. A token
  * holds for the address and port from which it was asked for. Allocates nothing.
@@ -36,13 +46,6 @@ class TokenClient {
   bool prove(codec::RtcpWriter& writer, Nanos now) const noexcept;
 
  private:
-  struct Held {
-    codec::TokenNonce nonce{};
-    std::array<std::uint8_t, codec::kMostToken> token{};
-    std::size_t size = 0;
-    std::uint64_t expiry = 0;
-    Nanos until = 0;
-  };
   bool keep(const codec::PortMappingResponse& response, Nanos now) noexcept;
 
   const std::uint32_t ssrc_;
@@ -51,7 +54,7 @@ class TokenClient {
   Nanos pause_ = kFirstPause;
   /** Of the request that nobody has answered yet. */
   std::optional<codec::TokenNonce> asked_;
-  std::optional<Held> held_;
+  std::optional<HeldToken> held_;
 };
 
 }  // namespace sluice::plane
