@@ -143,7 +143,8 @@ void RetransmissionServer::refuse(const codec::TokenProof& proof, const Asking& 
 void RetransmissionServer::say(codec::MutableBytes control, const Asking& asking) noexcept {
   const std::span<iovec> piece = outbox_.pieces(1);
   piece[0] = {control.data(), control.size()};
-  outbox_.add(kernel::UdpTarget(asking.sender, options_.dscp, std::nullopt), piece, 0, kControl);
+  const kernel::UdpTarget target(asking.sender, options_.dscp, std::nullopt);
+  outbox_.add(target, piece, 0, kControl);
   flush();
 }
 
