@@ -109,7 +109,7 @@ function datagram(payload: Buffer): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-/** What tshark makes of datagrams of RTCP: types, lengths, whether they fit, and what it complains of. */
+/** What tshark makes of datagrams of RTCP: types, sub-types, what it complains of, and whether the lengths fit. */
 function dissected(t: Test, datagrams: readonly Buffer[]): string[] {
   const file = join(temporaryFolder(t), 'tokens.pcap');
   writePcap(
@@ -117,7 +117,7 @@ function dissected(t: Test, datagrams: readonly Buffer[]): string[] {
     datagrams.map((bytes, n) => ({ timeNs: n * 1e6, bytes: datagram(bytes) })),
     RAW_IP,
   );
-  const fields = ['rtcp.pt', 'rtcp.app.subtype', 'rtcp.length', 'rtcp.length_check', '_ws.expert.message'];
+  const fields = ['rtcp.pt', 'rtcp.app.subtype', '_ws.expert.message', 'rtcp.length_check'];
   const wanted = fields.flatMap((field) => ['-e', field]);
   return must('tshark', ['-n', '-r', file, '-d', 'udp.port==5008,rtcp', '-T', 'fields', ...wanted])
     .trimEnd()
@@ -238,10 +238,10 @@ t.test('our server gives tokens, and answers who shows its own', async (t) => {
 
 t.test('tshark reads what we send', { skip: has('tshark') ? false : 'tshark is not installed' }, async (t) => {
   t.strictSame(dissected(t, OURS), [
-    '201,202,210\t1\t1,6,3\t1\t',
-    '201,202,210,205\t3\t1,6,12,3\t1\t',
-    '210\t2\t12\t1\t',
-    '210\t4\t4\t1\t',
-    '210\t4\t4\t1\t',
+    '201,202,210\t1\t\t1',
+    '201,202,210,205\t3\t\t1',
+    '210\t2\t\t1',
+    '210\t4\t\t1',
+    '210\t4\t\t1',
   ]);
 });
