@@ -45,7 +45,8 @@ constexpr std::size_t kRtcpReportBlockSize = 24;
 /** What five bits of count can tell. */
 constexpr std::size_t kMostReportBlocks = 31;
 
-/** Packet types (RFC 3550 section 12.1, RFC 4585, RFC 3611, RFC 6284). Others exist and are passed through. */
+/** Packet types (RFC 3550 section 12.1, RFC 4585, RFC 3611, RFC 6284). Others exist and are passed through.
+ */
 namespace rtcp_type {
 constexpr std::uint8_t kSenderReport = 200;
 constexpr std::uint8_t kReceiverReport = 201;
