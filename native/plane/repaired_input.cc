@@ -36,11 +36,12 @@ std::uint32_t random_ssrc() {
   return device();
 }
 
-/** RFC 7022 section 4.2: of one session, from random bits. */
+/** RFC 7022 section 4.2: of one session, from random bits. As long as makes a request for a token no shorter
+ * than its answer. */
 std::string random_cname() {
   std::random_device device;
   std::string name;
-  for (int i = 0; i < 16; i++)
+  for (int i = 0; i < 24; i++)
     name += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[device() % 64];
   return name;
 }

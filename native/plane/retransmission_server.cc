@@ -29,6 +29,8 @@ constexpr Nanos kIdle = 10 * kernel::kSecond;
 constexpr std::uint64_t kLeastRate = 16'000;
 /** Packets that may be asked for at once, however slow the stream is. */
 constexpr std::uint64_t kLeastBurst = 64 * 1500;
+/** What needs a token (RFC 6284 section 4.2). */
+constexpr std::array<std::uint8_t, 1> kGuarded{codec::rtcp_type::kTransportFeedback};
 /** Bytes a second, and at once, that tell senders that their tokens are no good: a thousand of them. */
 constexpr std::uint64_t kRefusalRate = 1000 * codec::kTokenFailureSize;
 /** What a message is, for on_refused(). */
@@ -120,13 +122,15 @@ void RetransmissionServer::take_nack(const codec::RtcpPacket& packet, const Aski
 
 void RetransmissionServer::grant(const codec::PortMappingRequest& request, const Asking& asking) noexcept {
   // Who has not proved its address gets no more than it sent: a client fills its request up.
-  if (asking.size < codec::response_size(PortTokens::kSize)) return bump(counters_.feedback_refused);
+  if (asking.size < codec::response_size(PortTokens::kSize, kGuarded.size()))
+    return bump(counters_.feedback_refused);
   const auto granted = tokens_->grant(asking.sender, request.nonce, kernel::wall_now());
   if (!granted) return bump(counters_.feedback_refused);
-  std::array<std::uint8_t, codec::response_size(PortTokens::kSize)> bytes;
+  std::array<std::uint8_t, codec::response_size(PortTokens::kSize, kGuarded.size())> bytes;
   codec::RtcpWriter writer(bytes);
-  codec::write(writer, codec::PortMappingResponse{stream_.ssrc(), request.sender, request.nonce,
-                                                  granted->token, granted->expiry, granted->lifetime});
+  codec::write(writer,
+               codec::PortMappingResponse{stream_.ssrc(), request.sender, request.nonce, granted->token,
+                                          granted->expiry, granted->lifetime, kGuarded});
   bump(counters_.tokens_granted);
   say(std::span(bytes).first(writer.size()), asking);
 }
@@ -136,7 +140,9 @@ void RetransmissionServer::refuse(const codec::TokenProof& proof, const Asking& 
   if (!refusals_.take(codec::kTokenFailureSize, asking.now)) return;
   std::array<std::uint8_t, codec::kTokenFailureSize> bytes;
   codec::RtcpWriter writer(bytes);
-  codec::write(writer, codec::TokenFailure{stream_.ssrc(), proof.sender, proof.nonce});
+  codec::write(writer,
+               codec::TokenFailure{stream_.ssrc(), proof.sender, proof.nonce,
+                                   codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack});
   say(std::span(bytes).first(writer.size()), asking);
 }
 

@@ -19,12 +19,12 @@ using test::Datagram;
 
 namespace {
 
-// Behind each header: SSRCs, nonce, token of five bytes in two words, expiry, seconds.
+// Behind each header: SSRCs, nonce, token of five bytes in two words, expiry, seconds, packet types.
 const Datagram kRequest = bytes_of("81d20003 11223344 0102030405060708");
-const Datagram kResponse =
-    bytes_of("82d20009 aabbccdd 11223344 0102030405060708 05a1a2a3a4a50000 e8d4a51080000000 00000e10");
-const Datagram kProof = bytes_of("83d20007 11223344 0102030405060708 05a1a2a3a4a50000 e8d4a51080000000");
-const Datagram kFailure = bytes_of("84d20004 aabbccdd 11223344 0102030405060708");
+const Datagram kResponse = bytes_of(
+    "82d2000a aabbccdd 11223344 0102030405060708 0005a1a2a3a4a500 e8d4a51080000000 00000e10 01cd0000");
+const Datagram kProof = bytes_of("83d20007 11223344 0102030405060708 0005a1a2a3a4a500 e8d4a51080000000");
+const Datagram kFailure = bytes_of("84d20005 aabbccdd 11223344 cd080000 0102030405060708");
 constexpr codec::TokenNonce kNonce{1, 2, 3, 4, 5, 6, 7, 8};
 constexpr std::array<std::uint8_t, 5> kToken{0xa1, 0xa2, 0xa3, 0xa4, 0xa5};
 constexpr std::uint64_t kExpiry = 0xe8d4a51080000000;
@@ -60,7 +60,7 @@ codec::TokenProof proof_of(const PortTokens::Grant& grant, const codec::TokenNon
 
 }  // namespace
 
-TEST_CASE("port token: the packets of RFC 6284 section 6, byte by byte") {
+TEST_CASE("port token: the packets of RFC 6284 section 4, byte by byte") {
   const auto request = read(kRequest, codec::port_mapping_request);
   REQUIRE(request);
   CHECK(request->sender == 0x11223344);
@@ -74,8 +74,10 @@ TEST_CASE("port token: the packets of RFC 6284 section 6, byte by byte") {
   CHECK(std::equal(response->token.begin(), response->token.end(), kToken.begin(), kToken.end()));
   CHECK(response->expiry == kExpiry);
   CHECK(response->lifetime == 3600);
+  REQUIRE(response->packet_types.size() == 1);
+  CHECK(response->packet_types[0] == codec::rtcp_type::kTransportFeedback);
   CHECK(written(*response) == kResponse);
-  CHECK(kResponse.size() == codec::response_size(kToken.size()));
+  CHECK(kResponse.size() == codec::response_size(kToken.size(), 1));
   const auto proof = read(kProof, codec::token_proof);
   REQUIRE(proof);
   CHECK(proof->sender == 0x11223344);
@@ -89,6 +91,8 @@ TEST_CASE("port token: the packets of RFC 6284 section 6, byte by byte") {
   CHECK(failure->sender == 0xaabbccdd);
   CHECK(failure->asked_by == 0x11223344);
   CHECK(failure->nonce == kNonce);
+  CHECK(failure->packet_type == codec::rtcp_type::kTransportFeedback);
+  CHECK(failure->format == codec::rtcp_feedback::kNack);
   CHECK(written(*failure) == kFailure);
   CHECK(kFailure.size() == codec::kTokenFailureSize);
   CHECK(kRequest.size() == codec::kPortMappingRequestSize);
@@ -113,7 +117,7 @@ TEST_CASE("port token: cut anywhere, or longer than it says, it is nothing") {
   }
   // A token that says that it is longer than the packet.
   Datagram lying = kProof;
-  lying[16] = 200;
+  lying[17] = 200;
   CHECK_FALSE(read(lying, codec::token_proof));
 }
 
@@ -228,10 +232,10 @@ TEST_CASE("port token: a client takes what answers it, shows it, and renews it i
   Bench bench;
   const auto asked = bench.request(0);
   REQUIRE(asked);
-  codec::PortMappingResponse response{1, 7, asked->nonce, kToken, kExpiry, 100};
-  for (auto wrong : {codec::PortMappingResponse{1, 8, asked->nonce, kToken, kExpiry, 100},
-                     codec::PortMappingResponse{1, 7, {9}, kToken, kExpiry, 100},
-                     codec::PortMappingResponse{1, 7, asked->nonce, kToken, kExpiry, 0}})
+  codec::PortMappingResponse response{1, 7, asked->nonce, kToken, kExpiry, 100, {}};
+  for (auto wrong : {codec::PortMappingResponse{1, 8, asked->nonce, kToken, kExpiry, 100, {}},
+                     codec::PortMappingResponse{1, 7, {9}, kToken, kExpiry, 100, {}},
+                     codec::PortMappingResponse{1, 7, asked->nonce, kToken, kExpiry, 0, {}}})
     CHECK(bench.answer(wrong, 0) == TokenClient::Answer::not_ours);
   CHECK_FALSE(bench.proof(0));
   CHECK(bench.answer(response, 0) == TokenClient::Answer::granted);
@@ -257,18 +261,20 @@ TEST_CASE("port token: a client that is refused asks anew, but only where the re
   Bench bench;
   const auto asked = bench.request(0);
   REQUIRE(asked);
-  REQUIRE(bench.answer(codec::PortMappingResponse{1, 7, asked->nonce, kToken, kExpiry, 100}, 0) ==
+  REQUIRE(bench.answer(codec::PortMappingResponse{1, 7, asked->nonce, kToken, kExpiry, 100, {}}, 0) ==
           TokenClient::Answer::granted);
-  CHECK(bench.answer(codec::TokenFailure{1, 7, {9}}, kSecond) == TokenClient::Answer::not_ours);
+  CHECK(bench.answer(codec::TokenFailure{1, 7, {9}, 205, 1}, kSecond) == TokenClient::Answer::not_ours);
   CHECK(bench.proof(kSecond));
-  CHECK(bench.answer(codec::TokenFailure{1, 7, asked->nonce}, kSecond) == TokenClient::Answer::refused);
+  CHECK(bench.answer(codec::TokenFailure{1, 7, asked->nonce, 205, 1}, kSecond) ==
+        TokenClient::Answer::refused);
   CHECK_FALSE(bench.proof(kSecond));
   CHECK(bench.client.due() == kSecond);
   // Refused over and over again it keeps its pace.
   const auto again = bench.request(kSecond);
   REQUIRE(again);
-  REQUIRE(bench.answer(codec::PortMappingResponse{1, 7, again->nonce, kToken, kExpiry, 100}, kSecond) ==
+  REQUIRE(bench.answer(codec::PortMappingResponse{1, 7, again->nonce, kToken, kExpiry, 100, {}}, kSecond) ==
           TokenClient::Answer::granted);
-  CHECK(bench.answer(codec::TokenFailure{1, 7, again->nonce}, kSecond) == TokenClient::Answer::refused);
+  CHECK(bench.answer(codec::TokenFailure{1, 7, again->nonce, 205, 1}, kSecond) ==
+        TokenClient::Answer::refused);
   CHECK(bench.client.due() == kSecond + TokenClient::kFirstPause);
 }

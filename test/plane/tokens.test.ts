@@ -49,19 +49,24 @@ function word(value: number): Buffer {
   return bytes;
 }
 
-/** A length, the token, and zeros up to whole words. */
+/** A length, the token, and zeros up to whole words (section 4.2). */
 function element(token: Buffer): Buffer {
-  const bytes = Buffer.alloc(Math.ceil((1 + token.length) / 4) * 4);
-  bytes[0] = token.length;
-  token.copy(bytes, 1);
+  const bytes = Buffer.alloc(Math.ceil((2 + token.length) / 4) * 4);
+  bytes.writeUInt16BE(token.length, 0);
+  token.copy(bytes, 2);
   return bytes;
 }
 
-/** A receiver report without blocks and a CNAME of sixteen: what a compound begins with (RFC 3550 section 6.1). */
+/** Packet types that need a token: RTPFB. */
+const GUARDED = Buffer.from('01cd0000', 'hex');
+/** A generic NACK is what failed (section 4.4). */
+const FAILED = Buffer.from('cd080000', 'hex');
+
+/** A receiver report without blocks and a CNAME of 24: what a compound begins with (RFC 3550 section 6.1). */
 const BEGIN = Buffer.concat([
   Buffer.from('80c9000100000007', 'hex'),
-  Buffer.from('81ca0006000000070110', 'hex'),
-  Buffer.from('abcdefghijklmnop\0\0'),
+  Buffer.from('81ca0008000000070118', 'hex'),
+  Buffer.from('abcdefghijklmnopqrstuvwx\0\0'),
 ]);
 
 interface Said {
@@ -145,7 +150,7 @@ t.test('our receiver gets a token, shows it with its NACKs, and gets another one
   const [ssrc, nonce] = [body.subarray(0, 4), body.subarray(4)];
   const token = element(Buffer.from('a token of another length'));
   const expiry = Buffer.from('e8d4a51080000000', 'hex');
-  const response = (to: Buffer): Buffer => tokenPacket(2, word(1), ssrc, to, token, expiry, word(60));
+  const response = (to: Buffer): Buffer => tokenPacket(2, word(1), ssrc, to, token, expiry, word(60), GUARDED);
   server.socket.send(response(Buffer.alloc(8)), asked.from.port, HOST);
   server.socket.send(response(nonce), asked.from.port, HOST);
   await until(() => plane.inputCounters(receiver).tokensGranted === 1);
@@ -166,7 +171,7 @@ t.test('our receiver gets a token, shows it with its NACKs, and gets another one
   t.equal(shown()?.from.port, asked.from.port, 'from where it was asked for');
 
   const before = server.heard.length;
-  server.socket.send(tokenPacket(4, word(1), ssrc, nonce), asked.from.port, HOST);
+  server.socket.send(tokenPacket(4, word(1), ssrc, FAILED, nonce), asked.from.port, HOST);
   const asks = ({ bytes: said }: Said): boolean => parts(said).at(-1)?.type === TOKEN;
   await until(() => server.heard.slice(before).some(asks));
   const again = server.heard.slice(before).find(asks)?.bytes ?? Buffer.alloc(0);
@@ -210,8 +215,9 @@ t.test('our server gives tokens, and answers who shows its own', async (t) => {
   t.match(parts(response), [{ type: TOKEN, count: 2 }]);
   const body = parts(response)[0]?.body ?? Buffer.alloc(0);
   t.same(body.subarray(0, 16), Buffer.concat([word(STREAM.ssrc), word(SSRC), NONCE]));
-  const [token, expiry] = [body.subarray(16, -12), body.subarray(-12, -4)];
-  t.equal(body.readUInt32BE(body.length - 4), 60);
+  const [token, expiry] = [body.subarray(16, -16), body.subarray(-16, -8)];
+  t.equal(body.readUInt32BE(body.length - 8), 60);
+  t.same(body.subarray(-4), GUARDED);
   const seconds = expiry.readUInt32BE(0) - 2_208_988_800 - Date.now() / 1000;
   t.ok(seconds > 50 && seconds <= 61, `${seconds} s left`);
 
@@ -230,7 +236,7 @@ t.test('our server gives tokens, and answers who shows its own', async (t) => {
     await until(() => thief.heard.length === 1);
     const failure = thief.heard[0]?.bytes ?? Buffer.alloc(0);
     OURS.push(failure);
-    t.same(failure, tokenPacket(4, word(STREAM.ssrc), word(SSRC), NONCE), `not to ${host} and another port`);
+    t.same(failure, tokenPacket(4, word(STREAM.ssrc), word(SSRC), FAILED, NONCE), `not to ${host} and another port`);
   }
   const counted = { tokensGranted: 1, tokensRefused: 2, nacks: 1, resent: wanted.length, feedbackRefused: 2 };
   t.match(plane.senderCounters(sender), counted);
