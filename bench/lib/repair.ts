@@ -9,10 +9,14 @@ const SOURCES = [
  * Compiles a bench's program together with the addon's encoders, decoders and receiver.
  *
  * @param source `bench/BENCH/NAME.cc`
+ * @param options `isal` for ISA-L in place of our own arithmetic
  * @returns the program's path
  */
-export function repairProgram(source: string): Promise<string> {
+export function repairProgram(source: string, { isal = false } = {}): Promise<string> {
   const name = source.replace(/^.*\/|\.cc$/g, '');
-  const headers = ['native/repair', 'native/codec'];
-  return compile(`bench-${name}`, [source, ...SOURCES], { headers, flags: ['-Inative'] });
+  return compile(`bench-${name}${isal ? '-isal' : ''}`, [source, ...SOURCES], {
+    headers: ['native/repair', 'native/codec'],
+    flags: ['-Inative', ...(isal ? ['-DSLUICE_ISAL'] : [])],
+    libraries: isal ? ['isal'] : [],
+  });
 }

@@ -26,7 +26,7 @@ function block(source: number, repair: number): Code {
 
 export type Kind = 'ST 2022-1' | 'block code';
 
-/** With at most 30 % of the media's bytes, headers included; short ones first. */
+/** With at most 30 % of the media's bytes, headers included, and as the configuration allows; short ones first. */
 export const CODES: Readonly<Record<Kind, readonly Code[]>> = {
   'ST 2022-1': [
     parity(6, 8, true),
@@ -37,5 +37,5 @@ export const CODES: Readonly<Record<Kind, readonly Code[]>> = {
     parity(20, 5, true),
     parity(25, 4, false),
   ],
-  'block code': [block(28, 8), block(50, 14), block(100, 29), block(196, 58)],
+  'block code': [block(28, 8), block(50, 14), block(100, 29), block(185, 54)],
 };
