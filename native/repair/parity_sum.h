@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "codec/parity.h"
@@ -32,7 +33,7 @@ struct ParityFields {
 /** Grows with the longest body it has seen, up to kMostBody; the memory is its own. */
 class ParitySum {
  public:
-  ParitySum() : bytes_(new std::uint8_t[kMostBody]) {}
+  ParitySum() : lines_(new Line[(kMostBody + sizeof(Line) - 1) / sizeof(Line)]) {}
 
   void clear() noexcept {
     fields_ = {};
@@ -50,23 +51,29 @@ class ParitySum {
     }
     first.fields_.add(fields);
     second.fields_.add(fields);
-    exclusive_or({first.bytes_.get(), size}, {second.bytes_.get(), size}, packet.body);
+    exclusive_or({first.at(), size}, {second.at(), size}, packet.body);
   }
   /** What is longer than all before was added to zeros so far. */
   void add(const ParityFields& fields, codec::Bytes bytes) noexcept {
     fields_.add(fields);
     const std::size_t common = std::min(size_, bytes.size());
-    exclusive_or({bytes_.get(), common}, bytes.first(common));
-    std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(common), bytes.end(), bytes_.get() + common);
+    exclusive_or({at(), common}, bytes.first(common));
+    std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(common), bytes.end(), at() + common);
     size_ = std::max(size_, bytes.size());
   }
 
   [[nodiscard]] const ParityFields& fields() const noexcept { return fields_; }
-  [[nodiscard]] codec::Bytes bytes() const noexcept { return {bytes_.get(), size_}; }
+  [[nodiscard]] codec::Bytes bytes() const noexcept { return {at(), size_}; }
 
  private:
+  /** Of the cache: vectors that cross two cost twice. */
+  struct alignas(64) Line {
+    std::array<std::uint8_t, 64> bytes;
+  };
+  [[nodiscard]] std::uint8_t* at() const noexcept { return lines_[0].bytes.data(); }
+
   ParityFields fields_;
-  std::unique_ptr<std::uint8_t[]> bytes_;
+  std::unique_ptr<Line[]> lines_;
   std::size_t size_ = 0;
 };
 
