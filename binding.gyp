@@ -1,6 +1,10 @@
 {
   # The native data plane as one addon. Sources are found by folder: a new file needs no line here (the build configures
   # again when the list changes). Hidden visibility is vital: node itself exports llhttp's symbols, of another version.
+  # ISA-L does the block code's arithmetic where it is there; it is optional (native/repair/galois.cc).
+  "variables": {
+    "isal%": "<!(pkg-config --exists libisal 2>/dev/null && echo yes || echo no)"
+  },
   "targets": [
     {
       "target_name": "sluice",
@@ -17,7 +21,14 @@
       "cflags!": ["-O3", "-fno-exceptions"],
       "cflags_cc": ["-std=c++20", "-fvisibility-inlines-hidden", "-fexceptions", "-frtti"],
       "cflags_cc!": ["-fno-rtti", "-std=gnu++17", "-std=gnu++20", "-fno-exceptions"],
-      "ldflags": ["-Wl,--exclude-libs,ALL"]
+      "ldflags": ["-Wl,--exclude-libs,ALL"],
+      "conditions": [
+        ["isal=='yes'", {
+          "defines": ["SLUICE_ISAL"],
+          "cflags": ["<!@(pkg-config --cflags libisal)"],
+          "libraries": ["<!@(pkg-config --libs libisal)"]
+        }]
+      ]
     }
   ]
 }

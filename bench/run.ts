@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { Lab } from '../test/lab/lib/lab.js';
 import { enterNamespaces, NoNamespaces } from '../test/lab/lib/privilege.js';
 import { fanout } from './fanout/fanout.js';
+import { fec } from './fec/fec.js';
 import { httpFanout } from './http-fanout/http-fanout.js';
 import { httpObjects } from './http-objects/http-objects.js';
 import type { Bench, BenchLine } from './lib/bench.js';
@@ -9,10 +10,11 @@ import { interleave, linesOf } from './lib/interleave.js';
 import { table, writePage } from './lib/output.js';
 import { mainJob } from './main-job/main-job.js';
 import { relayLatency } from './relay-latency/relay-latency.js';
+import { repair } from './repair/repair.js';
 import { soak } from './soak/soak.js';
 import { voice } from './voice/voice.js';
 
-const BENCHES: readonly Bench[] = [fanout, httpFanout, httpObjects, mainJob, relayLatency, soak, voice];
+const BENCHES: readonly Bench[] = [fanout, fec, httpFanout, httpObjects, mainJob, relayLatency, repair, soak, voice];
 const FLAGS = /^--(json|quick|write|case=.+|rounds=[1-9]\d?)$/;
 const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write] [--case=TEXT] [--rounds=N], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
   --json   one JSON line per case and peer on standard output; progress goes to standard error in any case
@@ -44,7 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const lines = await measure(bench, flags);
   if (!flags.includes('--json')) console.log(table(lines));
-  if (flags.includes('--write')) writePage(bench.name, lines);
+  if (flags.includes('--write')) writePage(bench, lines);
   return 0;
 }
 

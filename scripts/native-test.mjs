@@ -1,16 +1,17 @@
-// node scripts/native-test.mjs [--variant NAME] [DOCTEST OPTIONS]: builds native/test with doctest three ways and runs it.
+// node scripts/native-test.mjs [--variant NAME] [DOCTEST OPTIONS]: builds native/test with doctest, each of the ways below, and runs it.
 import { existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { LIBRARIES, missingLibrary, objectCompiler } from './lib/native-objects.mjs';
-import { nativeFiles, thirdPartySources } from './lib/native-sources.mjs';
+import { linkedSources, nativeFiles, thirdPartySources } from './lib/native-sources.mjs';
+import { hasIsal } from './lib/packages.mjs';
 import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
 
 /** Enough for reports with lines; all that a debugger can show takes a third of the time to compile. */
 const LINES = '-g1';
 
-/** The three ways: what each finds, the others cannot. */
+/** The three ways: what each finds, the others cannot; and ISA-L in the place of our own arithmetic. */
 const VARIANTS = {
   plain: { flags: ['-O2', '-g'], env: {} },
   address: {
@@ -21,10 +22,17 @@ const VARIANTS = {
     flags: ['-O1', LINES, '-fno-omit-frame-pointer', '-fsanitize=thread'],
     env: { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' },
   },
+  isal: {
+    flags: ['-O2', '-g', '-DSLUICE_ISAL'],
+    env: {},
+    tests: ['native/test/main.cc', 'native/test/block_code_test.cc'],
+    libraries: ['-lisal'],
+  },
 };
 
 /** Everything but the addon and the fuzz targets: what can be tested without Node. */
-function sources() {
+function sources(tests) {
+  if (tests !== undefined) return [...new Set(tests.flatMap(linkedSources))];
   const ours = nativeFiles(/\.cc$/).filter((f) => !/^native\/(addon|fuzz)\//.test(f));
   return [...ours, ...thirdPartySources()];
 }
@@ -48,9 +56,10 @@ export async function nativeTestStep(variant, doctest = []) {
   if (which('g++') === null) return skippedStep(name, 'g++ is not installed');
   if (!existsSync('/usr/include/doctest/doctest.h')) return skippedStep(name, 'doctest-dev is not installed');
   if (missingLibrary() !== null) return skippedStep(name, missingLibrary());
-  const { flags } = VARIANTS[variant];
+  const { flags, tests, libraries = [] } = VARIANTS[variant];
+  if (variant === 'isal' && !(await hasIsal())) return skippedStep(name, 'libisal-dev is not installed');
   const compile = await objectCompiler({ c: 'gcc', cxx: 'g++', flags, cache: 'native-test' });
-  const objects = await mapLimit(sources(), availableParallelism(), compile);
+  const objects = await mapLimit(sources(tests), availableParallelism(), compile);
   const broken = objects.filter((o) => o.code !== 0);
   if (broken.length > 0)
     return done(
@@ -60,7 +69,7 @@ export async function nativeTestStep(variant, doctest = []) {
 
   mkdirSync(join(ROOT, 'build', 'native-test'), { recursive: true });
   const program = join(ROOT, 'build', 'native-test', variant);
-  const link = ['-pthread', ...flags, ...objects.map((o) => o.object), ...LIBRARIES, '-o', program];
+  const link = ['-pthread', ...flags, ...objects.map((o) => o.object), ...LIBRARIES, ...libraries, '-o', program];
   const linked = await run('g++', link);
   if (linked.code !== 0) return done({ passed: 0, failed: 1, skipped: 0 }, [linked.output]);
 

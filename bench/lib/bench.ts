@@ -46,6 +46,8 @@ export interface Bench {
   readonly summary: string;
   /** Rounds of a full run; each contender is measured once a round. */
   readonly rounds: number;
+  /** The table of docs/benches.md in Markdown, where one line per case and peer is not how it reads best. */
+  readonly page?: (lines: readonly BenchLine[]) => string;
   /** Builds the topology and says what is to be measured. */
   prepare(lab: Lab, options: BenchOptions): Promise<readonly Group[]>;
 }

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../../test/lab/lib/compile.js';
-import type { BenchLine } from './bench.js';
+import type { Bench, BenchLine } from './bench.js';
 import { shorten } from './interleave.js';
 
 const COLUMNS = ['case', 'unit', 'ours', 'bare', 'ours/bare', 'peer', 'ours/peer', 'runs'] as const;
@@ -50,16 +50,19 @@ function mainCases(all: ReadonlySet<string>): string[] {
   return [...all].filter((one) => ![...all].some((other) => one.startsWith(`${other}, `)));
 }
 
-/** The same as Markdown, with where and when, and the notes. */
-export function markdown(lines: readonly BenchLine[]): string {
+/** One line per case and peer. */
+function markdownTable(lines: readonly BenchLine[]): string {
   const row = (values: readonly string[]): string => `| ${values.join(' | ')} |`;
+  return [row(COLUMNS), row(COLUMNS.map(() => '---')), ...lines.map((line) => row(cells(line)))].join('\n');
+}
+
+/** The same as Markdown, with where and when, and the notes. */
+export function markdown(lines: readonly BenchLine[], page = markdownTable): string {
   const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, Node.js ${process.version}`;
   return [
     `Measured on ${new Date().toISOString().slice(0, 10)} on ${machine}.`,
     '',
-    row(COLUMNS),
-    row(COLUMNS.map(() => '---')),
-    ...lines.map((line) => row(cells(line))),
+    page(lines),
     '',
     ...noteList(lines),
   ].join('\n');
@@ -68,9 +71,9 @@ export function markdown(lines: readonly BenchLine[]): string {
 const PAGE = join(ROOT, 'docs', 'benches.md');
 
 /** Replaces the bench's block in docs/benches.md. */
-export function writePage(name: string, lines: readonly BenchLine[]): void {
+export function writePage({ name, page: shown }: Bench, lines: readonly BenchLine[]): void {
   const [begin, end] = [`<!-- ${name}: begin (npm run bench -- ${name} --write) -->`, `<!-- ${name}: end -->`];
-  const block = `${begin}\n${markdown(lines)}\n${end}`;
+  const block = `${begin}\n${markdown(lines, shown)}\n${end}`;
   const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '# Benches\n';
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
   const written =

@@ -1,5 +1,7 @@
 #include "repair/block_code.h"
 
+#include "repair/exclusive_or.h"
+
 namespace sluice::repair {
 
 using codec::kRtpHeaderSize;
@@ -47,7 +49,7 @@ void BlockEncoder::encode() noexcept {
   }
   for (std::size_t i = 0; i < outputs_.size(); i++)
     outputs_[i] = symbols_.get() + i * (kSymbolHeaderSize + options_.most);
-  tables_.combine(kSymbolHeaderSize, inputs_.data(), outputs_.data());
+  tables_.combine_eight(inputs_.data(), outputs_.data());
   for (std::size_t i = 0; i < packets_.size(); i++) {
     const codec::Bytes body = packets_[i].body;
     inputs_[i] = body.data();
@@ -83,7 +85,11 @@ BlockDecoder::BlockDecoder(PacketWindow& window, RepairOutput& output, const Blo
       options_(options),
       tables_(options.source, options.repair),
       symbols_(new std::uint8_t[kBlocks * options.repair * (kSymbolHeaderSize + options.most)]),
+      present_(new std::uint8_t[options.repair * options.most]),
+      inverse_tables_(options.repair, options.repair),
       inverse_(std::size_t{options.repair} * options.repair),
+      left_(options.repair),
+      right_(options.repair),
       rows_(std::size_t{options.repair} * options.source),
       headers_(options.source),
       found_(options.repair),
@@ -164,87 +170,118 @@ void BlockDecoder::attempt(Block& block) noexcept {
   for (unsigned i = 0; i < block.source; i++)
     if (!window_.has(block.base + i)) missing_.push_back(block.base + i);
   if (missing_.size() > block.indices.size()) return;
-  if (!missing_.empty() && prepare(block)) solve(block);
+  if (!missing_.empty()) solve(block);
   drop(block);
 }
 
-/** Coefficients by which the missing follow from what is there: those of the sources, then of the repair
- * symbols. */
-bool BlockDecoder::prepare(const Block& block) noexcept {
+/** Coefficients of those that came in the repair symbols, and those by which the missing follow from what is
+ * left of the symbols without them. */
+void BlockDecoder::prepare(const Block& block) noexcept {
   const std::size_t n = missing_.size();
-  const std::size_t present = block.source - n;
-  const std::span<std::uint8_t> inverse(inverse_.data(), n * n);
-  for (std::size_t i = 0; i < n; i++) {
-    for (std::size_t j = 0; j < n; j++) {
-      const auto source = static_cast<unsigned>(missing_[j] - block.base);
-      inverse[i * n + j] = block_coefficient(block.source, block.indices[i], source);
-    }
-  }
-  // Square parts of a Cauchy matrix are never singular.
-  if (!galois_invert(inverse, n)) return false;
-  std::size_t column = 0;
-  for (unsigned source = 0; source < block.source; source++) {
-    if (!window_.has(block.base + source)) continue;
-    for (std::size_t i = 0; i < n; i++) {
-      std::uint8_t sum = 0;
-      for (std::size_t j = 0; j < n; j++)
-        sum ^= galois_product(inverse[i * n + j], block_coefficient(block.source, block.indices[j], source));
-      rows_[i * block.source + column] = sum;
-    }
-    column++;
-  }
+  std::size_t count = 0;
   for (std::size_t i = 0; i < n; i++)
-    for (std::size_t j = 0; j < n; j++) rows_[i * block.source + present + j] = inverse[i * n + j];
-  tables_.set({rows_.data(), n * block.source}, block.source, n);
-  return true;
+    for (unsigned source = 0; source < block.source; source++)
+      if (window_.has(block.base + source))
+        rows_[count++] = block_coefficient(block.source, block.indices[i], source);
+  tables_.set({rows_.data(), count}, block.source - n, n);
+  invert(block);
+  inverse_tables_.set({inverse_.data(), n * n}, n, n);
 }
 
-void BlockDecoder::solve(const Block& block) noexcept {
+/**
+ * A square part of a Cauchy matrix, 1 / (x[j] + y[i]), has an inverse, which is known:
+ * product over p of (x[j] + y[p]) (x[p] + y[i]), over (x[j] + y[i]) and the products over the others of (x[j]
+ * + x[p]) and (y[i] + y[p]).
+ */
+void BlockDecoder::invert(const Block& block) noexcept {
+  const std::size_t n = missing_.size();
+  const auto x = [&](std::size_t j) { return static_cast<std::uint8_t>(block.source + block.indices[j]); };
+  const auto y = [&](std::size_t i) { return static_cast<std::uint8_t>(missing_[i] - block.base); };
+  const auto sum = [](unsigned a, unsigned b) { return static_cast<std::uint8_t>(a ^ b); };
+  for (std::size_t i = 0; i < n; i++) {
+    std::uint8_t left = 1;
+    std::uint8_t left_over = 1;
+    std::uint8_t right = 1;
+    std::uint8_t right_over = 1;
+    for (std::size_t p = 0; p < n; p++) {
+      left = galois_product(left, sum(x(p), y(i)));
+      right = galois_product(right, sum(x(i), y(p)));
+      if (p == i) continue;
+      left_over = galois_product(left_over, sum(y(i), y(p)));
+      right_over = galois_product(right_over, sum(x(i), x(p)));
+    }
+    left_[i] = galois_product(left, galois_inverse(left_over));
+    right_[i] = galois_product(right, galois_inverse(right_over));
+  }
+  for (std::size_t i = 0; i < n; i++)
+    for (std::size_t j = 0; j < n; j++)
+      inverse_[i * n + j] =
+          galois_product(galois_product(left_[i], right_[j]), galois_inverse(sum(x(j), y(i))));
+}
+
+/** Takes what came out of the repair symbols; false when it is not what was encoded. */
+bool BlockDecoder::take_from(const Block& block) noexcept {
   const std::size_t n = missing_.size();
   const std::size_t body_size = block.symbol_size - kSymbolHeaderSize;
   std::size_t count = 0;
   for (unsigned i = 0; i < block.source; i++) {
     if (!window_.has(block.base + i)) continue;
     const ProtectedPacket packet = window_.packet(block.base + i);
-    // Longer than the longest of its block: this is not what was encoded.
-    if (packet.body.size() > body_size) {
-      damaged_++;
-      return;
-    }
+    if (packet.body.size() > body_size) return false;
     headers_[count] = symbol_header(packet);
     inputs_[count] = headers_[count].data();
     count++;
   }
-  for (std::size_t i = 0; i < n; i++) inputs_[count + i] = symbol(block, i);
   for (std::size_t i = 0; i < n; i++) outputs_[i] = found_[i].data();
-  tables_.combine(kSymbolHeaderSize, inputs_.data(), outputs_.data());
+  tables_.combine_eight(inputs_.data(), outputs_.data());
+  for (std::size_t i = 0; i < n; i++) exclusive_or({symbol(block, i), kSymbolHeaderSize}, found_[i]);
   count = 0;
   for (unsigned i = 0; i < block.source; i++)
     if (window_.has(block.base + i)) inputs_[count++] = window_.padded_body(block.base + i, body_size);
-  for (std::size_t i = 0; i < n; i++) inputs_[count + i] = symbol(block, i) + kSymbolHeaderSize;
-  for (std::size_t i = 0; i < n; i++) outputs_[i] = window_.open(missing_[i]).data() + kRtpHeaderSize;
+  for (std::size_t i = 0; i < n; i++) outputs_[i] = present_.get() + i * options_.most;
   tables_.combine(body_size, inputs_.data(), outputs_.data());
-  for (std::size_t i = 0; i < n; i++) {
-    const SymbolHeader& header = found_[i];
-    const std::size_t length = codec::load16(header.data() + 2);
-    std::uint8_t* const body = outputs_[i];
-    const bool whole =
-        (header[0] & 0xc0) == 0 && length <= body_size &&
-        std::all_of(body + length, body + body_size, [](std::uint8_t byte) { return byte == 0; });
-    if (!whole) {
-      damaged_++;
-      continue;
-    }
-    std::uint8_t* const out = body - kRtpHeaderSize;
-    out[0] = static_cast<std::uint8_t>(0x80 | header[0]);
-    out[1] = header[1];
-    codec::store16(out + 2, static_cast<std::uint16_t>(missing_[i]));
-    std::memcpy(out + 4, header.data() + 4, 4);
-    codec::store32(out + 8, ssrc_);
-    window_.commit(missing_[i], kRtpHeaderSize + length, Origin::block);
+  for (std::size_t i = 0; i < n; i++)
+    exclusive_or({symbol(block, i) + kSymbolHeaderSize, body_size}, {outputs_[i], body_size});
+  return true;
+}
+
+void BlockDecoder::solve(const Block& block) noexcept {
+  prepare(block);
+  if (!take_from(block)) {
+    damaged_++;
+    return;
   }
+  const std::size_t n = missing_.size();
+  const std::size_t body_size = block.symbol_size - kSymbolHeaderSize;
+  for (std::size_t i = 0; i < n; i++) inputs_[i] = symbol(block, i);
+  for (std::size_t i = 0; i < n; i++) outputs_[i] = found_[i].data();
+  inverse_tables_.combine_eight(inputs_.data(), outputs_.data());
+  for (std::size_t i = 0; i < n; i++) inputs_[i] += kSymbolHeaderSize;
+  for (std::size_t i = 0; i < n; i++) outputs_[i] = window_.open(missing_[i]).data() + kRtpHeaderSize;
+  inverse_tables_.combine(body_size, inputs_.data(), outputs_.data());
+  for (std::size_t i = 0; i < n; i++) rebuild(missing_[i], found_[i], outputs_[i], body_size);
   for (std::size_t i = 0; i < n; i++)
     if (window_.has(missing_[i])) output_.on_repaired(missing_[i]);
+}
+
+/** The RTP header before a body that is in its place. */
+void BlockDecoder::rebuild(std::int64_t sequence, const SymbolHeader& header, std::uint8_t* body,
+                           std::size_t body_size) noexcept {
+  const std::size_t length = codec::load16(header.data() + 2);
+  const bool whole =
+      (header[0] & 0xc0) == 0 && length <= body_size &&
+      std::all_of(body + length, body + body_size, [](std::uint8_t byte) { return byte == 0; });
+  if (!whole) {
+    damaged_++;
+    return;
+  }
+  std::uint8_t* const out = body - kRtpHeaderSize;
+  out[0] = static_cast<std::uint8_t>(0x80 | header[0]);
+  out[1] = header[1];
+  codec::store16(out + 2, static_cast<std::uint16_t>(sequence));
+  std::memcpy(out + 4, header.data() + 4, 4);
+  codec::store32(out + 8, ssrc_);
+  window_.commit(sequence, kRtpHeaderSize + length, Origin::block);
 }
 
 }  // namespace sluice::repair

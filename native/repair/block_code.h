@@ -109,8 +109,12 @@ class BlockDecoder {
   [[nodiscard]] std::uint8_t* symbol(const Block& block, std::size_t at) const noexcept;
   void drop(Block& block) noexcept;
   void attempt(Block& block) noexcept;
-  bool prepare(const Block& block) noexcept;
+  void prepare(const Block& block) noexcept;
+  void invert(const Block& block) noexcept;
+  bool take_from(const Block& block) noexcept;
   void solve(const Block& block) noexcept;
+  void rebuild(std::int64_t sequence, const SymbolHeader& header, std::uint8_t* body,
+               std::size_t body_size) noexcept;
 
   PacketWindow& window_;
   RepairOutput& output_;
@@ -121,8 +125,14 @@ class BlockDecoder {
   std::size_t next_ = 0;
   std::size_t waiting_ = 0;
   std::unique_ptr<std::uint8_t[]> symbols_;
+  /** What those that came are in the repair symbols. */
+  std::unique_ptr<std::uint8_t[]> present_;
+  GaloisTables inverse_tables_;
   std::vector<std::int64_t> missing_;
   std::vector<std::uint8_t> inverse_;
+  /** Factors of the inverse: of its rows, and of its columns. */
+  std::vector<std::uint8_t> left_;
+  std::vector<std::uint8_t> right_;
   std::vector<std::uint8_t> rows_;
   std::vector<SymbolHeader> headers_;
   std::vector<SymbolHeader> found_;

@@ -13,15 +13,22 @@ using codec::MutableBytes;
 
 namespace {
 
-/** What is left behind the last whole block, eight bytes at a time. */
+template <typename Word>
+inline void word(std::uint8_t* into, const std::uint8_t* from) noexcept {
+  Word a = 0;
+  Word b = 0;
+  std::memcpy(&a, into, sizeof a);
+  std::memcpy(&b, from, sizeof b);
+  a ^= b;
+  std::memcpy(into, &a, sizeof a);
+}
+
+/** What is left behind the last whole block, eight bytes at a time; TS packets leave four. */
 void narrow(std::uint8_t* into, const std::uint8_t* from, std::size_t size) noexcept {
-  for (; size >= 8; size -= 8, into += 8, from += 8) {
-    std::uint64_t a = 0;
-    std::uint64_t b = 0;
-    std::memcpy(&a, into, 8);
-    std::memcpy(&b, from, 8);
-    a ^= b;
-    std::memcpy(into, &a, 8);
+  for (; size >= 8; size -= 8, into += 8, from += 8) word<std::uint64_t>(into, from);
+  if (size >= 4) {
+    word<std::uint32_t>(into, from);
+    size -= 4, into += 4, from += 4;
   }
   for (; size > 0; size--) *into++ ^= *from++;
 }
@@ -50,6 +57,7 @@ __attribute__((target("avx2"))) std::size_t one_wide(std::uint8_t* into, const s
     block(into + i, load(from + i));
     block(into + i + 32, load(from + i + 32));
   }
+  for (; i + 32 <= size; i += 32) block(into + i, load(from + i));
   return i;
 }
 

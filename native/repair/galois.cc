@@ -6,7 +6,8 @@
 
 #ifdef SLUICE_ISAL
 #include <isa-l/erasure_code.h>
-#elif defined(__x86_64__)
+#endif
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -35,81 +36,26 @@ constexpr Logarithms make_logarithms() noexcept {
 
 constexpr Logarithms kLogarithms = make_logarithms();
 
-}  // namespace
-
-std::uint8_t galois_product(std::uint8_t a, std::uint8_t b) noexcept {
+constexpr std::uint8_t product(std::uint8_t a, std::uint8_t b) noexcept {
   if (a == 0 || b == 0) return 0;
   return kLogarithms.power[std::size_t{kLogarithms.log[a]} + kLogarithms.log[b]];
 }
 
-std::uint8_t galois_inverse(std::uint8_t a) noexcept {
-  return a == 0 ? 0 : kLogarithms.power[255U - kLogarithms.log[a]];
-}
+/** Of one coefficient: its products with 0 to 15, then with 0x00 to 0xf0. */
+using Products = std::array<std::uint8_t, 32>;
 
-/** Gauss and Jordan, in place: each column becomes one of the inverse once it has been used. */
-bool galois_invert(std::span<std::uint8_t> matrix, std::size_t n) noexcept {
-  std::array<std::uint8_t, 256> from{};
-  const auto at = [&](std::size_t row, std::size_t column) -> std::uint8_t& {
-    return matrix[row * n + column];
-  };
-  for (std::size_t i = 0; i < n; i++) {
-    std::size_t pivot = i;
-    while (pivot < n && at(pivot, i) == 0) pivot++;
-    if (pivot == n) return false;
-    from[i] = static_cast<std::uint8_t>(pivot);
-    if (pivot != i) std::swap_ranges(&at(i, 0), &at(i, 0) + n, &at(pivot, 0));
-    const std::uint8_t scale = galois_inverse(at(i, i));
-    at(i, i) = 1;
-    for (std::size_t column = 0; column < n; column++) at(i, column) = galois_product(at(i, column), scale);
-    for (std::size_t row = 0; row < n; row++) {
-      const std::uint8_t factor = at(row, i);
-      if (row == i || factor == 0) continue;
-      at(row, i) = 0;
-      for (std::size_t column = 0; column < n; column++)
-        at(row, column) ^= galois_product(at(i, column), factor);
+constexpr std::array<Products, 256> make_products() noexcept {
+  std::array<Products, 256> made{};
+  for (unsigned a = 0; a < 256; a++) {
+    for (unsigned half = 0; half < 16; half++) {
+      made[a][half] = product(static_cast<std::uint8_t>(a), static_cast<std::uint8_t>(half));
+      made[a][16 + half] = product(static_cast<std::uint8_t>(a), static_cast<std::uint8_t>(half << 4));
     }
   }
-  // Rows that were exchanged are columns of the inverse.
-  for (std::size_t i = n; i-- > 0;) {
-    if (from[i] == i) continue;
-    for (std::size_t row = 0; row < n; row++) std::swap(at(row, i), at(row, from[i]));
-  }
-  return true;
+  return made;
 }
 
-GaloisTables::GaloisTables(std::size_t inputs, std::size_t outputs) : tables_(32 * inputs * outputs) {}
-
-#ifdef SLUICE_ISAL
-
-bool galois_by_isal() noexcept {
-  return true;
-}
-
-void GaloisTables::set(std::span<const std::uint8_t> rows, std::size_t inputs, std::size_t outputs) noexcept {
-  inputs_ = inputs;
-  outputs_ = outputs;
-  // ISA-L writes nothing to what it is given.
-  ec_init_tables(static_cast<int>(inputs), static_cast<int>(outputs), const_cast<std::uint8_t*>(rows.data()),
-                 tables_.data());
-}
-
-void GaloisTables::combine(std::size_t size, const std::uint8_t* const* inputs,
-                           std::uint8_t* const* outputs) const noexcept {
-  ec_encode_data(static_cast<int>(size), static_cast<int>(inputs_), static_cast<int>(outputs_),
-                 const_cast<std::uint8_t*>(tables_.data()), const_cast<std::uint8_t**>(inputs),
-                 const_cast<std::uint8_t**>(outputs));
-}
-
-#else
-
-namespace {
-
-using Table = const std::uint8_t*;
-
-void add_narrow(std::uint8_t* out, const std::uint8_t* in, std::size_t size, Table table) noexcept {
-  for (std::size_t i = 0; i < size; i++)
-    out[i] = static_cast<std::uint8_t>(out[i] ^ table[in[i] & 15] ^ table[16 + (in[i] >> 4)]);
-}
+alignas(32) constexpr std::array<Products, 256> kProducts = make_products();
 
 #if defined(__x86_64__)
 
@@ -118,12 +64,106 @@ bool wide() noexcept {
   return has;
 }
 
+/** Low halves of the bytes in the lower lane, high halves in the upper: one shuffle looks up both. */
+__attribute__((target("avx2"))) void eight_wide(const std::uint8_t* rows, std::size_t inputs,
+                                                std::size_t outputs, const std::uint8_t* const* in,
+                                                std::uint8_t* const* out) noexcept {
+  alignas(32) std::array<std::array<std::uint8_t, 32>, 255> halves;
+  for (std::size_t j = 0; j < inputs; j++) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(in[j]));
+    const __m128i low = _mm_set1_epi8(15);
+    const __m256i both =
+        _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(bytes, 4), low), _mm_and_si128(bytes, low));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(halves[j].data()), both);
+  }
+  for (std::size_t i = 0; i < outputs; i++) {
+    __m256i sum = _mm256_setzero_si256();
+    for (std::size_t j = 0; j < inputs; j++) {
+      const auto* const products = reinterpret_cast<const __m256i*>(kProducts[rows[i * inputs + j]].data());
+      sum = _mm256_xor_si256(
+          sum, _mm256_shuffle_epi8(_mm256_load_si256(products),
+                                   _mm256_load_si256(reinterpret_cast<const __m256i*>(halves[j].data()))));
+    }
+    const __m128i both = _mm_xor_si128(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out[i]), both);
+  }
+}
+
+#endif
+
+void eight_narrow(const std::uint8_t* rows, std::size_t inputs, std::size_t outputs,
+                  const std::uint8_t* const* in, std::uint8_t* const* out) noexcept {
+  for (std::size_t i = 0; i < outputs; i++) {
+    std::fill_n(out[i], 8, std::uint8_t{0});
+    for (std::size_t j = 0; j < inputs; j++)
+      for (std::size_t at = 0; at < 8; at++) out[i][at] ^= product(rows[i * inputs + j], in[j][at]);
+  }
+}
+
+}  // namespace
+
+std::uint8_t galois_product(std::uint8_t a, std::uint8_t b) noexcept {
+  return product(a, b);
+}
+
+std::uint8_t galois_inverse(std::uint8_t a) noexcept {
+  return a == 0 ? 0 : kLogarithms.power[255U - kLogarithms.log[a]];
+}
+
+void GaloisTables::combine_eight(const std::uint8_t* const* inputs,
+                                 std::uint8_t* const* outputs) const noexcept {
+#if defined(__x86_64__)
+  if (wide()) return eight_wide(rows_.data(), inputs_, outputs_, inputs, outputs);
+#endif
+  eight_narrow(rows_.data(), inputs_, outputs_, inputs, outputs);
+}
+
+#ifdef SLUICE_ISAL
+
+bool galois_by_isal() noexcept {
+  return true;
+}
+
+GaloisTables::GaloisTables(std::size_t inputs, std::size_t outputs)
+    : rows_(inputs * outputs), prepared_(32 * inputs * outputs) {}
+
+void GaloisTables::set(std::span<const std::uint8_t> rows, std::size_t inputs, std::size_t outputs) noexcept {
+  inputs_ = inputs;
+  outputs_ = outputs;
+  std::copy(rows.begin(), rows.end(), rows_.begin());
+  ec_init_tables(static_cast<int>(inputs), static_cast<int>(outputs), rows_.data(), prepared_.data());
+}
+
+void GaloisTables::combine(std::size_t size, const std::uint8_t* const* inputs,
+                           std::uint8_t* const* outputs) const noexcept {
+  // ISA-L does nothing where it has no input. It writes nothing to what it is given.
+  if (inputs_ == 0) {
+    for (std::size_t i = 0; i < outputs_; i++) std::fill_n(outputs[i], size, std::uint8_t{0});
+    return;
+  }
+  ec_encode_data(static_cast<int>(size), static_cast<int>(inputs_), static_cast<int>(outputs_),
+                 const_cast<std::uint8_t*>(prepared_.data()), const_cast<std::uint8_t**>(inputs),
+                 const_cast<std::uint8_t**>(outputs));
+}
+
+#else
+
+namespace {
+
+void add_narrow(std::uint8_t* out, const std::uint8_t* in, std::size_t size, const Products& table) noexcept {
+  for (std::size_t i = 0; i < size; i++)
+    out[i] = static_cast<std::uint8_t>(out[i] ^ table[in[i] & 15] ^ table[16 + (in[i] >> 4)]);
+}
+
+#if defined(__x86_64__)
+
 /** Gives how much it has done. */
 __attribute__((target("avx2"))) std::size_t add_wide(std::uint8_t* out, const std::uint8_t* in,
-                                                     std::size_t size, Table table) noexcept {
-  const __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+                                                     std::size_t size, const Products& table) noexcept {
+  const __m256i low =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table.data())));
   const __m256i high =
-      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16)));
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table.data() + 16)));
   const __m256i half = _mm256_set1_epi8(15);
   std::size_t i = 0;
   for (; i + 32 <= size; i += 32) {
@@ -139,7 +179,7 @@ __attribute__((target("avx2"))) std::size_t add_wide(std::uint8_t* out, const st
 
 #endif
 
-void add(std::uint8_t* out, const std::uint8_t* in, std::size_t size, Table table) noexcept {
+void add(std::uint8_t* out, const std::uint8_t* in, std::size_t size, const Products& table) noexcept {
   std::size_t done = 0;
 #if defined(__x86_64__)
   if (wide()) done = add_wide(out, in, size, table);
@@ -153,15 +193,12 @@ bool galois_by_isal() noexcept {
   return false;
 }
 
+GaloisTables::GaloisTables(std::size_t inputs, std::size_t outputs) : rows_(inputs * outputs) {}
+
 void GaloisTables::set(std::span<const std::uint8_t> rows, std::size_t inputs, std::size_t outputs) noexcept {
   inputs_ = inputs;
   outputs_ = outputs;
-  for (std::size_t i = 0; i < inputs * outputs; i++) {
-    for (unsigned half = 0; half < 16; half++) {
-      tables_[32 * i + half] = galois_product(rows[i], static_cast<std::uint8_t>(half));
-      tables_[32 * i + 16 + half] = galois_product(rows[i], static_cast<std::uint8_t>(half << 4));
-    }
-  }
+  std::copy(rows.begin(), rows.end(), rows_.begin());
 }
 
 void GaloisTables::combine(std::size_t size, const std::uint8_t* const* inputs,
@@ -169,7 +206,7 @@ void GaloisTables::combine(std::size_t size, const std::uint8_t* const* inputs,
   for (std::size_t i = 0; i < outputs_; i++) {
     std::fill_n(outputs[i], size, std::uint8_t{0});
     for (std::size_t j = 0; j < inputs_; j++)
-      add(outputs[i], inputs[j], size, tables_.data() + 32 * (i * inputs_ + j));
+      add(outputs[i], inputs[j], size, kProducts[rows_[i * inputs_ + j]]);
   }
 }
 

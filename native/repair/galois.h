@@ -13,10 +13,6 @@ namespace sluice::repair {
 [[nodiscard]] std::uint8_t galois_product(std::uint8_t a, std::uint8_t b) noexcept;
 /** 1 / a; 0 for 0. */
 [[nodiscard]] std::uint8_t galois_inverse(std::uint8_t a) noexcept;
-/** Inverts a square matrix of `n` rows, row by row; false when it is singular, and `matrix` is of no use
- * then. */
-[[nodiscard]] bool galois_invert(std::span<std::uint8_t> matrix, std::size_t n) noexcept;
-
 /** Whether ISA-L does the work. */
 [[nodiscard]] bool galois_by_isal() noexcept;
 
@@ -30,10 +26,14 @@ class GaloisTables {
   /** outputs[i] = sum of coefficient (i, j) x inputs[j], each of `size` bytes; none overlaps another. */
   void combine(std::size_t size, const std::uint8_t* const* inputs,
                std::uint8_t* const* outputs) const noexcept;
+  /** The same for vectors of eight bytes: ISA-L takes such short ones byte by byte. At most 255 inputs. */
+  void combine_eight(const std::uint8_t* const* inputs, std::uint8_t* const* outputs) const noexcept;
 
  private:
-  /** 32 bytes for each coefficient: its products with the low and the high half of a byte. */
-  std::vector<std::uint8_t> tables_;
+  /** The coefficients as they were set. */
+  std::vector<std::uint8_t> rows_;
+  /** What ISA-L makes of them: up to 32 bytes for each. */
+  std::vector<std::uint8_t> prepared_;
   std::size_t inputs_ = 0;
   std::size_t outputs_ = 0;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "codec/parity.h"
@@ -32,40 +33,47 @@ struct ParityFields {
 /** Grows with the longest body it has seen, up to kMostBody; the memory is its own. */
 class ParitySum {
  public:
-  ParitySum() : bytes_(new std::uint8_t[kMostBody]()) {}
+  ParitySum() : lines_(new Line[(kMostBody + sizeof(Line) - 1) / sizeof(Line)]) {}
 
   void clear() noexcept {
     fields_ = {};
-    std::fill_n(bytes_.get(), size_, std::uint8_t{0});
     size_ = 0;
   }
-  void add(const ProtectedPacket& packet) noexcept {
-    fields_.add(ParityFields::of(packet));
-    exclusive_or(reach(packet.body.size()), packet.body);
-  }
+  void add(const ProtectedPacket& packet) noexcept { add(ParityFields::of(packet), packet.body); }
   /** To both, reading the packet once. */
   static void add(ParitySum& first, ParitySum& second, const ProtectedPacket& packet) noexcept {
     const ParityFields fields = ParityFields::of(packet);
+    const std::size_t size = packet.body.size();
+    if (first.size_ < size || second.size_ < size) {
+      first.add(fields, packet.body);
+      second.add(fields, packet.body);
+      return;
+    }
     first.fields_.add(fields);
     second.fields_.add(fields);
-    exclusive_or(first.reach(packet.body.size()), second.reach(packet.body.size()), packet.body);
+    exclusive_or({first.at(), size}, {second.at(), size}, packet.body);
   }
+  /** What is longer than all before was added to zeros so far. */
   void add(const ParityFields& fields, codec::Bytes bytes) noexcept {
     fields_.add(fields);
-    exclusive_or(reach(bytes.size()), bytes);
+    const std::size_t common = std::min(size_, bytes.size());
+    exclusive_or({at(), common}, bytes.first(common));
+    std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(common), bytes.end(), at() + common);
+    size_ = std::max(size_, bytes.size());
   }
 
   [[nodiscard]] const ParityFields& fields() const noexcept { return fields_; }
-  [[nodiscard]] codec::Bytes bytes() const noexcept { return {bytes_.get(), size_}; }
+  [[nodiscard]] codec::Bytes bytes() const noexcept { return {at(), size_}; }
 
  private:
-  codec::MutableBytes reach(std::size_t size) noexcept {
-    size_ = std::max(size_, size);
-    return {bytes_.get(), size};
-  }
+  /** Of the cache: vectors that cross two cost twice. */
+  struct alignas(64) Line {
+    std::array<std::uint8_t, 64> bytes;
+  };
+  [[nodiscard]] std::uint8_t* at() const noexcept { return lines_[0].bytes.data(); }
 
   ParityFields fields_;
-  std::unique_ptr<std::uint8_t[]> bytes_;
+  std::unique_ptr<Line[]> lines_;
   std::size_t size_ = 0;
 };
 

@@ -15,6 +15,8 @@ constexpr std::int64_t kFirstCycle = 1 << 20;
 constexpr Nanos kSlew = 50;
 /** Room above what repairs took. */
 constexpr Nanos kMargin = 4;
+/** Round trips that are left for questions when parity has not come. */
+constexpr Nanos kRounds = 4;
 /** So long a slow repair is remembered. */
 constexpr Nanos kForgets = 60'000 * kMillisecond;
 
@@ -99,9 +101,11 @@ std::int64_t Recovery::oldest() const noexcept {
 void Recovery::reach(std::int64_t sequence, Nanos now) noexcept {
   const auto most = static_cast<std::int64_t>(options_.window / 2);
   while (sequence - next_ >= most && next_ <= highest_) deliver(due(next_));
+  const Nanos end = now + playout_;
+  const Nanos begin = due_slot(highest_) == kNone ? end : due_slot(highest_);
   for (std::int64_t i = highest_ + 1; i < sequence; i++) {
     due_slot(i) = kNone;
-    missing_.push_back({i, now, 0, 0, 0});
+    missing_.push_back({i, now, begin + (end - begin) * (i - highest_) / (sequence - highest_), 0, 0, 0});
     counters_.missing++;
   }
   highest_ = std::max(highest_, sequence - 1);
@@ -287,7 +291,21 @@ bool Recovery::parity_may_come(const Missing& one, Nanos now) const noexcept {
 
 /** The stream may pause: then it is not known by packets that no parity comes any more. */
 Nanos Recovery::patience_end(const Missing& one) const noexcept {
-  return one.found + playout_ / 2;
+  return std::max(one.found, one.due - kRounds * round_trip_.smoothed());
+}
+
+/** An answer would come after its time, and so would every later one. Asked once all the same before any
+ * round trip was measured: else none ever is where less time is left than one was thought to take. */
+bool Recovery::hopeless(const Missing& one, Nanos now) const noexcept {
+  const bool known = round_trip_.measured() || one.asks > 0;
+  return now + (known ? round_trip_.smoothed() : 0) > one.due;
+}
+
+/** Until it is asked for again: what has only one question left is asked for several times meanwhile. */
+Nanos Recovery::pause_after(const Missing& one, Nanos now) const noexcept {
+  const Nanos patience = round_trip_.patience();
+  const Nanos left = one.due - round_trip_.smoothed() - now;
+  return left < patience ? std::max(kMillisecond, patience / kRounds) : patience;
 }
 
 void Recovery::ask(Nanos now) noexcept {
@@ -300,14 +318,13 @@ void Recovery::ask(Nanos now) noexcept {
       continue;
     if (one.next == 0) one.next = now + (options_.dither > 0 ? chance() % options_.dither : 0);
     if (now < one.next) continue;
-    // An answer would come after its time, and so would every later one.
-    if (now + round_trip_.smoothed() > one.found + playout_) {
+    if (hopeless(one, now)) {
       one.next = kNever;
       continue;
     }
     one.asked = now;
     one.asks++;
-    one.next = now + round_trip_.patience();
+    one.next = now + pause_after(one, now);
     asking_.push_back(one.sequence);
   }
   if (asking_.empty()) return;

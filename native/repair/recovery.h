@@ -73,8 +73,8 @@ struct RecoveryCounters {
 /**
  * Packets are delivered `playout` after they came, in order; one that was repaired, between its neighbours.
  * Until then parity repairs first; what it has not repaired when all of it must have come is asked for, once
- * in a round trip, as long as an answer would be in time. Time is an argument, nothing is allocated after it
- * was made.
+ * in a round trip, as long as an answer would be in time; more often when it is asked for the last time. Time
+ * is an argument, nothing is allocated after it was made.
  */
 class Recovery final : private RepairOutput {
  public:
@@ -113,6 +113,8 @@ class Recovery final : private RepairOutput {
   struct Missing {
     std::int64_t sequence = 0;
     Nanos found = 0;
+    /** When it is to be delivered, as far as its neighbours tell. */
+    Nanos due = 0;
     Nanos asked = 0;
     Nanos next = 0;
     unsigned asks = 0;
@@ -145,6 +147,8 @@ class Recovery final : private RepairOutput {
   [[nodiscard]] bool parity_is_due(const Missing& one) const noexcept;
   [[nodiscard]] bool parity_may_come(const Missing& one, Nanos now) const noexcept;
   [[nodiscard]] Nanos patience_end(const Missing& one) const noexcept;
+  [[nodiscard]] bool hopeless(const Missing& one, Nanos now) const noexcept;
+  [[nodiscard]] Nanos pause_after(const Missing& one, Nanos now) const noexcept;
   void take_copy(codec::Bytes datagram, Origin origin, Nanos now) noexcept;
   void give_up(std::int64_t& lost) noexcept;
   void adapt(Nanos now) noexcept;

@@ -29,6 +29,7 @@ class RoundTrip {
     smoothed_ += (taken - smoothed_) / 8;
   }
 
+  [[nodiscard]] bool measured() const noexcept { return measured_; }
   [[nodiscard]] Nanos smoothed() const noexcept { return smoothed_; }
   /** After so long without an answer there will be none. */
   [[nodiscard]] Nanos patience() const noexcept {

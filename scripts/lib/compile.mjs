@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { assetSources, copyAssets } from './assets.mjs';
 import { progress, runStep, StepError } from './child.mjs';
+import { hasIsal } from './packages.mjs';
 import { ROOT } from './run.mjs';
 import { filesBelow, fingerprint, isStamped, readStamp, STATE, stamp, unstamp } from './stamp.mjs';
 
@@ -44,10 +45,13 @@ function removeOrphans(sources) {
 
 const addonSources = () => filesBelow(['native'], /\.(cc|c|h)$/).filter((file) => !/^native\/(test|fuzz)\//.test(file));
 
+/** What an addon was built with that may be there or not. */
+const isalSalt = async () => ((await hasIsal()) ? ' isal' : '');
+
 /** Compiles the addon with node-gyp (incremental make). */
 export async function ensureAddon() {
   const sources = addonSources();
-  const current = fingerprint([...sources, 'binding.gyp', 'package-lock.json'], process.version);
+  const current = fingerprint([...sources, 'binding.gyp', 'package-lock.json'], process.version + (await isalSalt()));
   if (isStamped('addon', current) && existsSync(join(ROOT, ADDON))) return;
   progress('compiling the addon (a minute or two the first time)');
   unstamp('addon');
@@ -68,7 +72,10 @@ export async function ensureAddon() {
 export async function buildAddonWith(name, flags) {
   const sources = addonSources();
   const file = join('build', name, 'sluice.node');
-  const current = fingerprint([...sources, 'binding.gyp', 'package-lock.json'], process.version + flags.join(' '));
+  const current = fingerprint(
+    [...sources, 'binding.gyp', 'package-lock.json'],
+    process.version + flags.join(' ') + (await isalSalt()),
+  );
   if (isStamped(`addon-${name}`, current) && existsSync(join(ROOT, file))) return file;
   await configure(sources.filter((source) => !source.endsWith('.h')));
   // Whole every time: it is made seldom, and the compiler's cache knows what has not changed.
@@ -115,7 +122,8 @@ async function distrustingHalfBuilds(work) {
 
 /** Writes the Makefile when the list of sources, the settings or the place have changed. */
 async function configure(sources) {
-  const list = fingerprint(['binding.gyp'], [process.version, process.execPath, ROOT, ...sources].join('\n'));
+  const what = [process.version, process.execPath, ROOT, await isalSalt(), ...sources];
+  const list = fingerprint(['binding.gyp'], what.join('\n'));
   if (isStamped('addon-configured', list) && existsSync(join(ROOT, 'build', 'Makefile'))) return;
   unstamp('addon-configured');
   await nodeGyp('configure');

@@ -20,19 +20,21 @@ export interface CompileOptions {
   readonly headers?: readonly string[];
   /** `ssl` for -lssl. */
   readonly libraries?: readonly string[];
+  /** For the compiler, such as `-Inative`. */
+  readonly flags?: readonly string[];
 }
 
 /**
  * Compiles one of the lab's own C++ programs into `dist/lab/` unless it is newer than all files beside its sources and headers.
  *
  * @param name of the program
- * @param sources relative to the checkout, all in one folder
+ * @param sources relative to the checkout, all in the first one's folder or one of `headers`
  * @returns the program's path
  */
 export async function compile(
   name: string,
   sources: readonly [string, ...string[]],
-  { headers = [], libraries = [] }: CompileOptions = {},
+  { headers = [], libraries = [], flags = [] }: CompileOptions = {},
 ): Promise<string> {
   const program = join(ROOT, 'dist/lab', name);
   const built = statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -41,9 +43,9 @@ export async function compile(
   mkdirSync(dirname(program), { recursive: true });
   // Into a name of its own first: two labs may compile at the same time.
   const fresh = `${program}.${process.pid}`;
-  const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror'];
+  const own = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror'];
   const linked = libraries.map((library) => `-l${library}`);
-  await must(['g++', ...flags, '-o', fresh, ...sources, ...linked], { cwd: ROOT, timeoutMs: 120_000 });
+  await must(['g++', ...own, ...flags, '-o', fresh, ...sources, ...linked], { cwd: ROOT, timeoutMs: 120_000 });
   renameSync(fresh, program);
   return program;
 }
