@@ -59,6 +59,14 @@ async function routedSteps(lab: Lab, report: Report): Promise<void> {
     expect(lost > 45 && lost < 135, `${lost} of 300 lost with a share of 0.3`);
     return `${lost} of 300 lost and counted with a share of 0.3`;
   });
+  await report.step('bursts by nftables are as long and as far apart as was asked', async () => {
+    await lossy.b.loseBursts(4, 20, `udp dport ${PORT}`);
+    const result = await ping(left, '10.2.0.2', 100);
+    const lost = await lossy.b.lost();
+    await lossy.b.heal();
+    expect(lost === 20 && result.received === 80, `${lost} lost, ${result.received} of 100 came back`);
+    return '4 of each 20 lost';
+  });
 }
 
 async function lineSteps(lab: Lab, report: Report): Promise<void> {

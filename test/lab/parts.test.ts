@@ -2,6 +2,7 @@ import t from 'tap';
 import { bodyName, COLD_SIZE, coldBody } from './parts/cold.js';
 import { type Fragment, FragmentReader } from './parts/fragments.js';
 import { LowLatency } from './parts/low-latency.js';
+import { compare } from './parts/media.js';
 
 t.test('bodies are named by FNV-1a, and no two generations are the same', (t) => {
   // From the authors' test vectors (fnv64a of "" and of "a").
@@ -85,5 +86,18 @@ t.test('a low-latency playlist tells parts as they come, and what comes next', (
   t.equal(hls.file('seg0.2.m4s'), undefined, 'it never comes');
   t.equal(hls.file('seg1.m4s'), null);
   t.equal(hls.file('other'), undefined);
+  t.end();
+});
+
+t.test('what was received is found in what was sent, and what is missing is counted', (t) => {
+  const sent = ['aaaa', 'bbbb', 'bbbb', 'cccc', 'dddd', 'eeee'].map((text) => Buffer.from(text));
+  const received = (text: string) => compare(sent, Buffer.from(text));
+  t.strictSame(received('aaaabbbbbbbbccccddddeeee'), { first: 0, packets: 6, missing: 0 });
+  t.strictSame(received('bbbbbbbbccccdddd'), { first: 1, packets: 4, missing: 0 }, 'begins later, ends earlier');
+  t.strictSame(received('aaaabbbbddddee'), { first: 0, packets: 5, missing: 2 }, 'the last one is cut off');
+  t.equal(received(''), undefined);
+  t.equal(received('xxxx'), undefined);
+  t.equal(received('aaaaccccbbbb'), undefined, 'another order');
+  t.equal(received('aaaabbbxcccc'), undefined, 'another byte');
   t.end();
 });

@@ -11,6 +11,7 @@ import type { Scenario } from './lib/scenario.js';
 import { mainJob } from './main-job.js';
 import { packetPath } from './packet-path.js';
 import { playersLab } from './players.js';
+import { repairLab } from './repair.js';
 import { stampedeLab } from './stampede.js';
 
 const SCENARIOS: readonly Scenario[] = [
@@ -19,6 +20,7 @@ const SCENARIOS: readonly Scenario[] = [
   httpAttacks,
   stampedeLab,
   playersLab,
+  repairLab,
   packetPath,
   installLab,
   helper,

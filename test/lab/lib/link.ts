@@ -79,24 +79,32 @@ export class End {
    * @param share 0 to 1, in steps of a millionth
    * @param match an nftables condition, e.g. `udp dport 5000`; all packets without it
    */
-  async lose(share: number, match = ''): Promise<void> {
+  lose(share: number, match = ''): Promise<void> {
+    return this.#drop(`${match} numgen random mod 1000000 < ${Math.round(share * 1_000_000)}`);
+  }
+
+  /** Drops `length` packets in a row of each `every` that arrive at this end and match, as {@link lose} does else. */
+  loseBursts(length: number, every: number, match = ''): Promise<void> {
+    return this.#drop(`${match} numgen inc mod ${every} < ${length}`);
+  }
+
+  async #drop(condition: string): Promise<void> {
     await this.heal();
-    const threshold = Math.round(share * 1_000_000);
     await this.host.nft(`table netdev ${this.#table} {
       counter lost { }
       chain arriving {
         type filter hook ingress device "${this.name}" priority 0;
-        ${match} numgen random mod 1000000 < ${threshold} counter name lost drop
+        ${condition} counter name lost drop
       }
     }`);
   }
 
-  /** Ends {@link lose}. */
+  /** Ends {@link lose} and {@link loseBursts}. */
   async heal(): Promise<void> {
     await this.host.exec(['nft', 'delete', 'table', 'netdev', this.#table]);
   }
 
-  /** Packets that {@link lose} has dropped so far. */
+  /** Packets that were dropped so far. */
   async lost(): Promise<number> {
     const { stdout } = await this.host.must(['nft', '-j', 'list', 'counters', 'table', 'netdev', this.#table]);
     const counters = nftCounters.parse(JSON.parse(stdout)).nftables;
