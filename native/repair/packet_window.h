@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "repair/protected_packet.h"
 
@@ -67,6 +68,10 @@ class PacketWindow {
     std::memcpy(open(sequence).data(), datagram.data(), datagram.size());
     commit(sequence, datagram.size(), origin);
     return true;
+  }
+  /** What is there has been received after all; false when it was before. has() is true. */
+  bool came(std::int64_t sequence) noexcept {
+    return std::exchange(slots_[at(sequence)].origin, Origin::received) != Origin::received;
   }
   void forget(std::int64_t sequence) noexcept {
     if (slots_[at(sequence)].sequence == sequence) slots_[at(sequence)].origin = Origin::none;

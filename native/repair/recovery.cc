@@ -118,7 +118,8 @@ void Recovery::on_packet(Bytes datagram, Nanos now) noexcept {
   const std::int64_t sequence = codec::extend_sequence(highest_, header->sequence);
   counters_.received++;
   if (window_.has(sequence)) {
-    counters_.duplicates++;
+    // What was made before it came was not missing.
+    if (sequence < next_ || !window_.came(sequence)) counters_.duplicates++;
   } else if (sequence < next_) {
     counters_.late++;
   } else if (whole(datagram)) {
@@ -138,7 +139,6 @@ void Recovery::insert(std::int64_t sequence, Bytes datagram, Origin origin, Nano
     due_slot(sequence) = now + playout_;
   }
   window_.store(sequence, datagram, origin);
-  if (origin != Origin::received) count_repair(origin);
   if (parity_.waits()) parity_.on_stored(oldest());
   if (block_ && block_->waits()) block_->on_stored(oldest());
 }
@@ -162,8 +162,6 @@ void Recovery::on_repaired(std::int64_t sequence) noexcept {
     highest_ = sequence;
     due_slot(sequence) = now_ + playout_;
   }
-  // Too late for the output, but not for what is repaired from it.
-  if (sequence >= next_) count_repair(window_.origin(sequence));
 }
 
 void Recovery::on_parity(Bytes datagram, Nanos now) noexcept {
@@ -248,6 +246,7 @@ void Recovery::deliver(Nanos now) noexcept {
     if (window_.has(next_)) {
       give_up(lost);
       delivered_due_ = std::max(delivered_due_, at);
+      count_repair(window_.origin(next_));
       output_.on_packet(next_, window_.datagram(next_), window_.origin(next_));
     } else {
       lost++;

@@ -61,6 +61,17 @@ struct Outcome final : repair::RecoveryOutput {
   int wrong = 0;
 };
 
+/** Parity packets as they would be sent. */
+struct Parity final : repair::ParityOutput {
+  void on_parity(const codec::ParityPacket& packet) noexcept override {
+    Datagram written(codec::kParityHeadersSize);
+    codec::write_parity({false, 96, 0, 0, 0}, packet, written.data());
+    written.insert(written.end(), packet.payload.begin(), packet.payload.end());
+    ready.push_back(std::move(written));
+  }
+  std::vector<Datagram> ready;
+};
+
 /** A receiver, and the time. */
 struct Bed {
   explicit Bed(const RecoveryOptions& options = {}) : recovery(options, out) {}
@@ -195,15 +206,7 @@ TEST_CASE("recovery: parity comes first, and only what it does not repair is ask
     o.parity_span = 0;
   }
   Bed bed(o);
-  struct Parity final : repair::ParityOutput {
-    void on_parity(const codec::ParityPacket& packet) noexcept override {
-      Datagram written(codec::kParityHeadersSize);
-      codec::write_parity({false, 96, 0, 0, 0}, packet, written.data());
-      written.insert(written.end(), packet.payload.begin(), packet.payload.end());
-      ready.push_back(std::move(written));
-    }
-    std::vector<Datagram> ready;
-  } parity;
+  Parity parity;
   repair::ParityEncoder encoder({5, 4, false});
   // One of a column is repaired, two of a column are not.
   const std::set<int> gone{43, 86, 91};
@@ -226,6 +229,31 @@ TEST_CASE("recovery: parity comes first, and only what it does not repair is ask
   std::set<std::uint16_t> asked;
   for (const auto& one : bed.out.requests) asked.insert(one.first);
   CHECK(!asked.contains(43));
+  CHECK(bed.out.wrong == 0);
+}
+
+TEST_CASE(
+    "recovery: what parity makes before it comes counts as received, and as repaired only when it does not "
+    "come") {
+  Bed bed;
+  Parity parity;
+  repair::ParityEncoder encoder({5, 5, true});
+  // Rows overtake their last packets, as those of some senders do.
+  for (int i = 0; i < 300; i++) {
+    bed.to(i * kSpacing);
+    const Datagram datagram = ts_packet(i);
+    encoder.push({i, datagram.data(), codec::Bytes(datagram).subspan(codec::kRtpHeaderSize)}, parity);
+    for (const Datagram& one : parity.ready) bed.recovery.on_parity(one, bed.now);
+    parity.ready.clear();
+    if (i != 149) bed.packet(datagram);
+    if (i == 250) bed.packet(datagram);
+  }
+  bed.to(1000 * kMillisecond);
+  CHECK(bed.out.numbers == range(0, 300));
+  CHECK(bed.recovery.counters().by_parity == 1);
+  CHECK(bed.recovery.counters().duplicates == 1);
+  CHECK(bed.out.origins[149] == Origin::parity);
+  CHECK(bed.out.origins[154] == Origin::received);
   CHECK(bed.out.wrong == 0);
 }
 
