@@ -175,7 +175,8 @@ RetransmissionServer::Receiver* RetransmissionServer::receiver(const kernel::Add
   }
   if (free == nullptr) return nullptr;
   const std::uint64_t rate = share_rate();
-  *free = {address, now, repair::Budget(rate, std::max(rate, kLeastBurst)), true};
+  *free = {address, now, repair::Budget(rate, std::max(rate, kLeastBurst)), true,
+           static_cast<std::uint16_t>(now)};
   return free;
 }
 
@@ -229,7 +230,7 @@ void RetransmissionServer::resend(std::uint16_t number, const kernel::UdpTarget&
   } else {
     std::uint8_t* const header = outbox_.header(pieces[0]);
     codec::write_retransmission_header(ring.header(*sequence), stream_.ssrc(), options_.payload_type,
-                                       sequence_++, header);
+                                       receiver.sequence++, header);
     pieces[0] = {header, codec::kRtpHeaderSize};
     std::uint8_t* const original = outbox_.header(pieces[1]);
     codec::store16(original, number);

@@ -61,6 +61,8 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
     Nanos seen = 0;
     repair::Budget budget{0, 0};
     bool used = false;
+    /** Of the next retransmission to it: each receiver's are a session of their own. */
+    std::uint16_t sequence = 0;
   };
 
   /** A datagram that came, and what is known of its sender. */
@@ -103,7 +105,6 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
   /** Of answers that a token is no good. */
   repair::Budget refusals_;
   std::vector<Receiver> receivers_;
-  std::uint16_t sequence_ = 0;
   std::uint64_t queued_bytes_ = 0;
   std::uint64_t queued_ = 0;
 };

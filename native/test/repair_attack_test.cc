@@ -44,7 +44,7 @@ Datagram compound(F&& fill) {
 Datagram request() {
   return compound([](codec::RtcpWriter& writer) {
     writer.receiver_report(7);
-    writer.cname(7, "a name of sixteen");
+    writer.cname(7, "a name of twenty-four let.");
     codec::write(writer, codec::PortMappingRequest{7, kNonce});
   });
 }

@@ -53,9 +53,9 @@ const PARITY: FecOptions = {
 };
 const BLOCKS: FecOptions = { parity: null, block: { source: 20, repair: 5 }, payloadType: 96 };
 
-async function bound(t: Test, port = 0): Promise<Socket> {
+async function bound(t: Test, port = 0, host = HOST): Promise<Socket> {
   const socket = createSocket('udp4');
-  socket.bind(port, HOST);
+  socket.bind(port, host);
   await once(socket, 'listening');
   t.teardown(() => socket.close());
   return socket;
@@ -352,9 +352,20 @@ t.test('rtp-packet reads what we send again, and asks for it', async (t) => {
     t.equal(packet?.payload.readUInt16BE(0), wanted[n], 'the original sequence number');
     t.ok(packet?.payload.subarray(2).equals(original.subarray(12)));
     t.equal(from.port, to + 8, 'from where it was asked for');
+    const first = answers[0]?.bytes.readUInt16BE(2) ?? 0;
+    t.equal(packet?.sequenceNumber, (first + n) & 0xffff, 'in a sequence of their own');
   });
   t.equal(answers.length * (TS_PACKET * 7 + 14), plane.senderCounters(sender).resentBytes);
   t.match(plane.senderCounters(sender), { feedbackIn: 3, feedbackMalformed: 1, nacks: 1, nacked: 5, resent: 5 });
+
+  // What another one is sent leaves no gap for the first (RFC 4588 section 4).
+  const other = await bound(t, 0, '127.0.0.2');
+  other.send(ask(STREAM.ssrc), to + 8, HOST);
+  await until(() => plane.senderCounters(sender).resent === 10);
+  asking.send(ask(STREAM.ssrc), to + 8, HOST);
+  await until(() => answers.length === 2 * wanted.length);
+  const numbers = answers.map(({ bytes }) => bytes.readUInt16BE(2));
+  t.ok(numbers.every((number, n) => number === (((numbers[0] ?? 0) + n) & 0xffff)), numbers.join(' '));
 });
 
 t.test('a budget is not exceeded, however much is asked for', async (t) => {
