@@ -41,7 +41,13 @@ test('what is different is named by ids, with both values', async (t) => {
         hls: { segment: 2000, window: 6 },
         smoothing: { threshold: 20, max_delay: 200 },
         renditions: [
-          { id: 'r', url: 'http://x.example/y.ts', format: 'auto', buffer: { memory: 33_554_432, delay: 300 } },
+          {
+            id: 'r',
+            url: 'http://x.example/y.ts',
+            format: 'auto',
+            numbering: 'rtp',
+            buffer: { memory: 33_554_432, delay: 300 },
+          },
         ],
       },
       new: null,

@@ -365,7 +365,10 @@ t.test('rtp-packet reads what we send again, and asks for it', async (t) => {
   asking.send(ask(STREAM.ssrc), to + 8, HOST);
   await until(() => answers.length === 2 * wanted.length);
   const numbers = answers.map(({ bytes }) => bytes.readUInt16BE(2));
-  t.ok(numbers.every((number, n) => number === (((numbers[0] ?? 0) + n) & 0xffff)), numbers.join(' '));
+  t.ok(
+    numbers.every((number, n) => number === (((numbers[0] ?? 0) + n) & 0xffff)),
+    numbers.join(' '),
+  );
 });
 
 t.test('a budget is not exceeded, however much is asked for', async (t) => {
