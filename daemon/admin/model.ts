@@ -63,7 +63,6 @@ const repairStatus = z.object({
   byParity: count.describe('of those, repaired by ST 2022-1'),
   byBlock: count.describe('by the block code'),
   byRetransmission: count,
-  byFetch: count.describe('from elsewhere, such as by HTTP'),
   lost: count,
   damaged: count.describe('came and were no whole MPEG-TS: taken as missing'),
   asked: count.describe('packets asked for'),

@@ -71,7 +71,11 @@ function readLocation(url: string, flags: Flags): Where {
   if ('expected' in parsed) throw new SluiceError('USAGE', `receive: ${parsed.expected} (got "${url}")`, { url });
   const { location } = parsed;
   if (location.kind === 'http')
-    throw new SluiceError('USAGE', `receive: expected rtp:// or udp:// (got "${url}")`, { url });
+    throw new SluiceError(
+      'USAGE',
+      `receive: expected rtp:// or udp://, HTTP is for descriptions (.sdp) and sources of channels (got "${url}")`,
+      { url },
+    );
   const { numbering } = flags;
   return { location, numbering, repair: readRepair(flags, numbering === 'field' ? 'rtp' : location.kind) };
 }

@@ -258,7 +258,6 @@ function offerTraffic(offer: Offer): void {
         { labels: streamLabels(r, { means: 'parity' }), value: repair.byParity },
         { labels: streamLabels(r, { means: 'block' }), value: repair.byBlock },
         { labels: streamLabels(r, { means: 'retransmission' }), value: repair.byRetransmission },
-        { labels: streamLabels(r, { means: 'fetch' }), value: repair.byFetch },
         { labels: streamLabels(r, { means: 'lost' }), value: repair.lost },
       ];
     },

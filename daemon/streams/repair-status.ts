@@ -11,7 +11,6 @@ export function repairStatus(c: InputCounters): RepairStatus {
     byParity: c.byParity,
     byBlock: c.byBlock,
     byRetransmission: c.byRetransmission,
-    byFetch: c.byFetch,
     lost: c.rtpLost,
     damaged: c.damaged,
     asked: c.nacked,

@@ -114,7 +114,8 @@ export class MulticastSender {
       dscp,
       batching,
       loop,
-      rtcp: rtcp ? { cname: this.#cname } : null,
+      // Without RTP there is nothing to report of.
+      rtcp: rtcp && numbering !== 'field' ? { cname: this.#cname } : null,
       numbering,
       fec: fecOptionsOf(fec, block),
       retransmission: retransmissionOptionsOf(retransmission, port, dscp),

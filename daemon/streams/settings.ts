@@ -83,6 +83,10 @@ const multicastSchema = z
       .optional()
       .describe('A server that sends again what receivers ask for (RFC 4585, RFC 4588).'),
   })
+  .refine(({ fec, reed_solomon: block }) => !fec || !block || fec.payload_type === block.payload_type, {
+    path: ['reed_solomon', 'payload_type'],
+    error: 'expected the payload type of fec: all parity has one',
+  })
   .refine((value) => value.source === undefined || isIP(value.source) === isIP(value.address), {
     path: ['source'],
     error: 'expected a source of the same address family as the group',

@@ -85,7 +85,6 @@ export interface RepairStatus {
   readonly byParity: number;
   readonly byBlock: number;
   readonly byRetransmission: number;
-  readonly byFetch: number;
   /** Those that did not come back. */
   readonly lost: number;
   /** Those that came and were no whole MPEG-TS; taken as missing. */

@@ -133,6 +133,11 @@ t.test('refused, with the key and what was expected', async (t) => {
     [one({ multicast: { address: '239.1.1.1', port: 5001 } }), /multicast\.port: expected an even port/],
     [one({ multicast: { address: '239.1.1.1', port: 5000, source: '::1' } }), /same address family/],
     [one({ multicast: { address: '239.1.1.1', port: 5000, tll: 3 } }), /Unrecognized key|unknown|tll/],
+    [
+      one({ multicast: { address: '239.1.1.1', port: 5000, fec: { payload_type: 98 }, reed_solomon: {} } }),
+      /reed_solomon\.payload_type: expected the payload type of fec/,
+    ],
+    [one({ multicast: { address: '239.1.1.1', port: 5000, fec: { columns: 11 } } }), /at most 100 packets/],
     [one({ codecs: 'a"b' }), /codecs of RFC 6381/],
     [one({ resolution: '640' }), /WIDTHxHEIGHT/],
   ];
