@@ -76,6 +76,8 @@ const sentRepairStatus = z.object({
   parityPackets: count,
   asked: count.describe('packets that receivers asked for'),
   resent: count,
+  resentToAll: count.describe('of those, once to the group, because many asked'),
+  suppressed: count.describe('asked for while they were on their way to the group'),
   gone: count.describe('asked for, and no longer kept'),
   overBudget: count,
   refused: count.describe('RTCP from where nobody may ask'),

@@ -305,6 +305,8 @@ const retransmissionOptions = z.strictObject({
   sharePercent: percent,
   rate: z.number().int().min(8000).max(Number.MAX_SAFE_INTEGER),
   allow: z.array(addressPrefix),
+  multicastAfter: z.number().int().min(0).max(16),
+  holdMs: ms(10_000).min(1),
   tokenLifetimeMs: ms(86_400_000).min(1000).multipleOf(1000).nullable(),
 });
 

@@ -144,6 +144,9 @@ export const SENDER_COUNTERS = [
   'resendErrors', // not taken by the kernel
   'tokensGranted', // Port Mapping Requests answered (RFC 6284)
   'tokensRefused', // tokens shown that were no good, or no longer, or another's
+  'askedPackets', // different packets asked for
+  'resentToAll', // of those resent, to the group
+  'suppressed', // asked for while they were on their way to the group
 ] as const;
 
 /** Counters of a port. */

@@ -356,6 +356,13 @@ export interface RetransmissionOptions {
   readonly rate: number;
   /** Prefixes of addresses that may ask without further ado. */
   readonly allow: readonly string[];
+  /**
+   * So many different receivers (by address) ask for a packet within `holdMs` until it is sent once to the group, to the port of the
+   * media + 8, and for `holdMs` to none of them; 0 to 16, 0: never. Of a sender to a group only.
+   */
+  readonly multicastAfter: number;
+  /** 1 to 10,000 ms: about a round trip. */
+  readonly holdMs: number;
   /** How long a token is good with which others prove their address (RFC 6284), whole seconds; null: others are not answered. */
   readonly tokenLifetimeMs: number | null;
 }

@@ -219,7 +219,9 @@ function offerTraffic(offer: Offer): void {
     (r) => {
       const sender = r.sender?.counters();
       return [
-        { labels: streamLabels(r, { result: 'resent' }), value: sender?.resent ?? 0 },
+        { labels: streamLabels(r, { result: 'resent' }), value: (sender?.resent ?? 0) - (sender?.resentToAll ?? 0) },
+        { labels: streamLabels(r, { result: 'resent-to-all' }), value: sender?.resentToAll ?? 0 },
+        { labels: streamLabels(r, { result: 'suppressed' }), value: sender?.suppressed ?? 0 },
         { labels: streamLabels(r, { result: 'gone' }), value: sender?.resendGone ?? 0 },
         { labels: streamLabels(r, { result: 'over-budget' }), value: sender?.resendShed ?? 0 },
         { labels: streamLabels(r, { result: 'error' }), value: sender?.resendErrors ?? 0 },

@@ -66,6 +66,12 @@ export const retransmissionSchema = z
       .max(1000, { error: 'expected at most 1000 prefixes' })
       .default([])
       .describe('Who may ask without a token. Name those whose addresses cannot be forged on their way here.'),
+    multicast_after: integer({ min: 0, max: 16 })
+      .default(3)
+      .describe('So many receivers ask for a packet until it is sent once to the group, port + 8; 0: never.'),
+    multicast_hold: duration({ min: 1, max: 10_000 })
+      .default(100)
+      .describe('For so long they are counted, and it is then on its way: about a round trip.'),
     tokens: z
       .strictObject({
         lifetime: wholeSeconds.default(3_600_000).describe('How long a token is good.'),
@@ -149,6 +155,8 @@ export function retransmissionOptionsOf(
     sharePercent: config.share,
     rate: config.rate,
     allow: config.allow,
+    multicastAfter: config.multicast_after,
+    holdMs: config.multicast_hold,
     tokenLifetimeMs: config.tokens?.lifetime ?? null,
   };
 }

@@ -27,6 +27,8 @@ export function sentRepairStatus(c: SenderCounters): SentRepairStatus {
     parityPackets: c.parityColumns + c.parityRows + c.parityBlocks,
     asked: c.nacked,
     resent: c.resent,
+    resentToAll: c.resentToAll,
+    suppressed: c.suppressed,
     gone: c.resendGone,
     overBudget: c.resendShed,
     refused: c.feedbackRefused,

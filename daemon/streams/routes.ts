@@ -138,7 +138,8 @@ function describedRepair({
     parity: parity?.parity ?? null,
     block: parity?.block ?? null,
     parityType: parity?.payloadType ?? 96,
-    retransmission: again === null ? null : { ...again, tokens: again.tokenLifetimeMs !== null },
+    retransmission:
+      again === null ? null : { ...again, toGroup: again.multicastAfter > 0, tokens: again.tokenLifetimeMs !== null },
   };
 }
 

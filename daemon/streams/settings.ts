@@ -189,13 +189,19 @@ function refuseDuplicates<T>(
   });
 }
 
-/** Those of a group that a sender uses: of its media, and of its parity. */
-function portsOf({ port, fec, reed_solomon: block }: z.output<typeof multicastSchema>): readonly number[] {
+/** Those of a group that a sender uses: of its media, of its parity, of what it sends again to all. */
+function portsOf({
+  port,
+  fec,
+  reed_solomon: block,
+  retransmission,
+}: z.output<typeof multicastSchema>): readonly number[] {
   return [
     port,
     ...(fec === undefined ? [] : [port + REPAIR_PORTS.columns]),
     ...(fec?.row_fec === true ? [port + REPAIR_PORTS.rows] : []),
     ...(block === undefined ? [] : [port + REPAIR_PORTS.block]),
+    ...((retransmission?.multicast_after ?? 0) > 0 ? [port + REPAIR_PORTS.retransmission] : []),
   ];
 }
 

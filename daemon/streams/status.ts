@@ -107,6 +107,10 @@ export interface SentRepairStatus {
   /** Packets asked for by those who may. */
   readonly asked: number;
   readonly resent: number;
+  /** Of those, once to the group, because many asked. */
+  readonly resentToAll: number;
+  /** Asked for while they were on their way to the group. */
+  readonly suppressed: number;
   /** Asked for, and no longer kept. */
   readonly gone: number;
   readonly overBudget: number;

@@ -86,6 +86,8 @@ plane::RetransmissionOptions retransmission_options(Napi::Env env, const Options
   r.share = o.number<unsigned>("sharePercent", 1, 1000);
   r.rate = static_cast<std::uint64_t>(o.integer("rate", 1, kMaxSafe)) / 8;
   for (const std::string& text : texts_of(o.get("allow"))) r.allowed.push_back(prefix_of(env, text));
+  r.common.receivers = o.number<unsigned>("multicastAfter", 0, repair::CommonLosses::kMost);
+  r.common.hold = o.milliseconds("holdMs");
   if (!o.is_null("tokenLifetimeMs")) r.token_lifetime = o.milliseconds("tokenLifetimeMs");
   return r;
 }

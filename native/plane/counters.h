@@ -29,7 +29,7 @@ namespace sluice::plane {
   X(rtcp_malformed) X(reports) X(reported_lost_ppm) X(reported_jitter_us) X(round_trip_us) X(parity_columns)      \
   X(parity_rows) X(parity_blocks) X(parity_bytes) X(parity_errors) X(feedback_in) X(feedback_malformed)           \
   X(feedback_refused) X(nacks) X(nacked) X(resent) X(resent_bytes) X(resend_gone) X(resend_shed) X(resend_errors) \
-  X(tokens_granted) X(tokens_refused)
+  X(tokens_granted) X(tokens_refused) X(asked_packets) X(resent_to_all) X(suppressed)
 #define SLUICE_LOOP_COUNTERS(X) \
   X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands) X(busy_permille) X(wakeups_per_second) X(measured)
 #define SLUICE_CAPTURE_COUNTERS(X) X(packets) X(bytes) X(received) X(kernel_drops) X(file_bytes) X(files)
@@ -56,7 +56,7 @@ struct ReplayCounters {
 #undef SLUICE_COUNTER_FIELD
 
 /** Words of one slot: room for the largest of the structs. */
-constexpr std::size_t kSlotWords = 48;
+constexpr std::size_t kSlotWords = 64;
 
 /**
  * The table: fixed slots, zeroed when taken; those never taken cost no memory. Slots are taken and given back

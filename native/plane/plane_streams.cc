@@ -1,6 +1,8 @@
 // Verbs of the plane for streams and what is attached to them, and for what measures, records and plays.
 #include "plane/plane.h"
 
+#include "plane/repair_ports.h"
+
 namespace sluice::plane {
 
 using kernel::Result;
@@ -19,6 +21,14 @@ bool may_number(const kernel::UdpTx& socket, bool v6) noexcept {
   std::array<std::uint8_t, codec::kNumberOptionSize> option;
   codec::write_number_option(v6, 0, option.data());
   return socket.may_send_options(option);
+}
+
+/** Where packets are sent that many have lost. */
+kernel::UdpTxOptions resent_to(kernel::UdpTxOptions media) {
+  const auto stepped = [](std::uint16_t port) { return static_cast<std::uint16_t>(port + kResentPortStep); };
+  media.destination = media.destination.with_port(stepped(media.destination.port()));
+  if (media.source_port != 0) media.source_port = stepped(media.source_port);
+  return media;
 }
 
 }  // namespace
@@ -111,7 +121,9 @@ Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
           sender->keep(std::move(parity.value()));
         }
         if (options.retransmission) {
-          auto server = RetransmissionServer::open(worker.reactor(), s, *options.retransmission, counters);
+          RetransmissionOptions answering = *options.retransmission;
+          if (options.socket.destination.is_multicast()) answering.group = resent_to(options.socket);
+          auto server = RetransmissionServer::open(worker.reactor(), s, answering, counters);
           if (!server.ok()) return server.error();
           sender->keep(std::move(server.value()));
         }

@@ -10,5 +10,7 @@ constexpr std::uint16_t kColumnPortStep = 2;
 constexpr std::uint16_t kRowPortStep = 4;
 /** The block code. */
 constexpr std::uint16_t kBlockPortStep = 6;
+/** Of a group: retransmissions that many have asked for. */
+constexpr std::uint16_t kResentPortStep = 8;
 
 }  // namespace sluice::plane

@@ -46,6 +46,11 @@ std::string random_cname() {
   return name;
 }
 
+bool is_group(const kernel::UdpRxOptions& socket) {
+  const auto address = kernel::Address::parse(socket.address, 0);
+  return address && address->is_multicast();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reactor,
@@ -61,6 +66,8 @@ Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reac
     if (auto error = input->listen(options.socket, kBlockPortStep, What::blocks)) return std::move(*error);
   if (options.repair->feedback)
     if (auto error = input->speak(*options.repair->feedback)) return std::move(*error);
+  if (options.repair->feedback && is_group(options.socket))
+    if (auto error = input->listen(options.socket, kResentPortStep, What::resent)) return std::move(*error);
   if (options.repair->tokens && input->mouth_) input->tokens_.emplace(input->ssrc_);
   input->go_on();
   return input;
@@ -146,6 +153,8 @@ void RepairedInput::take(What what, const kernel::Datagram& datagram) noexcept {
     case What::blocks:
       bump(counters_.parity_packets);
       return recovery_.on_block_parity(datagram.data, datagram.arrival);
+    case What::resent:
+      return take_resent(datagram.data);
   }
 }
 
@@ -165,21 +174,31 @@ void RepairedInput::take_media(const kernel::Datagram& datagram) noexcept {
   statistics_.update(header->sequence, header->timestamp, datagram.arrival);
 }
 
-/** A packet of the original's payload type is one that was sent again as it was; any other, RFC 4588. */
 void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
   if (codec::is_rtcp(datagram)) return take_control(datagram);
+  std::array<std::uint8_t, kMostDatagram> room;
+  if (const auto packet = original(datagram, room)) recovery_.on_retransmission(*packet, reactor_.now());
+}
+
+void RepairedInput::take_resent(codec::Bytes datagram) noexcept {
+  std::array<std::uint8_t, kMostDatagram> room;
+  if (const auto packet = original(datagram, room)) recovery_.on_resent_to_all(*packet, reactor_.now());
+}
+
+/** Of what was sent again. A packet of the original's payload type is one as it was; any other, RFC 4588. */
+std::optional<codec::Bytes> RepairedInput::original(codec::Bytes datagram,
+                                                    codec::MutableBytes room) noexcept {
   const auto packet = codec::parse_rtp(datagram);
-  if (!heard_ || !packet) return;
+  if (!heard_ || !packet || datagram.size() > room.size()) return std::nullopt;
   bump(counters_.resent);
-  const Nanos now = reactor_.now();
-  std::array<std::uint8_t, kMostDatagram> original;
   if (packet->header.payload_type == media_type_) {
-    std::memcpy(original.data(), datagram.data(), datagram.size());
-    codec::store32(original.data() + 8, statistics_.ssrc());
-    return recovery_.on_retransmission({original.data(), datagram.size()}, now);
+    std::memcpy(room.data(), datagram.data(), datagram.size());
+    codec::store32(room.data() + 8, statistics_.ssrc());
+    return room.first(datagram.size());
   }
-  const auto size = codec::restore_original(datagram, statistics_.ssrc(), media_type_, original);
-  if (size) recovery_.on_retransmission({original.data(), *size}, now);
+  const auto size = codec::restore_original(datagram, statistics_.ssrc(), media_type_, room);
+  if (!size) return std::nullopt;
+  return room.first(*size);
 }
 
 void RepairedInput::take_control(codec::Bytes datagram) noexcept {

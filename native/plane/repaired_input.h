@@ -14,8 +14,8 @@
 namespace sluice::plane {
 
 /**
- * On its loop. One socket for the media, one for each kind of parity on the ports above it, and one from
- * which is asked for what is missing and to which it is sent.
+ * On its loop. One socket for the media, one for each kind of parity on the ports above it, one from which is
+ * asked for what is missing and to which it is sent, and one of the group for what many have asked for.
  */
 class RepairedInput final : public Input, private kernel::Timer, private repair::RecoveryOutput {
  public:
@@ -34,7 +34,7 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
  private:
   /** RFC 2250 section 2. */
   static constexpr std::uint32_t kMp2tClock = 90'000;
-  enum class What : std::uint8_t { media, parity, blocks };
+  enum class What : std::uint8_t { media, parity, blocks, resent };
   /** One socket that listens. */
   struct Ear final : kernel::Watcher {
     Ear(RepairedInput& of, What kind, std::unique_ptr<kernel::UdpRx> rx) noexcept
@@ -62,6 +62,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   void hear_answers() noexcept;
   void take(What what, const kernel::Datagram& datagram) noexcept;
   void take_answer(codec::Bytes datagram) noexcept;
+  void take_resent(codec::Bytes datagram) noexcept;
+  std::optional<codec::Bytes> original(codec::Bytes datagram, codec::MutableBytes room) noexcept;
   void take_control(codec::Bytes datagram) noexcept;
   void ask_for_token(Nanos now) noexcept;
   void take_media(const kernel::Datagram& datagram) noexcept;
@@ -82,7 +84,7 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   kernel::UdpInbox inbox_;
   PlainRtp plain_;
   repair::Recovery recovery_;
-  std::array<std::unique_ptr<Ear>, 4> ears_;
+  std::array<std::unique_ptr<Ear>, 5> ears_;
   std::size_t ear_count_ = 0;
   std::unique_ptr<Mouth> mouth_;
   /** Of the source as it comes, before anything is repaired. */

@@ -14,6 +14,7 @@
 namespace sluice::plane {
 
 using kernel::bump;
+using kernel::gauge;
 
 namespace {
 
@@ -55,6 +56,11 @@ kernel::Result<std::unique_ptr<RetransmissionServer>> RetransmissionServer::open
   auto port = kernel::UdpPort::open(options.port, server->inbox_);
   if (!port.ok()) return port.error();
   server->port_ = std::move(port.value());
+  if (options.group && options.common.receivers > 0) {
+    auto group = kernel::UdpTx::open(*options.group);
+    if (!group.ok()) return group.error();
+    server->group_ = std::move(group.value());
+  }
   if (!reactor.watch(server->port_->fd(), EPOLLIN, *server))
     return kernel::system_error("watching the retransmission server's socket");
   return server;
@@ -69,7 +75,8 @@ RetransmissionServer::RetransmissionServer(kernel::Reactor& reactor, Stream& str
       inbox_(kMessages),
       budget_(options.rate, std::max(options.rate / 4, kLeastBurst)),
       refusals_(kRefusalRate, kRefusalRate),
-      receivers_(kReceivers) {
+      receivers_(kReceivers),
+      common_(options.group ? options.common : repair::CommonLossOptions{0}) {
   if (options.token_lifetime) tokens_.emplace(*options.token_lifetime);
 }
 
@@ -214,32 +221,74 @@ void RetransmissionServer::resend(std::uint16_t number, const kernel::UdpTarget&
   bump(counters_.nacked);
   const auto sequence = find(number);
   if (!sequence) return bump(counters_.resend_gone);
-  Ring& ring = stream_.ring();
-  const Descriptor& d = ring.descriptor(*sequence);
-  const std::size_t head = codec::kRtpHeaderSize + (options_.plain ? 0 : codec::kOriginalNumberSize);
-  if (!receiver.budget.take(head + d.size, now)) return bump(counters_.resend_shed);
-  if (!budget_.take(head + d.size, now)) {
-    receiver.budget.give_back(head + d.size);
+  using Answer = repair::CommonLosses::Answer;
+  const auto asker = static_cast<std::uint16_t>(&receiver - receivers_.data());
+  const Answer answer = common_.ask(*sequence, asker, now);
+  gauge(counters_.asked_packets, common_.asked());
+  if (answer == Answer::on_its_way) return bump(counters_.suppressed);
+  if (answer == Answer::to_all) return resend_to_all(*sequence, now);
+  resend_to_one(*sequence, target, receiver, now);
+}
+
+std::size_t RetransmissionServer::resent_size(std::int64_t sequence) noexcept {
+  return codec::kRtpHeaderSize + (options_.plain ? 0 : codec::kOriginalNumberSize) +
+         stream_.ring().descriptor(sequence).size;
+}
+
+void RetransmissionServer::resend_to_one(std::int64_t sequence, const kernel::UdpTarget& target,
+                                         Receiver& receiver, Nanos now) noexcept {
+  const std::size_t size = resent_size(sequence);
+  if (!receiver.budget.take(size, now)) return bump(counters_.resend_shed);
+  if (!budget_.take(size, now)) {
+    receiver.budget.give_back(size);
     return bump(counters_.resend_shed);
   }
+  Ring& ring = stream_.ring();
+  const Descriptor& d = ring.descriptor(sequence);
   constexpr std::size_t kMostPieces = 3;
   if (!outbox_.has_room(kMostPieces)) flush();
   const std::span<iovec> pieces = outbox_.pieces(options_.plain ? 2 : kMostPieces);
   if (options_.plain) {
-    pieces[0] = {ring.header(*sequence), codec::kRtpHeaderSize};
+    pieces[0] = {ring.header(sequence), codec::kRtpHeaderSize};
   } else {
     std::uint8_t* const header = outbox_.header(pieces[0]);
-    codec::write_retransmission_header(ring.header(*sequence), stream_.ssrc(), options_.payload_type,
+    codec::write_retransmission_header(ring.header(sequence), stream_.ssrc(), options_.payload_type,
                                        receiver.sequence++, header);
     pieces[0] = {header, codec::kRtpHeaderSize};
     std::uint8_t* const original = outbox_.header(pieces[1]);
-    codec::store16(original, number);
+    codec::store16(original, static_cast<std::uint16_t>(sequence));
     pieces[1] = {original, codec::kOriginalNumberSize};
   }
   pieces.back() = {ring.at(d.position), d.size};
   outbox_.add(target, pieces, 0, kRetransmission);
   queued_++;
-  queued_bytes_ += head + d.size;
+  queued_bytes_ += size;
+}
+
+void RetransmissionServer::resend_to_all(std::int64_t sequence, Nanos now) noexcept {
+  const std::size_t size = resent_size(sequence);
+  if (!budget_.take(size, now)) {
+    common_.take_back(sequence);
+    return bump(counters_.resend_shed);
+  }
+  Ring& ring = stream_.ring();
+  const Descriptor& d = ring.descriptor(sequence);
+  std::array<std::uint8_t, codec::kRtpHeaderSize + codec::kOriginalNumberSize> head;
+  if (options_.plain) {
+    std::memcpy(head.data(), ring.header(sequence), codec::kRtpHeaderSize);
+  } else {
+    codec::write_retransmission_header(ring.header(sequence), stream_.ssrc(), options_.payload_type,
+                                       group_sequence_++, head.data());
+    codec::store16(head.data() + codec::kRtpHeaderSize, static_cast<std::uint16_t>(sequence));
+  }
+  std::array<iovec, 2> pieces{iovec{head.data(), size - d.size}, iovec{ring.at(d.position), d.size}};
+  if (!group_->send(pieces).sent) {
+    common_.take_back(sequence);
+    return bump(counters_.resend_errors);
+  }
+  bump(counters_.resent);
+  bump(counters_.resent_bytes, size);
+  bump(counters_.resent_to_all);
 }
 
 void RetransmissionServer::flush() noexcept {

@@ -8,9 +8,11 @@
 
 #include "kernel/udp_outbox.h"
 #include "kernel/udp_port.h"
+#include "kernel/udp_tx.h"
 #include "plane/port_tokens.h"
 #include "plane/stream.h"
 #include "repair/budget.h"
+#include "repair/common_losses.h"
 
 namespace sluice::plane {
 
@@ -34,6 +36,9 @@ struct RetransmissionOptions {
   /** How long a token is good that proves the address of anybody else (RFC 6284), whole seconds; none where
    * nobody else is answered. */
   std::optional<Nanos> token_lifetime;
+  /** Where packets are sent that many ask for, and how many those are; none where no group is there. */
+  std::optional<kernel::UdpTxOptions> group;
+  repair::CommonLossOptions common;
 };
 
 /**
@@ -41,6 +46,7 @@ struct RetransmissionOptions {
  * authorised, or have proved by a token that they hear what is sent to their address, each within a budget of
  * its own and all within one. Nobody else is remembered, and gets at most a token, or that one is no good, in
  * a datagram no longer than the own.
+ * What many ask for is sent once to the group, out of the budget of all, and for a while to none of them.
  * Retransmissions are a session of their own with the SSRC of the original (RFC 4588 section 5.3). On the
  * loop; allocates nothing after it was made.
  */
@@ -89,6 +95,10 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
   Receiver* receiver(const kernel::Address& sender, Nanos now) noexcept;
   void answer(codec::Bytes control, const kernel::Address& sender, Receiver& receiver, Nanos now) noexcept;
   void resend(std::uint16_t number, const kernel::UdpTarget& target, Receiver& receiver, Nanos now) noexcept;
+  void resend_to_one(std::int64_t sequence, const kernel::UdpTarget& target, Receiver& receiver,
+                     Nanos now) noexcept;
+  void resend_to_all(std::int64_t sequence, Nanos now) noexcept;
+  [[nodiscard]] std::size_t resent_size(std::int64_t sequence) noexcept;
   [[nodiscard]] std::optional<std::int64_t> find(std::uint16_t number) noexcept;
   void flush() noexcept;
   [[nodiscard]] std::uint64_t share_rate() const noexcept;
@@ -105,6 +115,10 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
   /** Of answers that a token is no good. */
   repair::Budget refusals_;
   std::vector<Receiver> receivers_;
+  repair::CommonLosses common_;
+  std::optional<kernel::UdpTx> group_;
+  /** Of the next retransmission to the group. */
+  std::uint16_t group_sequence_ = 0;
   std::uint64_t queued_bytes_ = 0;
   std::uint64_t queued_ = 0;
 };

@@ -195,14 +195,22 @@ void Recovery::on_block_parity(Bytes datagram, Nanos now) noexcept {
 }
 
 void Recovery::on_retransmission(Bytes datagram, Nanos now) noexcept {
-  take_copy(datagram, Origin::retransmitted, now);
+  take_copy(datagram, Origin::retransmitted, true, now);
+}
+
+void Recovery::on_resent_to_all(Bytes datagram, Nanos now) noexcept {
+  const auto header = codec::parse_rtp_header(datagram);
+  if (!header || !begun_) return;
+  const std::int64_t sequence = codec::extend_sequence(highest_, header->sequence);
+  if (sequence < next_ || window_.has(sequence)) return;
+  take_copy(datagram, Origin::retransmitted, false, now);
 }
 
 void Recovery::on_fetched(Bytes datagram, Nanos now) noexcept {
-  take_copy(datagram, Origin::fetched, now);
+  take_copy(datagram, Origin::fetched, false, now);
 }
 
-void Recovery::take_copy(Bytes datagram, Origin origin, Nanos now) noexcept {
+void Recovery::take_copy(Bytes datagram, Origin origin, bool answers, Nanos now) noexcept {
   now_ = now;
   const auto header = codec::parse_rtp_header(datagram);
   if (!header || !begun_ || header->ssrc != ssrc_ || datagram.size() > window_.most() || !whole(datagram)) {
@@ -223,7 +231,7 @@ void Recovery::take_copy(Bytes datagram, Origin origin, Nanos now) noexcept {
       std::lower_bound(missing_.begin(), missing_.end(), sequence,
                        [](const Missing& one, std::int64_t number) { return one.sequence < number; });
   if (at == missing_.end() || at->sequence != sequence) return;
-  if (origin == Origin::retransmitted && at->asks == 1) round_trip_.measure(now - at->asked);
+  if (answers && at->asks == 1) round_trip_.measure(now - at->asked);
   slowest_ = std::max(slowest_, now - at->found);
   insert(sequence, datagram, origin, now);
 }

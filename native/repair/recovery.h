@@ -89,6 +89,8 @@ class Recovery final : private RepairOutput {
   void on_block_parity(codec::Bytes datagram, Nanos now) noexcept;
   /** A retransmission: the original's header with the rest of it (RFC 4588 has been undone). */
   void on_retransmission(codec::Bytes datagram, Nanos now) noexcept;
+  /** The same, but sent to all: it answers no question of ours, and most have no need of it. */
+  void on_resent_to_all(codec::Bytes datagram, Nanos now) noexcept;
   /** From elsewhere, such as by HTTP. */
   void on_fetched(codec::Bytes datagram, Nanos now) noexcept;
 
@@ -149,7 +151,7 @@ class Recovery final : private RepairOutput {
   [[nodiscard]] Nanos patience_end(const Missing& one) const noexcept;
   [[nodiscard]] bool hopeless(const Missing& one, Nanos now) const noexcept;
   [[nodiscard]] Nanos pause_after(const Missing& one, Nanos now) const noexcept;
-  void take_copy(codec::Bytes datagram, Origin origin, Nanos now) noexcept;
+  void take_copy(codec::Bytes datagram, Origin origin, bool answers, Nanos now) noexcept;
   void give_up(std::int64_t& lost) noexcept;
   void adapt(Nanos now) noexcept;
   std::uint32_t chance() noexcept;

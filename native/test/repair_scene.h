@@ -90,9 +90,9 @@ struct Tokens {
 };
 
 struct Scene {
-  /** With `tokens` nobody is answered without one. */
+  /** With `tokens` nobody is answered without one. What so many ask for goes to `group`. */
   Scene(plane::ParitySenderOptions parity, bool asks, Loss lost, std::uint64_t rate = 100'000'000,
-        std::optional<Tokens> tokens = {})
+        std::optional<Tokens> tokens = {}, unsigned to_all_after = 0)
       : loses(std::move(lost)) {
     path_port = free_ports();
     for (const std::uint16_t step : kRepairSteps)
@@ -113,22 +113,7 @@ struct Scene {
     repair.recovery.block = parity.block;
     repair.recovery.playout = 300 * kernel::kMillisecond;
     repair.recovery.window = 1U << 14;
-    if (asks) {
-      const auto target = static_cast<std::uint16_t>(path_port + 8);
-      plane::RetransmissionOptions options;
-      options.port.socket.address = "127.0.0.1";
-      options.port.socket.port = target;
-      options.rate = rate;
-      if (!tokens) options.allowed.push_back(*kernel::AddressPrefix::parse("127.0.0.1"));
-      if (tokens) options.token_lifetime = tokens->lifetime;
-      auto opened = plane::RetransmissionServer::open(bed.reactor, *bed.stream, options, sent);
-      REQUIRE(opened.ok());
-      sender->keep(std::move(opened.value()));
-      repair.feedback = kernel::Address::parse("127.0.0.1", target);
-      repair.tokens = tokens && tokens->for_input;
-      repair.recovery.asks = true;
-      repair.recovery.round_trip = 5 * kernel::kMillisecond;
-    }
+    if (asks) add_server(repair, rate, tokens, to_all_after);
     ear_port = free_ports();
     plane::UdpInputOptions input_options;
     input_options.socket.address = "127.0.0.1";
@@ -137,6 +122,28 @@ struct Scene {
     auto opened = plane::RepairedInput::open(bed.reactor, input_options, sink, received, nullptr);
     REQUIRE(opened.ok());
     input = std::move(opened.value());
+  }
+
+  /** A retransmission server, which the input asks. */
+  void add_server(plane::RepairOptions& repair, std::uint64_t rate, const std::optional<Tokens>& tokens,
+                  unsigned to_all_after) {
+    const auto target = static_cast<std::uint16_t>(path_port + 8);
+    plane::RetransmissionOptions options;
+    options.port.socket.address = "127.0.0.1";
+    options.port.socket.port = target;
+    options.rate = rate;
+    if (!tokens) options.allowed.push_back(*kernel::AddressPrefix::parse("127.0.0.0/8"));
+    options.common.receivers = to_all_after;
+    options.group.emplace();
+    options.group->destination = *kernel::Address::parse("127.0.0.1", group.port());
+    if (tokens) options.token_lifetime = tokens->lifetime;
+    auto opened = plane::RetransmissionServer::open(bed.reactor, *bed.stream, options, sent);
+    REQUIRE(opened.ok());
+    sender->keep(std::move(opened.value()));
+    repair.feedback = kernel::Address::parse("127.0.0.1", target);
+    repair.tokens = tokens && tokens->for_input;
+    repair.recovery.asks = true;
+    repair.recovery.round_trip = 5 * kernel::kMillisecond;
   }
 
   void hand_on() {
@@ -176,6 +183,8 @@ struct Scene {
   std::uint16_t ear_port = 0;
   std::vector<std::unique_ptr<Socket>> path;
   std::array<int, 4> counts{};
+  /** In the place of a group's port for what is sent again to all. */
+  Socket group{0};
   Loss loses;
   /** Called again and again while it plays. */
   std::function<void()> meanwhile;

@@ -44,6 +44,8 @@ const SERVER: RetransmissionOptions = {
   sharePercent: 1000,
   rate: 100_000_000,
   allow: ['127.0.0.0/8'],
+  multicastAfter: 3,
+  holdMs: 100,
   tokenLifetimeMs: null,
 };
 const PARITY: FecOptions = {

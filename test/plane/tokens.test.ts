@@ -197,6 +197,8 @@ t.test('our server gives tokens, and answers who shows its own', async (t) => {
     sharePercent: 1000,
     rate: 100_000_000,
     allow: [],
+    multicastAfter: 0,
+    holdMs: 100,
     tokenLifetimeMs: 60_000,
   };
   const sender = plane.addSender(stream, { ...SENDER, port: to, retransmission });

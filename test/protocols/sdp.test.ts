@@ -45,11 +45,20 @@ t.test('a name cannot add lines, and is never empty', async (t) => {
   t.match(describeMulticast({ ...SESSION, name: ' ' }), 's=-\r\n');
 });
 
+const AGAIN = {
+  address: '192.0.2.1',
+  port: 5008,
+  plain: false,
+  payloadType: 97,
+  depthMs: 2000,
+  toGroup: true,
+  tokens: true,
+};
 const REPAIR: DescribedRepair = {
   parity: { columns: 10, rows: 5, rowParity: true },
   block: { source: 20, repair: 4 },
   parityType: 96,
-  retransmission: { address: '192.0.2.1', port: 5008, plain: false, payloadType: 97, depthMs: 2000, tokens: true },
+  retransmission: AGAIN,
 };
 
 t.test('repair is described by media of its own, grouped with what it repairs', async (t) => {
@@ -59,6 +68,7 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
     'a=group:FEC-FR 1 3',
     'a=group:FEC-FR 1 4',
     'a=group:FID 1 5',
+    'a=group:FID 1 6',
     'm=video 5000 RTP/AVPF 33',
     'a=rtcp:5008 IN IP4 192.0.2.1',
     'a=rtcp-fb:33 nack',
@@ -75,6 +85,11 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
     'a=fmtp:97 apt=33;rtx-time=2000',
   ])
     t.ok(lines.includes(line), line);
+  const again = lines.filter((line) => line === 'm=video 5008 RTP/AVPF 97');
+  t.equal(again.length, 2, 'to each, and to the group, whose address is that of the session');
+  t.equal(lines.filter((line) => line.startsWith('c=')).length, 2);
+  const singly = describeMulticast({ ...SESSION, repair: { ...REPAIR, retransmission: { ...AGAIN, toGroup: false } } });
+  t.notMatch(singly, 'a=group:FID 1 6');
 });
 
 t.test('what is described is read again', async (t) => {

@@ -23,6 +23,14 @@ test('a retransmission server answers somebody: who is allowed, or who shows a t
   t.match(retransmissionOptionsOf(anybody, 5000, 0), { allow: [], tokenLifetimeMs: 3_600_000 });
 });
 
+test('after three have asked for a packet all get it, after none where it is 0', async (t) => {
+  const server = { address: ADDRESS, tokens: {} };
+  t.match(retransmissionOptionsOf(retransmissionSchema.parse(server), 5000, 0), { multicastAfter: 3, holdMs: 100 });
+  const never = retransmissionSchema.parse({ ...server, multicast_after: 0, multicast_hold: '1s' });
+  t.match(retransmissionOptionsOf(never, 5000, 0), { multicastAfter: 0, holdMs: 1000 });
+  t.match(problems(retransmissionSchema, { ...server, multicast_after: 17 }), [/^multicast_after: /]);
+});
+
 test('tokens are good for whole seconds, one to a day', async (t) => {
   const of = (lifetime: string): string[] => problems(retransmissionSchema, { address: ADDRESS, tokens: { lifetime } });
   t.strictSame([of('1s'), of('24h')], [[], []]);

@@ -38,6 +38,8 @@ export interface DescribedRepair {
     readonly plain: boolean;
     readonly payloadType: number;
     readonly depthMs: number;
+    /** Whether what many ask for comes once to the group, to the port of the media + 8. */
+    readonly toGroup: boolean;
     /** Whether it answers who proves its address by a token that it got there (RFC 6284). */
     readonly tokens: boolean;
   } | null;
@@ -125,16 +127,21 @@ function addRepair(description: SessionDescription, { port }: MulticastSession, 
   if (parity?.rowParity === true) add('FEC-FR', part(port + 4, parityType, PARITY_CODEC, shape(1, parity.columns)));
   if (block !== null) add('FEC-FR', part(port + 6, parityType, BLOCK_CODEC, `k=${block.source}; m=${block.repair}`));
   if (retransmission !== null) {
-    const { address, port: to, plain, payloadType, depthMs, tokens } = retransmission;
+    const { address, port: to, plain, payloadType, depthMs, toGroup, tokens } = retransmission;
     const ipVer = isIP(address) === 6 ? 6 : 4;
     media.protocol = 'RTP/AVPF';
     media.rtcp = { port: to, netType: 'IN', ipVer, address };
     media.rtcpFb = [{ payload: MP2T, type: 'nack' }];
     // Attributes that the library does not know are written as they are.
     if (tokens) media.invalid = [{ value: `${TOKEN_ATTRIBUTE}:${to} IN IP${ipVer} ${address}` }];
+    // Packets as they were have no description of their own.
     if (!plain) {
-      const again = part(to, payloadType, 'rtx', `apt=${MP2T};rtx-time=${depthMs}`);
-      add('FID', { ...again, protocol: 'RTP/AVPF', connection: { version: ipVer, ip: address } });
+      const again = (at: number): Medium => ({
+        ...part(at, payloadType, 'rtx', `apt=${MP2T};rtx-time=${depthMs}`),
+        protocol: 'RTP/AVPF',
+      });
+      add('FID', { ...again(to), connection: { version: ipVer, ip: address } });
+      if (toGroup) add('FID', again(port + 8));
     }
   }
   description.groups = groups;
