@@ -9,6 +9,7 @@ import type {
   CaptureFlows,
   CaptureOptions,
   CaptureSummary,
+  FecOptions,
   FetchOptions,
   InputOptions,
   ListenerLimits,
@@ -110,6 +111,7 @@ export interface RawPlane {
   request(upstream: number, request: UpstreamRequest & { readonly id: number }): boolean;
   addInput(stream: number, options: InputOptions): Added;
   addSender(stream: number, options: SenderOptions): Added;
+  setFec(sender: number, fec: FecOptions | null): void;
   addReceiver(options: ReceiverOptions): Added;
   addPort(options: object): Added & { readonly port: number };
   removePort(port: number): void;

@@ -280,7 +280,7 @@ export const replayOptions = z
 const dynamicType = z.number().int().min(96).max(127);
 const percent = z.number().int().min(1).max(1000);
 
-const fecOptions = z.strictObject({
+export const fecOptions = z.strictObject({
   parity: z
     .strictObject({
       columns: z.number().int().min(1).max(100),

@@ -147,6 +147,23 @@ export const SENDER_COUNTERS = [
   'askedPackets', // different packets asked for
   'resentToAll', // of those resent, to the group
   'suppressed', // asked for while they were on their way to the group
+  'lossReports', // report blocks that came to the retransmission server, of those that may ask
+  'audience', // gauge: receivers heard there within ten seconds of the last report
+  'reportedExpected', // packets that these receivers together should have had between their reports
+  'reportedMissing', // and those of them that did not come at first, whether repaired or not
+  'tailLossPpm', // gauge: what nineteen of twenty receivers missed at most, of late
+  'runs1', // runs of so many packets that receivers missed, of the next smaller number exclusive up to this one
+  'runs2',
+  'runs3',
+  'runs4',
+  'runs6',
+  'runs8',
+  'runs12',
+  'runs16',
+  'runs24',
+  'runs32',
+  'runs64',
+  'runsLonger',
 ] as const;
 
 /** Counters of a port. */

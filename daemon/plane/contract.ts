@@ -745,6 +745,11 @@ export interface PlaneApi {
   addInput(stream: StreamHandle, options: InputOptions): InputHandle;
   removeInput(input: InputHandle): void;
   addSender(stream: StreamHandle, options: SenderOptions): SenderHandle;
+  /**
+   * Other parity of a sender from the next packet on, or none; its sockets and its parity's numbers go on.
+   * @throws SluiceError HANDLE_UNKNOWN, ADDRESS_IN_USE, SYSTEM_CALL; what it sent it sends on then
+   */
+  setFec(sender: SenderHandle, fec: FecOptions | null): void;
   removeSender(sender: SenderHandle): void;
   /** New certificates for the connections to come; sessions can still be resumed. @throws SluiceError TLS_CERTIFICATE */
   setCertificates(listener: ListenerHandle, certificates: readonly TlsCertificate[]): void;

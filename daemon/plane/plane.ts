@@ -14,6 +14,7 @@ import {
   type CaptureHandle,
   type CaptureOptions,
   FETCH_COUNTERS,
+  type FecOptions,
   type FetchCounters,
   type FetchOptions,
   INPUT_COUNTERS,
@@ -251,6 +252,11 @@ class Plane implements PlaneApi {
   addSender(stream: StreamHandle, options: SenderOptions): SenderHandle {
     const o = checked(checks.senderOptions, options, 'addSender', 'ADDRESS_INVALID');
     return this.#added(() => this.#raw.addSender(this.#known(stream), o), stream) as SenderHandle;
+  }
+
+  setFec(sender: SenderHandle, fec: FecOptions | null): void {
+    const parity = checked(checks.fecOptions.nullable(), fec, 'setFec');
+    native(() => this.#raw.setFec(this.#known(sender), parity));
   }
 
   removeSender(sender: SenderHandle): void {

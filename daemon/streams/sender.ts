@@ -24,6 +24,8 @@ const GAUGES: readonly (keyof SenderCounters)[] = [
   'reportedLostPpm',
   'reportedJitterUs',
   'roundTripUs',
+  'audience',
+  'tailLossPpm',
 ];
 
 /** What each counter is, in the order of the list. */

@@ -239,6 +239,7 @@ Napi::Function PlaneObject::define(Napi::Env env) {
                       InstanceMethod("request", &PlaneObject::request),
                       InstanceMethod("addInput", &PlaneObject::add_input),
                       InstanceMethod("addSender", &PlaneObject::add_sender),
+                      InstanceMethod("setFec", &PlaneObject::set_fec),
                       InstanceMethod("addReceiver", &PlaneObject::add_receiver),
                       InstanceMethod("addCapture", &PlaneObject::add_capture),
                       InstanceMethod("addReplay", &PlaneObject::add_replay),
@@ -383,6 +384,13 @@ Napi::Value PlaneObject::add_sender(const Info& info) {
   if (!o.is_null("retransmission"))
     s.retransmission = retransmission_options(info.Env(), Options(info.Env(), o.get("retransmission")));
   return to_object(info.Env(), plane_->add_sender(handle_of(info[0]), s));
+}
+
+Napi::Value PlaneObject::set_fec(const Info& info) {
+  plane::ParitySenderOptions parity;
+  if (!info[1].IsNull()) parity = parity_options(info.Env(), Options(info.Env(), info[1]));
+  if (const auto failure = plane_->set_parity(handle_of(info[0]), parity)) throw_error(info.Env(), *failure);
+  return info.Env().Undefined();
 }
 
 Napi::Value PlaneObject::add_receiver(const Info& info) {

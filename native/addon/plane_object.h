@@ -27,6 +27,7 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   Napi::Value request(const Info& info);
   Napi::Value add_input(const Info& info);
   Napi::Value add_sender(const Info& info);
+  Napi::Value set_fec(const Info& info);
   Napi::Value add_receiver(const Info& info);
   Napi::Value add_capture(const Info& info);
   Napi::Value add_replay(const Info& info);

@@ -29,7 +29,9 @@ namespace sluice::plane {
   X(rtcp_malformed) X(reports) X(reported_lost_ppm) X(reported_jitter_us) X(round_trip_us) X(parity_columns)      \
   X(parity_rows) X(parity_blocks) X(parity_bytes) X(parity_errors) X(feedback_in) X(feedback_malformed)           \
   X(feedback_refused) X(nacks) X(nacked) X(resent) X(resent_bytes) X(resend_gone) X(resend_shed) X(resend_errors) \
-  X(tokens_granted) X(tokens_refused) X(asked_packets) X(resent_to_all) X(suppressed)
+  X(tokens_granted) X(tokens_refused) X(asked_packets) X(resent_to_all) X(suppressed) \
+  X(loss_reports) X(audience) X(reported_expected) X(reported_missing) X(tail_loss_ppm) X(runs1) X(runs2) X(runs3)   \
+  X(runs4) X(runs6) X(runs8) X(runs12) X(runs16) X(runs24) X(runs32) X(runs64) X(runs_longer)
 #define SLUICE_LOOP_COUNTERS(X) \
   X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands) X(busy_permille) X(wakeups_per_second) X(measured)
 #define SLUICE_CAPTURE_COUNTERS(X) X(packets) X(bytes) X(received) X(kernel_drops) X(file_bytes) X(files)

@@ -14,8 +14,10 @@ constexpr std::uint32_t kParitySsrc = 0;
 
 }  // namespace
 
-std::optional<kernel::Error> ParitySender::open_way(kernel::UdpTxOptions options, std::uint16_t step,
-                                                    std::optional<Way>& way) {
+/** What is open stays as it is. */
+std::optional<kernel::Error> ParitySender::open_way(std::uint16_t step, std::optional<Way>& way) const {
+  if (way) return std::nullopt;
+  kernel::UdpTxOptions options = media_;
   const auto stepped = [step](std::uint16_t port) { return static_cast<std::uint16_t>(port + step); };
   options.destination = options.destination.with_port(stepped(options.destination.port()));
   if (options.source_port != 0) options.source_port = stepped(options.source_port);
@@ -29,25 +31,36 @@ kernel::Result<std::unique_ptr<ParitySender>> ParitySender::open(Stream& stream,
                                                                  const kernel::UdpTxOptions& media,
                                                                  const ParitySenderOptions& options,
                                                                  SenderCounters& counters) {
-  std::unique_ptr<ParitySender> sender(new ParitySender(stream, options, counters));
-  if (options.parity)
-    if (auto error = open_way(media, kColumnPortStep, sender->columns_)) return std::move(*error);
-  if (options.parity && options.parity->row_parity)
-    if (auto error = open_way(media, kRowPortStep, sender->rows_)) return std::move(*error);
-  if (options.block)
-    if (auto error = open_way(media, kBlockPortStep, sender->blocks_)) return std::move(*error);
+  std::unique_ptr<ParitySender> sender(new ParitySender(stream, media, counters));
+  if (auto error = sender->change(options)) return std::move(*error);
   return sender;
 }
 
-ParitySender::ParitySender(Stream& stream, const ParitySenderOptions& options, SenderCounters& counters)
-    : stream_(stream), counters_(counters), payload_type_(options.payload_type) {
-  if (options.parity) parity_.emplace(*options.parity);
-  if (options.block) block_.emplace(*options.block);
-  stream_.attach(*this);
-}
+ParitySender::ParitySender(Stream& stream, kernel::UdpTxOptions media, SenderCounters& counters)
+    : stream_(stream), counters_(counters), media_(std::move(media)) {}
 
 ParitySender::~ParitySender() {
   stream_.detach(*this);
+}
+
+std::optional<kernel::Error> ParitySender::change(const ParitySenderOptions& options) {
+  if (options.parity)
+    if (auto error = open_way(kColumnPortStep, columns_)) return error;
+  if (options.parity && options.parity->row_parity)
+    if (auto error = open_way(kRowPortStep, rows_)) return error;
+  if (options.block)
+    if (auto error = open_way(kBlockPortStep, blocks_)) return error;
+  // What is whole, or can be made whole, is still protected as it was meant.
+  if (parity_) parity_->flush(*this);
+  if (block_) block_->flush(*this);
+  parity_.reset();
+  block_.reset();
+  payload_type_ = options.payload_type;
+  if (options.parity) parity_.emplace(*options.parity);
+  if (options.block) block_.emplace(*options.block);
+  stream_.detach(*this);
+  if (options.any()) stream_.attach(*this);
+  return std::nullopt;
 }
 
 void ParitySender::on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept {

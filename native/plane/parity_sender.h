@@ -23,8 +23,8 @@ struct ParitySenderOptions {
  * when destroyed. */
 class ParitySender final : public PacketReader, private repair::ParityOutput, private repair::BlockOutput {
  public:
-  /** `media` is where the stream's RTP goes. Errors as of kernel::UdpTx::open(). `stream` and `counters`
-   * outlive it. */
+  /** `media` is where the stream's RTP goes; `options` may ask for none at first. Errors as of
+   * kernel::UdpTx::open(). `stream` and `counters` outlive it. */
   static kernel::Result<std::unique_ptr<ParitySender>> open(Stream& stream, const kernel::UdpTxOptions& media,
                                                             const ParitySenderOptions& options,
                                                             SenderCounters& counters);
@@ -32,6 +32,9 @@ class ParitySender final : public PacketReader, private repair::ParityOutput, pr
   ParitySender& operator=(const ParitySender&) = delete;
   ~ParitySender();
 
+  /** Other parity, or none, for what departs from now on. Sockets and numbers stay, so that receivers see one
+   * stream of each kind go on. Errors as of open(): nothing has changed then. */
+  std::optional<kernel::Error> change(const ParitySenderOptions& options);
   void on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept override;
 
  private:
@@ -40,9 +43,8 @@ class ParitySender final : public PacketReader, private repair::ParityOutput, pr
     kernel::UdpTx socket;
     std::uint16_t sequence = 0;
   };
-  ParitySender(Stream& stream, const ParitySenderOptions& options, SenderCounters& counters);
-  static std::optional<kernel::Error> open_way(kernel::UdpTxOptions options, std::uint16_t step,
-                                               std::optional<Way>& way);
+  ParitySender(Stream& stream, kernel::UdpTxOptions media, SenderCounters& counters);
+  std::optional<kernel::Error> open_way(std::uint16_t step, std::optional<Way>& way) const;
   void on_parity(const codec::ParityPacket& packet) noexcept override;
   void on_block_parity(const codec::BlockParityPacket& packet) noexcept override;
   void send(Way& way, std::span<std::uint8_t> head, codec::Bytes payload, std::uint64_t& kind) noexcept;
@@ -50,7 +52,8 @@ class ParitySender final : public PacketReader, private repair::ParityOutput, pr
 
   Stream& stream_;
   SenderCounters& counters_;
-  const std::uint8_t payload_type_;
+  const kernel::UdpTxOptions media_;
+  std::uint8_t payload_type_ = 0;
   std::optional<repair::ParityEncoder> parity_;
   std::optional<repair::BlockEncoder> block_;
   std::optional<Way> columns_;

@@ -100,6 +100,8 @@ class Plane {
   bool request(Handle upstream, UpstreamRequest request);
   kernel::Result<Added> add_input(Handle stream, const UdpInputOptions& options);
   kernel::Result<Added> add_sender(Handle stream, const SenderOptions& options);
+  /** Other parity of a sender from now on, or none. HANDLE_UNKNOWN, and as of ParitySender::change(). */
+  std::optional<kernel::Error> set_parity(Handle sender, const ParitySenderOptions& options);
   kernel::Result<Added> add_receiver(const ReceiverOptions& options);
   /** On a loop of its own choice, or on that one; the port bound is in `number`. LOOP_UNKNOWN, and as of
    * Port::open(). */

@@ -115,11 +115,9 @@ Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
           if (!reports.ok()) return reports.error();
           sender->keep(std::move(reports.value()));
         }
-        if (options.parity.any()) {
-          auto parity = ParitySender::open(s, options.socket, options.parity, counters);
-          if (!parity.ok()) return parity.error();
-          sender->keep(std::move(parity.value()));
-        }
+        auto parity = ParitySender::open(s, options.socket, options.parity, counters);
+        if (!parity.ok()) return parity.error();
+        sender->keep(std::move(parity.value()));
         if (options.retransmission) {
           RetransmissionOptions answering = *options.retransmission;
           if (options.socket.destination.is_multicast()) answering.group = resent_to(options.socket);
@@ -129,6 +127,15 @@ Result<Added> Plane::add_sender(Handle stream, const SenderOptions& options) {
         }
         return std::make_unique<SenderEntry>(std::move(sender));
       });
+}
+
+std::optional<kernel::Error> Plane::set_parity(Handle sender, const ParitySenderOptions& options) {
+  std::optional<kernel::Error> failure;
+  const bool known = with<SenderEntry>(sender, [&](SenderEntry& entry) {
+    failure = entry.it->parity()->change(options);
+    return true;
+  });
+  return known ? failure : unknown(sender);
 }
 
 Result<Added> Plane::add_receiver(const ReceiverOptions& options) {

@@ -68,6 +68,9 @@ Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reac
     if (auto error = input->speak(*options.repair->feedback)) return std::move(*error);
   if (options.repair->feedback && is_group(options.socket))
     if (auto error = input->listen(options.socket, kResentPortStep, What::resent)) return std::move(*error);
+  // Another's already, and then no round trip is reported: nothing to be without a stream for.
+  if (options.repair->feedback)
+    static_cast<void>(input->listen(options.socket, kControlPortStep, What::control));
   if (options.repair->tokens && input->mouth_) input->tokens_.emplace(input->ssrc_);
   input->go_on();
   return input;
@@ -82,6 +85,7 @@ RepairedInput::RepairedInput(kernel::Reactor& reactor, const UdpInputOptions& op
       inbox_(kMessages),
       plain_(options.numbering),
       recovery_(options.repair->recovery, static_cast<repair::RecoveryOutput&>(*this), random_ssrc()),
+      reports_(random_ssrc()),
       ssrc_(random_ssrc()),
       cname_(random_cname()) {}
 
@@ -155,6 +159,8 @@ void RepairedInput::take(What what, const kernel::Datagram& datagram) noexcept {
       return recovery_.on_block_parity(datagram.data, datagram.arrival);
     case What::resent:
       return take_resent(datagram.data);
+    case What::control:
+      return take_sender_report(datagram);
   }
 }
 
@@ -171,7 +177,10 @@ void RepairedInput::take_media(const kernel::Datagram& datagram) noexcept {
   if (!heard_ || statistics_.ssrc() != header->ssrc) statistics_ = RtpStatistics(header->ssrc, kMp2tClock);
   heard_ = true;
   media_type_ = header->payload_type;
+  const std::uint32_t before = statistics_.highest_sequence();
+  const bool valid = statistics_.valid();
   statistics_.update(header->sequence, header->timestamp, datagram.arrival);
+  if (valid) reports_.advanced(before, statistics_.highest_sequence());
 }
 
 void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
@@ -211,6 +220,16 @@ void RepairedInput::take_control(codec::Bytes datagram) noexcept {
   }
 }
 
+void RepairedInput::take_sender_report(const kernel::Datagram& datagram) noexcept {
+  const auto compound = codec::RtcpCompound::parse(datagram.data);
+  if (!compound) return;
+  for (const codec::RtcpPacket& packet : *compound) {
+    const auto info = codec::sender_info(packet);
+    if (info && packet.ssrc() == statistics_.ssrc())
+      statistics_.on_sender_report(info->ntp, datagram.arrival);
+  }
+}
+
 /** Behind the report and the name of a compound it is as long as its answer: a longer one would not come. */
 void RepairedInput::ask_for_token(Nanos now) noexcept {
   std::array<std::uint8_t, kReportSize + codec::kPortMappingRequestSize> bytes;
@@ -223,10 +242,13 @@ void RepairedInput::ask_for_token(Nanos now) noexcept {
 void RepairedInput::go_on() noexcept {
   const Nanos now = reactor_.now();
   if (tokens_ && tokens_->due() <= now) ask_for_token(now);
+  if (mouth_ && statistics_.valid()) reports_.begin(now);
+  if (reports_.due() <= now) report(now);
   recovery_.advance(now);
   publish();
   auto deadline = recovery_.deadline();
   if (tokens_) deadline = std::min(deadline.value_or(tokens_->due()), tokens_->due());
+  if (reports_.begun()) deadline = std::min(deadline.value_or(reports_.due()), reports_.due());
   if (deadline) {
     reactor_.arm(*this, *deadline);
   } else {
@@ -263,6 +285,16 @@ void RepairedInput::on_request(std::span<const std::int64_t> sequences) noexcept
 bool RepairedInput::ask(codec::Bytes control) noexcept {
   std::array<std::uint8_t, kReportSize + codec::proof_size(codec::kMostToken) + 12 + 4 * kMostPairs> bytes;
   codec::RtcpWriter writer(bytes);
+  write_reports(writer);
+  if (tokens_ && !tokens_->prove(writer, reactor_.now())) return false;
+  writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack, ssrc_,
+                  statistics_.ssrc(), control);
+  if (!send(std::span(bytes).first(writer.size()))) return false;
+  bump(counters_.nacks);
+  return true;
+}
+
+void RepairedInput::write_reports(codec::RtcpWriter& writer) noexcept {
   if (statistics_.valid()) {
     const codec::ReportBlock block = statistics_.report_block(reactor_.now());
     writer.receiver_report(ssrc_, {&block, 1});
@@ -270,12 +302,17 @@ bool RepairedInput::ask(codec::Bytes control) noexcept {
     writer.receiver_report(ssrc_);
   }
   writer.cname(ssrc_, cname_);
-  if (tokens_ && !tokens_->prove(writer, reactor_.now())) return false;
-  writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack, ssrc_,
-                  statistics_.ssrc(), control);
-  if (!send(std::span(bytes).first(writer.size()))) return false;
-  bump(counters_.nacks);
-  return true;
+}
+
+void RepairedInput::report(Nanos now) noexcept {
+  reports_.schedule(now);
+  std::array<std::uint8_t, kReportSize + codec::proof_size(codec::kMostToken) + codec::kLossRunsSize> bytes;
+  codec::RtcpWriter writer(bytes);
+  write_reports(writer);
+  // Without a token nobody would believe it.
+  if (tokens_ && !tokens_->prove(writer, now)) return;
+  reports_.write(writer, ssrc_);
+  send(std::span(bytes).first(writer.size()));
 }
 
 bool RepairedInput::send(codec::MutableBytes bytes) noexcept {

@@ -8,6 +8,7 @@
 
 #include "kernel/udp_tx.h"
 #include "plane/input.h"
+#include "plane/reception_reports.h"
 #include "plane/rtp_statistics.h"
 #include "plane/token_client.h"
 
@@ -34,7 +35,7 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
  private:
   /** RFC 2250 section 2. */
   static constexpr std::uint32_t kMp2tClock = 90'000;
-  enum class What : std::uint8_t { media, parity, blocks, resent };
+  enum class What : std::uint8_t { media, parity, blocks, resent, control };
   /** One socket that listens. */
   struct Ear final : kernel::Watcher {
     Ear(RepairedInput& of, What kind, std::unique_ptr<kernel::UdpRx> rx) noexcept
@@ -65,6 +66,7 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   void take_resent(codec::Bytes datagram) noexcept;
   std::optional<codec::Bytes> original(codec::Bytes datagram, codec::MutableBytes room) noexcept;
   void take_control(codec::Bytes datagram) noexcept;
+  void take_sender_report(const kernel::Datagram& datagram) noexcept;
   void ask_for_token(Nanos now) noexcept;
   void take_media(const kernel::Datagram& datagram) noexcept;
   void go_on() noexcept;
@@ -74,6 +76,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   void on_request(std::span<const std::int64_t> sequences) noexcept override;
   void on_restart() noexcept override;
   bool ask(codec::Bytes control) noexcept;
+  void write_reports(codec::RtcpWriter& writer) noexcept;
+  void report(Nanos now) noexcept;
   bool send(codec::MutableBytes bytes) noexcept;
   void publish() noexcept;
 
@@ -84,11 +88,12 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   kernel::UdpInbox inbox_;
   PlainRtp plain_;
   repair::Recovery recovery_;
-  std::array<std::unique_ptr<Ear>, 5> ears_;
+  std::array<std::unique_ptr<Ear>, 6> ears_;
   std::size_t ear_count_ = 0;
   std::unique_ptr<Mouth> mouth_;
   /** Of the source as it comes, before anything is repaired. */
   RtpStatistics statistics_{0, kMp2tClock};
+  ReceptionReports reports_;
   std::uint8_t media_type_ = 0;
   bool heard_ = false;
   /** Our own, in RTCP. */

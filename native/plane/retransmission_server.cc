@@ -76,7 +76,8 @@ RetransmissionServer::RetransmissionServer(kernel::Reactor& reactor, Stream& str
       budget_(options.rate, std::max(options.rate / 4, kLeastBurst)),
       refusals_(kRefusalRate, kRefusalRate),
       receivers_(kReceivers),
-      common_(options.group ? options.common : repair::CommonLossOptions{0}) {
+      common_(options.group ? options.common : repair::CommonLossOptions{0}),
+      reports_(counters) {
   if (options.token_lifetime) tokens_.emplace(*options.token_lifetime);
 }
 
@@ -106,6 +107,8 @@ void RetransmissionServer::take(const kernel::Datagram& datagram, Nanos now) noe
       take_nack(packet, asking);
     }
   }
+  // Proof of the address may stand behind the reports.
+  if (asking.authorised) reports_.take(*compound, *sender, stream_.ssrc(), now);
 }
 
 void RetransmissionServer::take_token(const codec::RtcpPacket& packet, Asking& asking) noexcept {

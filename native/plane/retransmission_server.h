@@ -9,6 +9,7 @@
 #include "kernel/udp_outbox.h"
 #include "kernel/udp_port.h"
 #include "kernel/udp_tx.h"
+#include "plane/loss_reports.h"
 #include "plane/port_tokens.h"
 #include "plane/stream.h"
 #include "repair/budget.h"
@@ -59,6 +60,8 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
   RetransmissionServer(const RetransmissionServer&) = delete;
   RetransmissionServer& operator=(const RetransmissionServer&) = delete;
   ~RetransmissionServer();
+  /** The SRs of the same stream, by which the round trip is measured; they outlive it. */
+  void measure_by(const SentReports* sent) noexcept { reports_.measure_by(sent); }
 
  private:
   /** One who asks, by address. */
@@ -116,6 +119,7 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
   repair::Budget refusals_;
   std::vector<Receiver> receivers_;
   repair::CommonLosses common_;
+  LossReports reports_;
   std::optional<kernel::UdpTx> group_;
   /** Of the next retransmission to the group. */
   std::uint16_t group_sequence_ = 0;

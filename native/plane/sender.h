@@ -25,7 +25,13 @@ class Sender final : public PacketReader {
   /** The RTCP that goes with it. */
   void keep(std::unique_ptr<SenderReports> reports) noexcept { reports_ = std::move(reports); }
   void keep(std::unique_ptr<ParitySender> parity) noexcept { parity_ = std::move(parity); }
-  void keep(std::unique_ptr<RetransmissionServer> server) noexcept { retransmission_ = std::move(server); }
+  /** After its reports, by which it measures. */
+  void keep(std::unique_ptr<RetransmissionServer> server) noexcept {
+    server->measure_by(reports_ ? &reports_->sent() : nullptr);
+    retransmission_ = std::move(server);
+  }
+  /** Null where it keeps none. */
+  [[nodiscard]] ParitySender* parity() noexcept { return parity_.get(); }
 
   void on_departure(Ring& ring, std::int64_t first, std::int64_t end) noexcept override;
 

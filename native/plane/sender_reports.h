@@ -28,6 +28,8 @@ class SenderReports final : private kernel::Timer, private kernel::Watcher {
   SenderReports(const SenderReports&) = delete;
   SenderReports& operator=(const SenderReports&) = delete;
   ~SenderReports();
+  /** The SRs that left last; as long-lived as this. */
+  [[nodiscard]] const SentReports& sent() const noexcept { return sent_; }
 
  private:
   SenderReports(kernel::Reactor& reactor, Stream& stream, kernel::UdpTx socket, std::string cname,

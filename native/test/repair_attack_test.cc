@@ -198,6 +198,7 @@ TEST_CASE("tokens: an input renews its token before it expires") {
 TEST_CASE("tokens: whoever shows none of its own gets at most as much as it sent") {
   Scene scene({}, true, none, kRate, Tokens{60 * kSecond, false});
   REQUIRE(scene.play(500));
+  scene.input.reset();
   Socket own(0);
   Socket neighbour(0);
   Socket other(0, "127.0.0.2");
@@ -235,6 +236,7 @@ TEST_CASE("tokens: whoever shows none of its own gets at most as much as it sent
 TEST_CASE("tokens: an expired one is refused") {
   Scene scene({}, true, none, kRate, Tokens{kSecond, false});
   REQUIRE(scene.play(500));
+  scene.input.reset();
   Socket own(0);
   const Token token = token_for(scene, own);
   CHECK(exchange(scene, own, nack(scene, token.proof())).retransmissions == 100);
@@ -250,6 +252,7 @@ TEST_CASE("tokens: an expired one is refused") {
 TEST_CASE("tokens: refusals have a budget") {
   Scene scene({}, true, none, kRate, Tokens{60 * kSecond, false});
   REQUIRE(scene.play(500));
+  scene.input.reset();
   Socket own(0);
   Socket thief(0);
   const Datagram stolen = nack(scene, token_for(scene, own).proof());

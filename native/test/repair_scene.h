@@ -148,9 +148,11 @@ struct Scene {
 
   void hand_on() {
     for (std::size_t i = 0; i < path.size(); i++)
-      for (codec::Bytes datagram = path[i]->take(); !datagram.empty(); datagram = path[i]->take())
+      for (codec::Bytes datagram = path[i]->take(); !datagram.empty(); datagram = path[i]->take()) {
+        last_number = codec::load16(datagram.data() + 2);
         if (!loses(kRepairSteps[i], counts[i]++))
           path[i]->send(datagram, static_cast<std::uint16_t>(ear_port + kRepairSteps[i]));
+      }
   }
 
   /** So many RTP packets, until all are delivered or given up; false when that takes twenty seconds. */
@@ -186,6 +188,8 @@ struct Scene {
   /** In the place of a group's port for what is sent again to all. */
   Socket group{0};
   Loss loses;
+  /** RTP sequence number of the datagram that `loses` is asked about. */
+  std::uint16_t last_number = 0;
   /** Called again and again while it plays. */
   std::function<void()> meanwhile;
   plane::SenderCounters sent{};

@@ -62,6 +62,7 @@ class Askers {
 TEST_CASE("resent to all: three receivers that ask for one packet have it sent once to the group") {
   Scene scene({}, true, none, kRate, {}, 3);
   REQUIRE(scene.play(500));
+  scene.input.reset();
   Askers askers(scene, 5);
   askers.ask(0);
   askers.ask(1);
@@ -81,6 +82,7 @@ TEST_CASE("resent to all: three receivers that ask for one packet have it sent o
 TEST_CASE("resent to all: two that ask again and again are answered singly") {
   Scene scene({}, true, none, kRate, {}, 3);
   REQUIRE(scene.play(500));
+  scene.input.reset();
   Askers askers(scene, 2);
   for (int i = 0; i < 20; i++) {
     askers.ask(0);
@@ -95,6 +97,7 @@ TEST_CASE("resent to all: two that ask again and again are answered singly") {
 TEST_CASE("resent to all: who has not proved its address does not count") {
   Scene scene({}, true, none, kRate, test::Tokens{60 * kernel::kSecond, false}, 1);
   REQUIRE(scene.play(500));
+  scene.input.reset();
   Askers askers(scene, 3);
   for (std::size_t i = 0; i < 3; i++) askers.ask(i);
   CHECK(askers.to_all() == 0);
@@ -105,6 +108,7 @@ TEST_CASE("resent to all: who has not proved its address does not count") {
 TEST_CASE("resent to all: it is the packet, in a sequence of its own, and takes nothing from the heap") {
   Scene scene({}, true, none, kRate, {}, 1);
   REQUIRE(scene.play(500));
+  scene.input.reset();
   Askers askers(scene, 1);
   askers.ask(0, 1);
   const codec::Bytes first = scene.group.take();
@@ -134,6 +138,7 @@ TEST_CASE("resent to all: out of the budget of all; what is beyond it is sent wh
   // A second's worth is 16 kB, and 96 kB at once.
   Scene scene({}, true, none, 16'000, {}, 1);
   REQUIRE(scene.play(500));
+  scene.input.reset();
   Askers askers(scene, 1);
   for (int back = 1; back <= 200; back++) askers.ask(0, back);
   const std::uint64_t sent = scene.sent.resent_to_all;
