@@ -82,6 +82,23 @@ const sentRepairStatus = z.object({
   overBudget: count,
   refused: count.describe('RTCP from where nobody may ask'),
   overhead: z.number().describe('bytes of parity and retransmissions for each byte of media'),
+  chosen: z
+    .object({
+      means: z.enum(['nothing', 'retransmission', 'columns', 'rows', 'block']),
+      says: text.describe('the means with its dimensions'),
+      since: z.number().nullable().describe('milliseconds since 1970; null while it is the first'),
+      meets: z.boolean().describe('whether it is expected to keep the limits'),
+      receivers: count.describe('those that report'),
+      loss: z.number().describe('share of packets that receivers missed at first, the worst of late'),
+      tailLoss: z.number().describe('what nineteen of twenty receivers stay below'),
+      meanRun: z.number().nullable().describe('packets missed in a row'),
+      roundTripMs: z.number().nullable(),
+      expectedResidual: z.number().describe('share of packets that are expected to stay lost'),
+      expectedOverhead: z.number().describe('bytes for each byte of media'),
+      delayMs: z.number().describe('what it takes of the playout delay'),
+    })
+    .nullable()
+    .describe('what the repair policy has chosen, and why'),
 });
 
 const multicastStatus = z.object({
@@ -224,7 +241,7 @@ export const channelWhy = z
         state: renditionState,
         steps: z.array(
           z.object({
-            step: z.enum(['source', 'input', 'ring', 'smoothing', 'multicast', 'viewers']),
+            step: z.enum(['source', 'input', 'ring', 'smoothing', 'multicast', 'repair', 'viewers']),
             ok: z.boolean(),
             says: text,
           }),

@@ -1,7 +1,7 @@
 import type { Family, Metrics, Sample } from '../base/metrics.js';
 import type { StreamCounters } from '../plane/contract.js';
 import type { Rendition } from './rendition.js';
-import type { RequestCounts } from './status.js';
+import type { RepairChoiceStatus, RequestCounts } from './status.js';
 
 type ReadRendition = (rendition: Rendition) => Iterable<Sample>;
 
@@ -60,6 +60,15 @@ const PLAIN: readonly [
   ],
   ['gauge', 'sluice_stream_bitrate', 'bitrate', 1, 'Bits a second over the last few seconds.'],
 ];
+
+const MEANS: readonly RepairChoiceStatus['means'][] = ['nothing', 'retransmission', 'columns', 'rows', 'block'];
+/** What a repair policy goes by, and what it expects. */
+const CHOSEN = [
+  ['sluice_repair_receivers', 'Receivers that report to the retransmission server.', 'receivers'],
+  ['sluice_repair_reported_loss', 'Share of packets that receivers missed at first, the worst of late.', 'loss'],
+  ['sluice_repair_expected_residual', 'Share of packets that are expected to stay lost.', 'expectedResidual'],
+  ['sluice_repair_expected_overhead', 'Bytes of repair that are expected for each byte of media.', 'expectedOverhead'],
+] as const;
 
 const STATES = ['stopped', 'starting', 'flowing', 'retrying', 'failed'] as const;
 const REQUEST_KINDS: readonly (keyof RequestCounts)[] = ['playlist', 'segment', 'key', 'stream'];
@@ -248,6 +257,24 @@ function offerTraffic(offer: Offer): void {
       ];
     },
   );
+  offer(
+    'gauge',
+    'sluice_repair_chosen',
+    '1 for the means that the repair policy has chosen; retransmission is there beside each.',
+    ['stream', 'means'],
+    (r) => {
+      const chosen = r.sender?.chosen ?? null;
+      return chosen === null
+        ? []
+        : MEANS.map((means) => ({ labels: streamLabels(r, { means }), value: chosen.means === means ? 1 : 0 }));
+    },
+  );
+  for (const [name, help, figure] of CHOSEN) {
+    offer('gauge', name, help, ['stream'], (r) => {
+      const chosen = r.sender?.chosen ?? null;
+      return chosen === null ? [] : [{ labels: streamLabels(r), value: chosen[figure] }];
+    });
+  }
   offer(
     'counter',
     'sluice_source_repaired_packets_total',

@@ -341,7 +341,7 @@ export class Rendition {
       drops,
       errors,
       segmentation: segmentation === 1,
-      repair: repairs ? sentRepairStatus(counters) : null,
+      repair: repairs ? sentRepairStatus(counters, this.#sender.chosen) : null,
       fault: this.#sender.fault,
     };
   }

@@ -11,6 +11,7 @@ import {
   port,
 } from '../config/units.js';
 import type { FecOptions, RepairOptions, RetransmissionOptions } from '../plane/contract.js';
+import { ANNOUNCED } from './repair-policy.js';
 
 /** Ports above the one of the media, which is even; the plane's own (native/plane/repair_ports.h). */
 export const REPAIR_PORTS = { columns: 2, rows: 4, block: 6, retransmission: 8 } as const;
@@ -84,6 +85,33 @@ export const retransmissionSchema = z
     error: 'expected at least one prefix, such as 192.0.2.0/24, or tokens: without either nobody is answered',
   });
 
+/** `repair_policy:` of a multicast sender. */
+export const repairPolicySchema = z.strictObject({
+  playout: duration({ min: 10, max: 10_000 })
+    .default(200)
+    .describe('From arrival to delivery at the receivers: what takes longer is not chosen.'),
+  residual: z
+    .number({ error: 'expected a share of packets of 0 to 1, such as 0.000001' })
+    .min(0)
+    .max(1)
+    .default(1e-6)
+    .describe('Share of packets that may stay lost.'),
+  most_overhead: percent({ min: 1, max: 1000 })
+    .default(30)
+    .describe("Most that parity and what is sent again may add, of the media's bytes."),
+  codes: z
+    .array(z.enum(['columns', 'rows', 'block']))
+    .default(['columns', 'rows', 'block'])
+    .describe('Parity that may be chosen: columns, or columns and rows, of ST 2022-1, and the block code.'),
+  worse_after: duration({ min: 0, max: 60_000 })
+    .default(2000)
+    .describe('For so long what is used is not good enough before it is changed.'),
+  better_after: duration({ min: 1000, max: 86_400_000 })
+    .default(120_000)
+    .describe('The worst of so long is remembered before anything cheaper is used.'),
+  payload_type: dynamicType.default(96),
+});
+
 const feedbackTarget = z.string().transform((text, context): Endpoint => {
   const endpoint = parseEndpoint(text);
   if (endpoint !== undefined && endpoint.port > 0) return endpoint;
@@ -117,7 +145,9 @@ export const repairSchema = z
 
 type FecConfig = z.output<typeof fecSchema>;
 type ReedSolomonConfig = z.output<typeof reedSolomonSchema>;
-type RetransmissionConfig = z.output<typeof retransmissionSchema>;
+type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;
+export type RetransmissionConfig = Frozen<z.output<typeof retransmissionSchema>>;
+export type RepairPolicyConfig = Frozen<z.output<typeof repairPolicySchema>>;
 type RepairConfig = z.output<typeof repairSchema>;
 /** What a source says of its packets. */
 export interface NumberedConfig {
@@ -138,9 +168,21 @@ export function fecOptionsOf(
   };
 }
 
+/** All that a policy may choose, as a description announces it. */
+export function announcedFec({ codes, payload_type: payloadType }: RepairPolicyConfig): FecOptions | null {
+  const { columns, rows, ...block } = ANNOUNCED;
+  const rowParity = codes.includes('rows');
+  if (codes.length === 0) return null;
+  return {
+    parity: rowParity || codes.includes('columns') ? { columns, rows, rowParity } : null,
+    block: codes.includes('block') ? block : null,
+    payloadType,
+  };
+}
+
 /** For the plane: null where there is none. */
 export function retransmissionOptionsOf(
-  config: (Omit<Readonly<RetransmissionConfig>, 'allow'> & { readonly allow: readonly string[] }) | undefined,
+  config: RetransmissionConfig | undefined,
   mediaPort: number,
   dscp: number,
 ): RetransmissionOptions | null {

@@ -1,6 +1,6 @@
 /** What became of packets that were lost, in figures for people. */
 import type { InputCounters, SenderCounters } from '../plane/contract.js';
-import type { RepairStatus, SentRepairStatus } from './status.js';
+import type { RepairChoiceStatus, RepairStatus, SentRepairStatus } from './status.js';
 
 /** Of an input that repairs. */
 export function repairStatus(c: InputCounters): RepairStatus {
@@ -22,7 +22,7 @@ export function repairStatus(c: InputCounters): RepairStatus {
 }
 
 /** Of a sender with parity or a retransmission server. */
-export function sentRepairStatus(c: SenderCounters): SentRepairStatus {
+export function sentRepairStatus(c: SenderCounters, chosen: RepairChoiceStatus | null = null): SentRepairStatus {
   return {
     parityPackets: c.parityColumns + c.parityRows + c.parityBlocks,
     asked: c.nacked,
@@ -33,6 +33,7 @@ export function sentRepairStatus(c: SenderCounters): SentRepairStatus {
     overBudget: c.resendShed,
     refused: c.feedbackRefused,
     overhead: ratio(c.parityBytes + c.resentBytes, c.bytes),
+    chosen,
   };
 }
 

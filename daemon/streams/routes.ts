@@ -5,7 +5,7 @@ import { type ListedVariant, writeMasterPlaylist } from '../protocols/hls/write.
 import { writeM3u } from '../protocols/m3u/write.js';
 import { type DescribedRepair, describeMulticast } from '../protocols/sdp/describe.js';
 import type { Rendition } from './rendition.js';
-import { fecOptionsOf, retransmissionOptionsOf } from './repair-settings.js';
+import { announcedFec, fecOptionsOf, retransmissionOptionsOf } from './repair-settings.js';
 import { isSourceSpecific } from './sender.js';
 import type { MulticastConfig } from './settings.js';
 
@@ -128,10 +128,11 @@ function describedRepair({
   fec,
   reed_solomon: block,
   retransmission,
+  repair_policy: policy,
   port,
   dscp,
 }: MulticastConfig): DescribedRepair | null {
-  const parity = fecOptionsOf(fec, block);
+  const parity = policy === undefined ? fecOptionsOf(fec, block) : announcedFec(policy);
   const again = retransmissionOptionsOf(retransmission, port, dscp);
   if (parity === null && again === null) return null;
   return {

@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.js';
 import { describeError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { isMulticast } from '../config/units.js';
 import {
+  type FecOptions,
   type PlaneApi,
   SENDER_COUNTERS,
   type SenderCounters,
@@ -10,8 +12,10 @@ import {
   type StreamHandle,
 } from '../plane/contract.js';
 import { rtpUrl } from './media-url.js';
+import { RepairControl } from './repair-control.js';
 import { fecOptionsOf, retransmissionOptionsOf } from './repair-settings.js';
 import type { MulticastConfig } from './settings.js';
+import type { RepairChoiceStatus } from './status.js';
 
 /** Between attempts at a sender that cannot be set up, milliseconds. */
 const RETRY_MS = 2_000;
@@ -53,7 +57,10 @@ export class MulticastSender {
   readonly #stream: StreamHandle;
   readonly #config: MulticastConfig;
   readonly #cname: string;
+  readonly #control: RepairControl | null;
   #handle: SenderHandle | null = null;
+  /** The parity that the plane was told. */
+  #fec: FecOptions | null = null;
   #before = NOTHING;
   #retryAt = 0;
   #fault: string | null = 'not started';
@@ -75,12 +82,20 @@ export class MulticastSender {
     this.#stream = stream;
     this.#config = config;
     this.#cname = cname;
+    const { repair_policy: policy, retransmission } = config;
+    this.#control =
+      policy === undefined || retransmission === undefined ? null : new RepairControl(log, policy, retransmission);
     this.url = rtpUrl(config.address, config.port, isSourceSpecific(config.address) ? (config.source ?? null) : null);
   }
 
   /** Why nothing is sent, or null. */
   get fault(): string | null {
     return this.#fault;
+  }
+
+  /** What the repair policy has chosen; null where there is none, or nothing to go by yet. */
+  get chosen(): RepairChoiceStatus | null {
+    return this.#control?.status ?? null;
   }
 
   /** Sets the sender up where it is not, and looks after it; once a second. Never throws. */
@@ -106,6 +121,7 @@ export class MulticastSender {
       reed_solomon: block,
       retransmission,
     } = this.#config;
+    this.#fec = this.#control?.fec ?? fecOptionsOf(fec, block);
     this.#handle = this.#plane.addSender(this.#stream, {
       address,
       port,
@@ -119,7 +135,7 @@ export class MulticastSender {
       // Without RTP there is nothing to report of.
       rtcp: rtcp && numbering !== 'field' ? { cname: this.#cname } : null,
       numbering,
-      fec: fecOptionsOf(fec, block),
+      fec: this.#fec,
       retransmission: retransmissionOptionsOf(retransmission, port, dscp),
     });
     if (this.#fault !== null) this.#log.info({ to: this.url, interface: interfaceName }, 'multicast sender is up');
@@ -164,10 +180,30 @@ export class MulticastSender {
     if (now.packets > this.#seen.packets) this.#fault = null;
     else if (dead) this.#fault = `the kernel refuses packets to ${this.url} (${now.errors} errors)`;
     this.#seen = now;
+    this.#choose(handle, now);
     if (this.#deadChecks < DEAD_CHECKS) return;
     this.#log.warn({ to: this.url, errors: now.errors }, 'multicast sender only gives errors; setting it up anew');
     this.#close(handle);
     this.#retryAt = 0;
+  }
+
+  /** Parity that cannot be set up is tried again the next time; what is sent stays meanwhile. */
+  #choose(handle: SenderHandle, counters: SenderCounters): void {
+    if (this.#control === null) return;
+    this.#control.take(
+      counters,
+      this.#plane.streamCounters(this.#stream).bitrate,
+      this.#clock.now(),
+      this.#clock.wall(),
+    );
+    const { fec } = this.#control;
+    if (isDeepStrictEqual(fec, this.#fec)) return;
+    try {
+      this.#plane.setFec(handle, fec);
+      this.#fec = fec;
+    } catch (error) {
+      this.#log.warn({ to: this.url, err: error }, 'parity cannot be changed');
+    }
   }
 
   #close(handle: SenderHandle | null = this.#handle): void {

@@ -19,6 +19,7 @@ import {
   numberingSchema,
   REPAIR_PORTS,
   reedSolomonSchema,
+  repairPolicySchema,
   repairSchema,
   retransmissionSchema,
 } from './repair-settings.js';
@@ -82,6 +83,17 @@ const multicastSchema = z
     retransmission: retransmissionSchema
       .optional()
       .describe('A server that sends again what receivers ask for (RFC 4585, RFC 4588).'),
+    repair_policy: repairPolicySchema
+      .optional()
+      .describe('Parity is chosen by what receivers report, in the place of fec and reed_solomon.'),
+  })
+  .refine(({ repair_policy: policy, fec, reed_solomon: block }) => !policy || (!fec && !block), {
+    path: ['repair_policy'],
+    error: 'expected neither fec nor reed_solomon beside it: it chooses between them',
+  })
+  .refine(({ repair_policy: policy, retransmission }) => !policy || retransmission !== undefined, {
+    path: ['repair_policy'],
+    error: 'expected retransmission beside it: receivers report there',
   })
   .refine(({ fec, reed_solomon: block }) => !fec || !block || fec.payload_type === block.payload_type, {
     path: ['reed_solomon', 'payload_type'],
@@ -195,12 +207,13 @@ function portsOf({
   fec,
   reed_solomon: block,
   retransmission,
+  repair_policy: policy,
 }: z.output<typeof multicastSchema>): readonly number[] {
   return [
     port,
-    ...(fec === undefined ? [] : [port + REPAIR_PORTS.columns]),
-    ...(fec?.row_fec === true ? [port + REPAIR_PORTS.rows] : []),
-    ...(block === undefined ? [] : [port + REPAIR_PORTS.block]),
+    ...(fec === undefined && policy === undefined ? [] : [port + REPAIR_PORTS.columns]),
+    ...(fec?.row_fec === true || policy !== undefined ? [port + REPAIR_PORTS.rows] : []),
+    ...(block === undefined && policy === undefined ? [] : [port + REPAIR_PORTS.block]),
     ...((retransmission?.multicast_after ?? 0) > 0 ? [port + REPAIR_PORTS.retransmission] : []),
   ];
 }

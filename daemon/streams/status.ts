@@ -101,6 +101,33 @@ export interface RepairStatus {
   readonly roundTripMs: number | null;
 }
 
+/** What a policy has chosen for a sender, and why; figures are the worst of late. */
+export interface RepairChoiceStatus {
+  /** Of ST 2022-1 columns, or columns and rows; a block code. Retransmission is there beside every one. */
+  readonly means: 'nothing' | 'retransmission' | 'columns' | 'rows' | 'block';
+  /** With its dimensions. */
+  readonly says: string;
+  /** Milliseconds since 1970; null while it is the first. */
+  readonly since: number | null;
+  /** Whether it is expected to keep the limits. */
+  readonly meets: boolean;
+  /** Those that report. */
+  readonly receivers: number;
+  /** Share of packets that receivers missed at first: of all, and what nineteen of twenty stay below. */
+  readonly loss: number;
+  readonly tailLoss: number;
+  /** Packets missed in a row, rounded up by classes; null while none are known. */
+  readonly meanRun: number | null;
+  /** Null where none was measured. */
+  readonly roundTripMs: number | null;
+  /** Share of packets that are expected to stay lost. */
+  readonly expectedResidual: number;
+  /** Bytes for each byte of media. */
+  readonly expectedOverhead: number;
+  /** What it takes of the playout delay. */
+  readonly delayMs: number;
+}
+
 /** What a sender adds for repair. */
 export interface SentRepairStatus {
   readonly parityPackets: number;
@@ -118,6 +145,8 @@ export interface SentRepairStatus {
   readonly refused: number;
   /** Bytes of parity and retransmissions for each byte of media. */
   readonly overhead: number;
+  /** Null where there is no policy, or it has nothing to go by yet. */
+  readonly chosen: RepairChoiceStatus | null;
 }
 
 export interface MulticastStatus {
@@ -208,7 +237,7 @@ export interface ViewerStatus extends Readonly<Record<string, Cell>> {
 
 /** One step of the path that a channel's media takes, and whether it works. */
 export interface WhyStep {
-  readonly step: 'source' | 'input' | 'ring' | 'smoothing' | 'multicast' | 'viewers';
+  readonly step: 'source' | 'input' | 'ring' | 'smoothing' | 'multicast' | 'repair' | 'viewers';
   readonly ok: boolean;
   readonly says: string;
 }

@@ -1,5 +1,5 @@
 import type { Rendition } from './rendition.js';
-import type { ChannelStatus, RenditionStatus, WhyAnswer, WhyStep } from './status.js';
+import type { ChannelStatus, RenditionStatus, RepairChoiceStatus, WhyAnswer, WhyStep } from './status.js';
 
 /** Input that is older than this is silence. */
 const SILENT_MS = 5_000;
@@ -23,6 +23,8 @@ export function explainRendition(status: RenditionStatus, accessPoints: number, 
   const smoothing = explainSmoothing(status.smoothing);
   if (smoothing !== null) steps.push(smoothing);
   if (status.multicast !== null) steps.push(explainMulticast(status.multicast));
+  const chosen = status.multicast?.repair?.chosen ?? null;
+  if (chosen !== null) steps.push(explainRepair(chosen));
   steps.push(explainViewers(status));
   return steps;
 }
@@ -101,6 +103,18 @@ function explainMulticast(multicast: NonNullable<RenditionStatus['multicast']>):
   if (multicast.fault !== null) return { step: 'multicast', ok: false, says: `${path}: ${multicast.fault} (${sent})` };
   const ok = multicast.packets > 0 && multicast.bitsPerSecond > 0;
   return { step: 'multicast', ok, says: `${path}: ${sent}${ok ? '' : '; nothing leaves now'}` };
+}
+
+/** What parity is sent, and what of. */
+function explainRepair(chosen: RepairChoiceStatus): WhyStep {
+  const share = (part: number): string => `${Number((part * 100).toPrecision(2))} %`;
+  const { receivers, loss, tailLoss, meanRun, roundTripMs, expectedResidual, expectedOverhead } = chosen;
+  const runs = meanRun === null ? '' : ` in runs of ${meanRun.toFixed(1)}`;
+  const way = roundTripMs === null ? 'no round trip measured' : `round trip ${roundTripMs.toFixed(1)} ms`;
+  const says =
+    `${chosen.says}: ${receivers} receivers miss ${share(loss)}, nineteen of twenty at most ${share(tailLoss)}${runs}, ${way}; ` +
+    `expected to stay lost ${share(expectedResidual)}, to add ${share(expectedOverhead)}${chosen.meets ? '' : '; nothing keeps the limits'}`;
+  return { step: 'repair', ok: chosen.meets, says };
 }
 
 function explainViewers({ viewers, urls, ready }: RenditionStatus): WhyStep {

@@ -75,5 +75,6 @@ t.test('what a sender adds, in bytes for each byte of media', async (t) => {
     overBudget: 6,
     refused: 7,
     overhead: 0.25,
+    chosen: null,
   });
 });
