@@ -1,6 +1,5 @@
 // Lossy paths over loopback: parity and retransmission end to end, and each side alone with rtp-packet as the other.
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { once } from 'node:events';
+import type { RemoteInfo } from 'node:dgram';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildCompound, buildNACK, buildRR, type ParsedRtcp, parse, parseRTCPCompound } from 'rtp-packet';
@@ -19,12 +18,10 @@ import { createPlane } from '../../daemon/plane/plane.js';
 import { temporaryFolder } from '../cli/lib/program.js';
 import { LoopbackSender, rtpPackets } from '../receive/rtp-sender.js';
 import { TsMaker } from '../streams/ts-maker.js';
+import { bound, freePorts, HOST, lossyPath } from './lossy-path.js';
 import { INPUT, SENDER, STREAM } from './options.js';
 
-const HOST = '127.0.0.1';
 const TS_PACKET = 188;
-/** Media, columns, rows, blocks. */
-const STEPS = [0, 2, 4, 6];
 
 const REPAIR: RepairOptions = {
   fec: true,
@@ -54,51 +51,6 @@ const PARITY: FecOptions = {
   payloadType: 96,
 };
 const BLOCKS: FecOptions = { parity: null, block: { source: 20, repair: 5 }, payloadType: 96 };
-
-async function bound(t: Test, port = 0, host = HOST): Promise<Socket> {
-  const socket = createSocket('udp4');
-  socket.bind(port, host);
-  await once(socket, 'listening');
-  t.teardown(() => socket.close());
-  return socket;
-}
-
-/** The first of eight ports that are free, even. */
-async function freePorts(): Promise<number> {
-  for (;;) {
-    const first = 2 * (8_000 + Math.floor(Math.random() * 8_000));
-    const sockets: Socket[] = [];
-    try {
-      for (const step of [...STEPS, 8]) {
-        const socket = createSocket('udp4');
-        sockets.push(socket);
-        socket.bind(first + step, HOST);
-        await once(socket, 'listening');
-      }
-      return first;
-    } catch {
-      // One of them is taken: another place.
-    } finally {
-      for (const socket of sockets) socket.close();
-    }
-  }
-}
-
-/** Hands datagrams on from eight ports to eight others, but for those that `loses` names by kind and count. */
-async function lossyPath(
-  t: Test,
-  from: number,
-  to: number,
-  loses: (step: number, n: number) => boolean,
-): Promise<void> {
-  for (const step of STEPS) {
-    const socket = await bound(t, from + step);
-    let n = 0;
-    socket.on('message', (bytes) => {
-      if (!loses(step, n++)) socket.send(bytes, to + step, HOST);
-    });
-  }
-}
 
 async function until(done: () => boolean): Promise<void> {
   while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));

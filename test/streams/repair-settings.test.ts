@@ -1,10 +1,13 @@
 import { test } from 'tap';
 import {
+  announcedFec,
   repairOptionsOf,
+  repairPolicySchema,
   repairSchema,
   retransmissionOptionsOf,
   retransmissionSchema,
 } from '../../daemon/streams/repair-settings.js';
+import { channelsSchema } from '../../daemon/streams/settings.js';
 
 const ADDRESS = '192.0.2.1';
 
@@ -29,6 +32,31 @@ test('after three have asked for a packet all get it, after none where it is 0',
   const never = retransmissionSchema.parse({ ...server, multicast_after: 0, multicast_hold: '1s' });
   t.match(retransmissionOptionsOf(never, 5000, 0), { multicastAfter: 0, holdMs: 1000 });
   t.match(problems(retransmissionSchema, { ...server, multicast_after: 17 }), [/^multicast_after: /]);
+});
+
+test('a policy takes the place of codes, and needs those that report', async (t) => {
+  const retransmission = { address: ADDRESS, allow: ['192.0.2.0/24'] };
+  const of = (more: object): string[] => {
+    const multicast = { address: '239.1.1.1', port: 5000, repair_policy: {}, ...more };
+    const renditions = [{ id: 'main', url: 'udp://239.9.9.9:9000', multicast }];
+    const { error } = channelsSchema.safeParse([{ id: 'news', renditions }]);
+    return (error?.issues ?? []).map(({ path, message }) => `${path.slice(3).join('.')}: ${message}`);
+  };
+  t.strictSame(of({ retransmission }), []);
+  t.match(of({}), [/^multicast.repair_policy: expected retransmission/]);
+  t.match(of({ retransmission, fec: {} }), [/^multicast.repair_policy: expected neither/]);
+  t.match(of({ retransmission, reed_solomon: {} }), [/^multicast.repair_policy: expected neither/]);
+  t.match(of({ retransmission, repair_policy: { residual: 2 } }), [/^multicast.repair_policy.residual: /]);
+  t.match(of({ retransmission, repair_policy: { codes: ['none'] } }), [/^multicast.repair_policy.codes.0: /]);
+});
+
+test('a description announces all that a policy may choose', async (t) => {
+  const announced = (codes?: string[]): ReturnType<typeof announcedFec> =>
+    announcedFec(repairPolicySchema.parse({ codes }));
+  t.match(announced(), { parity: { rowParity: true }, block: { source: 185, repair: 54 }, payloadType: 96 });
+  t.match(announced(['columns']), { parity: { rowParity: false }, block: null });
+  t.match(announced(['block']), { parity: null });
+  t.equal(announced([]), null);
 });
 
 test('tokens are good for whole seconds, one to a day', async (t) => {

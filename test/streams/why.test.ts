@@ -1,6 +1,10 @@
 import t from 'tap';
-import type { RenditionStatus } from '../../daemon/streams/status.js';
+import { SENDER_COUNTERS, type SenderCounters } from '../../daemon/plane/contract.js';
+import { sentRepairStatus } from '../../daemon/streams/repair-status.js';
+import type { RenditionStatus, RepairChoiceStatus } from '../../daemon/streams/status.js';
 import { explainRendition, whySentences } from '../../daemon/streams/why.js';
+
+const SENDER = Object.fromEntries(SENDER_COUNTERS.map((name) => [name, 0])) as SenderCounters;
 
 const GOOD: RenditionStatus = {
   id: 'high',
@@ -113,4 +117,31 @@ t.test('the first step that does not work is the cause', async (t) => {
     says: 'the rate varies by 85 % (over 20 %): peaks of 3.4 leave as 1.9 Mbit/s, delayed by up to 120 of 200 ms',
   });
   t.equal(explainRendition({ ...GOOD, multicast: null }, 5, 3).length, 4, 'no multicast step without a sender');
+});
+
+t.test('what the repair policy has chosen is told with its reasons', async (t) => {
+  const chosen = {
+    means: 'block',
+    says: 'blocks of 50 + 6',
+    since: 0,
+    meets: true,
+    receivers: 120,
+    loss: 0.0042,
+    tailLoss: 0.012,
+    meanRun: 2.25,
+    roundTripMs: 41,
+    expectedResidual: 2e-7,
+    expectedOverhead: 0.1234,
+    delayMs: 70,
+  } as const;
+  const steps = (values: Partial<RepairChoiceStatus>): ReturnType<typeof explainRendition> => {
+    const repair = sentRepairStatus(SENDER, { ...chosen, ...values });
+    return explainRendition({ ...GOOD, multicast: GOOD.multicast && { ...GOOD.multicast, repair } }, 1, 1);
+  };
+  const step = steps({}).find((one) => one.step === 'repair');
+  t.match(step, { ok: true, says: /^blocks of 50 \+ 6: 120 receivers miss 0\.42 %/ });
+  t.match(step?.says, 'at most 1.2 % in runs of 2.3, round trip 41.0 ms');
+  t.match(step?.says, 'to stay lost 0.00002 %, to add 12 %');
+  const bad = steps({ meets: false, roundTripMs: null, meanRun: null }).find((one) => one.step === 'repair');
+  t.match(bad, { ok: false, says: /no round trip measured.*nothing keeps the limits$/ });
 });
