@@ -1,5 +1,7 @@
 #include "repair/recovery.h"
 
+#include <utility>
+
 namespace sluice::repair {
 
 using codec::Bytes;
@@ -13,6 +15,8 @@ constexpr std::size_t kTsPacket = 188;
 constexpr std::int64_t kFirstCycle = 1 << 20;
 /** The playout delay grows and shrinks by so much of the time that passes: one part of fifty is not seen. */
 constexpr Nanos kSlew = 50;
+/** For so many of its spans the longest of parity is remembered, at least. */
+constexpr std::int64_t kMemory = 8;
 /** Room above what repairs took. */
 constexpr Nanos kMargin = 4;
 /** Round trips that are left for questions when parity has not come. */
@@ -280,8 +284,14 @@ void Recovery::give_up(std::int64_t& lost) noexcept {
 void Recovery::learn_span(std::uint16_t base) noexcept {
   const std::int64_t span = highest_ + 1 - codec::extend_sequence(highest_, base);
   parity_heard_ = highest_;
-  if (options_.parity_span == 0 && span <= static_cast<std::int64_t>(options_.window / 2))
-    span_ = std::max(span_, span);
+  if (options_.parity_span > 0 || span > static_cast<std::int64_t>(options_.window / 2)) return;
+  // The sender may have changed to shorter blocks.
+  if (highest_ - span_since_ > kMemory * span_) {
+    span_ = std::exchange(recent_span_, 0);
+    span_since_ = highest_;
+  }
+  recent_span_ = std::max(recent_span_, span);
+  span_ = std::max(span_, span);
 }
 
 /** Parity of what follows this packet by less than the span; none that was heard once is waited for for ever.

@@ -173,6 +173,9 @@ class Recovery final : private RepairOutput {
   std::int64_t highest_ = -1;
   /** As RecoveryOptions::parity_span, or as learnt. */
   std::int64_t span_;
+  /** The longest since that highest number. */
+  std::int64_t recent_span_ = 0;
+  std::int64_t span_since_ = 0;
   /** What the highest number was when parity came last. */
   std::int64_t parity_heard_ = 0;
   /** The next to be delivered. */

@@ -286,6 +286,31 @@ TEST_CASE("recovery: parity comes first, and only what it does not repair is ask
   CHECK(bed.out.wrong == 0);
 }
 
+TEST_CASE("recovery: when the sender changes to shorter blocks, it is not waited for longer ones any more") {
+  RecoveryOptions o;
+  o.playout = 400 * kMillisecond;
+  o.asks = true;
+  o.round_trip = 10 * kMillisecond;
+  Bed bed(o);
+  Parity parity;
+  repair::ParityEncoder longer({10, 10, false});
+  repair::ParityEncoder shorter({5, 4, false});
+  // Two of a column.
+  const std::set<int> gone{3006, 3011};
+  for (int i = 0; i < 3200; i++) {
+    bed.to(i * kSpacing);
+    const Datagram datagram = ts_packet(i);
+    repair::ParityEncoder& encoder = i < 1000 ? longer : shorter;
+    encoder.push({i, datagram.data(), codec::Bytes(datagram).subspan(codec::kRtpHeaderSize)}, parity);
+    if (!gone.contains(i)) bed.packet(datagram);
+    for (const Datagram& one : parity.ready) bed.recovery.on_parity(one, bed.now);
+    parity.ready.clear();
+  }
+  REQUIRE(!bed.out.requests.empty());
+  CHECK(bed.out.requests.front().first == 3006);
+  CHECK(bed.out.requests.front().second <= (3006 + 30) * kMillisecond);
+}
+
 TEST_CASE(
     "recovery: what parity makes before it comes counts as received, and as repaired only when it does not "
     "come") {
