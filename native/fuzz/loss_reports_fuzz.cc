@@ -1,4 +1,5 @@
-// Fuzz target: datagrams of RTCP as receivers' reports of their losses; whatever they claim, the totals are possible ones.
+// Fuzz target: datagrams of RTCP as receivers' reports of their losses; whatever they claim, the totals are
+// possible ones.
 #include "codec/rtcp.h"
 #include "fuzz/check.h"
 #include "repair/audience.h"

@@ -16,7 +16,7 @@ using test::Scene;
 
 namespace {
 
-const Datagram kRuns =
+const Datagram runs_packet =
     bytes_of("80cc0008 11223344 52554e53 0001000200030004 0005000600070008 0009000a000bffff");
 constexpr LossRuns kEach{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0xffff};
 
@@ -40,18 +40,19 @@ Datagram nacked(const std::vector<std::uint16_t>& numbers) {
 }  // namespace
 
 TEST_CASE("loss runs: byte by byte; no other packet is taken for it, and none cut short") {
-  CHECK(read(kRuns) == kEach);
+  CHECK(read(runs_packet) == kEach);
   Datagram written(codec::kLossRunsSize);
   codec::RtcpWriter writer(written);
   REQUIRE(codec::write(writer, 0x11223344, kEach));
   CHECK(writer.size() == written.size());
-  CHECK(written == kRuns);
+  CHECK(written == runs_packet);
   CHECK(!codec::write(writer, 0x11223344, kEach));
-  for (std::size_t size = 0; size < kRuns.size(); size++) CHECK(!read(codec::Bytes(kRuns).first(size)));
-  Datagram other = kRuns;
+  for (std::size_t size = 0; size < runs_packet.size(); size++)
+    CHECK(!read(codec::Bytes(runs_packet).first(size)));
+  Datagram other = runs_packet;
   other[8] = 'G';
   CHECK(!read(other));
-  other = kRuns;
+  other = runs_packet;
   other[0] = 0x81;
   CHECK(!read(other));
   CHECK(!read(bytes_of("80cc0003 11223344 52554e53 00010002")));
