@@ -29,7 +29,7 @@ namespace sluice::plane {
   X(rtcp_malformed) X(reports) X(reported_lost_ppm) X(reported_jitter_us) X(round_trip_us) X(parity_columns)      \
   X(parity_rows) X(parity_blocks) X(parity_bytes) X(parity_errors) X(feedback_in) X(feedback_malformed)           \
   X(feedback_refused) X(nacks) X(nacked) X(resent) X(resent_bytes) X(resend_gone) X(resend_shed) X(resend_errors) \
-  X(tokens_granted) X(tokens_refused)
+  X(tokens_granted) X(tokens_refused) X(acquisitions) X(acquisitions_refused) X(burst_packets) X(burst_bytes)
 #define SLUICE_LOOP_COUNTERS(X) \
   X(wakeups) X(events) X(busy_ns) X(timer_late_ns_max) X(commands) X(busy_permille) X(wakeups_per_second) X(measured)
 #define SLUICE_CAPTURE_COUNTERS(X) X(packets) X(bytes) X(received) X(kernel_drops) X(file_bytes) X(files)

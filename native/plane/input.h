@@ -35,6 +35,8 @@ struct RepairOptions {
   std::optional<kernel::Address> feedback;
   /** Whether a token is to be got there first, and shown with every NACK (RFC 6284). */
   bool tokens = false;
+  /** Whether a group is entered by a burst from there (RFC 6285), and joined when that has caught up. */
+  bool acquisition = false;
   repair::RecoveryOptions recovery;
 };
 

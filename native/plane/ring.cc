@@ -42,4 +42,18 @@ void Ring::publish(std::uint64_t position, std::uint16_t size, std::int64_t medi
       header(sequence));
 }
 
+std::int64_t Ring::find(std::uint64_t position) const noexcept {
+  std::int64_t low = oldest_sequence();
+  std::int64_t high = next_sequence_;
+  while (low < high) {
+    const std::int64_t middle = low + (high - low) / 2;
+    const Descriptor& d = descriptor(middle);
+    if (d.position + d.size <= position)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
 }  // namespace sluice::plane

@@ -62,6 +62,9 @@ class Ring {
   [[nodiscard]] std::uint8_t* header(std::int64_t sequence) noexcept {
     return headers_[static_cast<std::size_t>(sequence) & (headers_.size() - 1)].data();
   }
+  /** The packet that holds the byte at `position`, or the first after it that has a descriptor;
+   * next_sequence() where none has been published there. */
+  [[nodiscard]] std::int64_t find(std::uint64_t position) const noexcept;
   /** Contiguous bytes at a position, as many as the arena is large. */
   [[nodiscard]] std::uint8_t* at(std::uint64_t position) const noexcept { return arena_.at(position); }
 

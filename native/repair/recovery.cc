@@ -9,8 +9,6 @@ namespace {
 constexpr Nanos kNone = -1;
 constexpr Nanos kNever = INT64_MAX;
 constexpr std::size_t kTsPacket = 188;
-/** Numbers begin so high that those before the first are none below zero. */
-constexpr std::int64_t kFirstCycle = 1 << 20;
 /** The playout delay grows and shrinks by so much of the time that passes: one part of fifty is not seen. */
 constexpr Nanos kSlew = 50;
 /** Room above what repairs took. */
@@ -91,6 +89,7 @@ void Recovery::begin(const codec::RtpHeader& header) noexcept {
   missing_.clear();
   next_ = first_ = anchor_ = kFirstCycle + header.sequence;
   highest_ = next_ - 1;
+  burst_next_ = 0;
 }
 
 std::int64_t Recovery::oldest() const noexcept {
@@ -219,13 +218,48 @@ void Recovery::take_copy(Bytes datagram, Origin origin, Nanos now) noexcept {
     return;
   }
   // What was never missed is not taken: it may be anybody's.
-  const auto at =
-      std::lower_bound(missing_.begin(), missing_.end(), sequence,
-                       [](const Missing& one, std::int64_t number) { return one.sequence < number; });
-  if (at == missing_.end() || at->sequence != sequence) return;
+  const Missing* const at = find_missing(sequence);
+  if (at == nullptr) return;
   if (origin == Origin::retransmitted && at->asks == 1) round_trip_.measure(now - at->asked);
   slowest_ = std::max(slowest_, now - at->found);
   insert(sequence, datagram, origin, now);
+}
+
+Recovery::Missing* Recovery::find_missing(std::int64_t sequence) noexcept {
+  const auto at =
+      std::lower_bound(missing_.begin(), missing_.end(), sequence,
+                       [](const Missing& one, std::int64_t number) { return one.sequence < number; });
+  return at != missing_.end() && at->sequence == sequence ? &*at : nullptr;
+}
+
+void Recovery::expect(std::uint32_t ssrc, std::uint16_t first) noexcept {
+  if (!begun_) begin({false, 0, first, 0, ssrc});
+}
+
+void Recovery::on_burst(Bytes datagram, Nanos now) noexcept {
+  const auto header = codec::parse_rtp_header(datagram);
+  if (!header) {
+    counters_.damaged++;
+    return;
+  }
+  if (!begun_) {
+    on_packet(datagram, now);
+    burst_next_ = highest_ + 1;
+    return;
+  }
+  const std::int64_t sequence = codec::extend_sequence(highest_, header->sequence);
+  // It may begin after the multicast has: what is over is no other source, nor is a stranger.
+  if (header->ssrc != ssrc_ || std::abs(sequence - highest_) >= static_cast<std::int64_t>(window_.size() / 2))
+    return;
+  burst_next_ = std::max(burst_next_, sequence + 1);
+  const Missing* const at = sequence >= next_ ? find_missing(sequence) : nullptr;
+  if (at == nullptr || at->asks > 0 || window_.has(sequence) || !whole(datagram)) {
+    if (at != nullptr) return on_retransmission(datagram, now);
+    return on_packet(datagram, now);
+  }
+  // It was not lost: it only came by the other way, later.
+  counters_.missing--;
+  insert(sequence, datagram, Origin::received, now);
 }
 
 /** For a packet before the anchor: between the one delivered last and the anchor. */
@@ -313,7 +347,8 @@ void Recovery::ask(Nanos now) noexcept {
   if (!options_.asks) return;
   asking_.clear();
   for (Missing& one : missing_) {
-    if (one.next == kNever || highest_ - one.sequence < options_.disorder || parity_may_come(one, now))
+    if (one.next == kNever || held(one) || highest_ - one.sequence < options_.disorder ||
+        parity_may_come(one, now))
       continue;
     if (one.next == 0) one.next = now + (options_.dither > 0 ? chance() % options_.dither : 0);
     if (now < one.next) continue;
@@ -355,7 +390,7 @@ std::optional<Nanos> Recovery::deadline() const noexcept {
   Nanos first = due(next_);
   if (!options_.asks) return first;
   for (const Missing& one : missing_) {
-    if (one.next == kNever || window_.has(one.sequence)) continue;
+    if (one.next == kNever || held(one) || window_.has(one.sequence)) continue;
     first = std::min(first, parity_is_due(one) ? std::max(one.next, patience_end(one)) : one.next);
   }
   return first;

@@ -92,6 +92,13 @@ class Recovery final : private RepairOutput {
   /** From elsewhere, such as by HTTP. */
   void on_fetched(codec::Bytes datagram, Nanos now) noexcept;
 
+  /** The source and its first packet are known beforehand, so that it is missed. Nothing once one came. */
+  void expect(std::uint32_t ssrc, std::uint16_t first) noexcept;
+  /** A packet of a burst from the past (RFC 6285): in order, up to those that come by themselves. */
+  void on_burst(codec::Bytes datagram, Nanos now) noexcept;
+  /** Whether a burst is expected to bring what is missing after its newest packet: that is not asked for. */
+  void expect_burst(bool expected) noexcept { burst_expected_ = expected; }
+
   /** Delivers what is due and asks for what is missing. */
   void advance(Nanos now) noexcept;
   /** When advance() is to be called next; none while nothing is there. */
@@ -102,6 +109,12 @@ class Recovery final : private RepairOutput {
   [[nodiscard]] const RecoveryCounters& counters() const noexcept { return counters_; }
   [[nodiscard]] Nanos round_trip() const noexcept { return round_trip_.smoothed(); }
   [[nodiscard]] Nanos playout() const noexcept { return playout_; }
+  /** The highest extended number so far; none before the first packet. */
+  [[nodiscard]] std::optional<std::int64_t> highest() const noexcept {
+    return begun_ ? std::optional(highest_) : std::nullopt;
+  }
+  /** What is taken off an extended number to count cycles from the first packet on. */
+  [[nodiscard]] static constexpr std::int64_t base() noexcept { return kFirstCycle; }
   /** SSRC of the source that is followed; 0 before the first packet. */
   [[nodiscard]] std::uint32_t source() const noexcept { return ssrc_; }
   /** When the packet that was delivered last was due: to RecoveryOutput::on_packet(), the one that it is told
@@ -109,6 +122,8 @@ class Recovery final : private RepairOutput {
   [[nodiscard]] Nanos delivered_due() const noexcept { return delivered_due_; }
 
  private:
+  /** Numbers begin so high that those before the first are none below zero. */
+  static constexpr std::int64_t kFirstCycle = 1 << 20;
   /** A packet that is missing. */
   struct Missing {
     std::int64_t sequence = 0;
@@ -150,6 +165,10 @@ class Recovery final : private RepairOutput {
   [[nodiscard]] bool hopeless(const Missing& one, Nanos now) const noexcept;
   [[nodiscard]] Nanos pause_after(const Missing& one, Nanos now) const noexcept;
   void take_copy(codec::Bytes datagram, Origin origin, Nanos now) noexcept;
+  [[nodiscard]] Missing* find_missing(std::int64_t sequence) noexcept;
+  [[nodiscard]] bool held(const Missing& one) const noexcept {
+    return burst_expected_ && one.sequence >= burst_next_;
+  }
   void give_up(std::int64_t& lost) noexcept;
   void adapt(Nanos now) noexcept;
   std::uint32_t chance() noexcept;
@@ -184,6 +203,8 @@ class Recovery final : private RepairOutput {
   Nanos slowest_ = 0;
   Nanos adapted_ = 0;
   Nanos now_ = 0;
+  bool burst_expected_ = false;
+  std::int64_t burst_next_ = 0;
   std::uint32_t random_;
 };
 
