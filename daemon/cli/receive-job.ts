@@ -23,6 +23,7 @@ export interface Flags {
   readonly repair?: true;
   readonly retransmission?: string;
   readonly tokens?: true;
+  readonly rapid?: true;
   readonly playout: string;
 }
 
@@ -84,14 +85,14 @@ function readLocation(url: string, flags: Flags): Where {
 async function readDescribed(url: string, flags: Flags): Promise<Where> {
   const session = readMulticast(await fetchDescription(url));
   if (typeof session === 'string') throw new SluiceError('USAGE', `receive: ${url}: ${session}`, { url });
-  const { address, port, source, numbering, fec, feedback, tokens } = session;
+  const { address, port, source, numbering, fec, feedback, tokens, acquisition } = session;
   const interfaceName = flags.iface ?? null;
   const location: DatagramLocation = { kind: 'rtp', address, port, source, interfaceName, display: url };
   const asked = readRepair(flags, 'rtp');
-  if (asked?.feedback === null) return { location, numbering, repair: { ...asked, feedback, tokens } };
+  if (asked?.feedback === null) return { location, numbering, repair: { ...asked, feedback, tokens, acquisition } };
   if (asked !== null) return { location, numbering, repair: asked };
   if (!fec && feedback === null) return { location, numbering, repair: null };
-  const repair = { fec, feedback, tokens, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 };
+  const repair = { fec, feedback, tokens, acquisition, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 };
   return { location, numbering, repair };
 }
 
@@ -128,6 +129,8 @@ function readRepair(flags: Flags, kind: 'rtp' | 'udp'): RepairOptions | null {
   const { retransmission } = flags;
   if (flags.tokens === true && retransmission === undefined)
     throw new SluiceError('USAGE', 'receive: expected --retransmission with --tokens');
+  if (flags.rapid === true && retransmission === undefined)
+    throw new SluiceError('USAGE', 'receive: expected --retransmission with --rapid');
   if (flags.repair !== true && retransmission === undefined) return null;
   if (kind !== 'rtp')
     throw new SluiceError('USAGE', 'receive: expected rtp:// with --repair, plain MPEG-TS has no numbers');
@@ -136,7 +139,8 @@ function readRepair(flags: Flags, kind: 'rtp' | 'udp'): RepairOptions | null {
     const expected = 'expected ADDRESS:PORT with a numeric address, such as 192.0.2.1:5008';
     throw new SluiceError('USAGE', `receive: --retransmission: ${expected} (got "${retransmission}")`);
   }
-  return { fec: true, feedback, tokens: flags.tokens === true, playoutMs, leastPlayoutMs: 0, ditherMs: 0 };
+  const [tokens, acquisition] = [flags.tokens === true, flags.rapid === true];
+  return { fec: true, feedback, tokens, acquisition, playoutMs, leastPlayoutMs: 0, ditherMs: 0 };
 }
 
 function playoutOf(flags: Flags): number {

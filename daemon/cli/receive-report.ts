@@ -152,6 +152,7 @@ export function summaryText(s: Summary, { output, record, repairs }: Told): stri
         `(${c.nacked} asked for), ${c.rtpLost} lost; playout ${c.playoutUs / 1000} ms, ${c.parityPackets} packets of parity`,
     );
   }
+  if (c.acquired > 0) lines.push(`  begun by a burst of ${c.acquired} packets (response ${c.acquisitionResponse})`);
   lines.push(
     `  MPEG-TS: ${c.tsPackets} packets, ${c.continuityErrors} continuity errors, ${c.transportErrors} transport errors, ` +
       `${c.syncErrors} sync losses`,

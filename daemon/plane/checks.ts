@@ -201,6 +201,7 @@ export const inputOptions = z.strictObject({
       fec: z.boolean(),
       feedback: z.strictObject({ address, port }).nullable(),
       tokens: z.boolean(),
+      acquisition: z.boolean().default(false),
       playoutMs: ms(10_000).min(10),
       leastPlayoutMs: ms(10_000),
       ditherMs: ms(1000),
@@ -306,6 +307,15 @@ const retransmissionOptions = z.strictObject({
   rate: z.number().int().min(8000).max(Number.MAX_SAFE_INTEGER),
   allow: z.array(addressPrefix),
   tokenLifetimeMs: ms(86_400_000).min(1000).multipleOf(1000).nullable(),
+  acquisition: z
+    .strictObject({
+      ratePercent: percent.min(105),
+      bursts: z.number().int().min(1).max(10_000),
+      rate: z.number().int().min(8000).max(Number.MAX_SAFE_INTEGER),
+      overlapMs: ms(10_000).min(100),
+    })
+    .nullable()
+    .default(null),
 });
 
 export const senderOptions = z

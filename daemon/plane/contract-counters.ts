@@ -88,6 +88,10 @@ export const INPUT_COUNTERS = [
   'repairRoundTripUs', // gauge: from asking to the answer
   'tokensGranted', // tokens that the retransmission server gave (RFC 6284)
   'tokensRefused', // and those that it did not take any more
+  'acquisition', // gauge of rapid acquisition: 1 asking, 2 a burst comes, 3 the group is joined, 4 done; 0 without
+  'acquisitionResponse', // gauge: last response to it (RFC 6285 section 7.3.1), 0 for none
+  'acquired', // packets that came as a burst
+  'joinErrors', // joins that failed after it; tried again
 ] as const;
 
 /** Counters of a capture. */
@@ -144,6 +148,10 @@ export const SENDER_COUNTERS = [
   'resendErrors', // not taken by the kernel
   'tokensGranted', // Port Mapping Requests answered (RFC 6284)
   'tokensRefused', // tokens shown that were no good, or no longer, or another's
+  'acquisitions', // bursts that began (RFC 6285)
+  'acquisitionsRefused',
+  'burstPackets',
+  'burstBytes', // without UDP and IP headers
 ] as const;
 
 /** Counters of a port. */

@@ -284,6 +284,8 @@ export interface RepairOptions {
   readonly feedback: { readonly address: string; readonly port: number } | null;
   /** Whether that wants a token first (RFC 6284): one is got, renewed, and shown with every NACK. */
   readonly tokens: boolean;
+  /** Whether a group is entered by a burst from there (RFC 6285), and joined when that has caught up; not when absent. */
+  readonly acquisition?: boolean;
   /** From arrival to delivery, 10 to 10,000 ms. */
   readonly playoutMs: number;
   /** The playout delay follows what repairs take, down to this; 0 keeps it as it is. */
@@ -358,6 +360,20 @@ export interface RetransmissionOptions {
   readonly allow: readonly string[];
   /** How long a token is good with which others prove their address (RFC 6284), whole seconds; null: others are not answered. */
   readonly tokenLifetimeMs: number | null;
+  /** Bursts for those that begin, or null or absent for none. */
+  readonly acquisition?: AcquisitionOptions | null;
+}
+
+/** Rapid acquisition (RFC 6285): a unicast burst from the last access point, then the stream until the receiver has joined. */
+export interface AcquisitionOptions {
+  /** A burst's rate, percent of the stream's, 105 to 1,000. */
+  readonly ratePercent: number;
+  /** At a time, 1 to 10,000. */
+  readonly bursts: number;
+  /** Bits a second of all of them. */
+  readonly rate: number;
+  /** How long a burst goes on with the stream once it has caught up, 100 ms to 10 s. */
+  readonly overlapMs: number;
 }
 
 /** What a listener of the viewers' HTTP front bears; may be changed while it listens. */

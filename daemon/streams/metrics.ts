@@ -248,6 +248,22 @@ function offerTraffic(offer: Offer): void {
   );
   offer(
     'counter',
+    'sluice_acquisitions_total',
+    'Receivers that asked to begin with a burst (RFC 6285), by the answer.',
+    ['stream', 'result'],
+    (r) => {
+      const sender = r.sender?.counters();
+      return [
+        { labels: streamLabels(r, { result: 'accepted' }), value: sender?.acquisitions ?? 0 },
+        { labels: streamLabels(r, { result: 'refused' }), value: sender?.acquisitionsRefused ?? 0 },
+      ];
+    },
+  );
+  offer('counter', 'sluice_acquisition_packets_total', 'RTP packets of those bursts.', ['stream'], (r) => [
+    { labels: streamLabels(r), value: r.sender?.counters().burstPackets ?? 0 },
+  ]);
+  offer(
+    'counter',
     'sluice_source_repaired_packets_total',
     'RTP packets of the source that were missing, by what brought them back; lost: nothing did.',
     ['stream', 'means'],

@@ -10,7 +10,7 @@ import {
   percent,
   port,
 } from '../config/units.js';
-import type { FecOptions, RepairOptions, RetransmissionOptions } from '../plane/contract.js';
+import type { AcquisitionOptions, FecOptions, RepairOptions, RetransmissionOptions } from '../plane/contract.js';
 
 /** Ports above the one of the media, which is even; the plane's own (native/plane/repair_ports.h). */
 export const REPAIR_PORTS = { columns: 2, rows: 4, block: 6, retransmission: 8 } as const;
@@ -72,6 +72,19 @@ export const retransmissionSchema = z
       })
       .optional()
       .describe('Whoever else proves its address by a token (RFC 6284) may ask, too.'),
+    rapid_acquisition: z
+      .strictObject({
+        speed: percent({ min: 105, max: 1000 }).default(200).describe("A burst's rate, of the stream's."),
+        bursts: integer({ min: 1, max: 10_000 }).default(100).describe('At a time.'),
+        rate: integer({ min: 8000, max: 2 ** 40 })
+          .default(500_000_000)
+          .describe('Bits a second of all of them.'),
+        overlap: duration({ min: 100, max: 10_000 })
+          .default(1000)
+          .describe('How long a burst goes on with the stream once it has caught up: time to join.'),
+      })
+      .optional()
+      .describe('Who may ask, may begin with a burst from the last access point (RFC 6285).'),
   })
   .refine(({ allow, tokens }) => allow.length > 0 || tokens !== undefined, {
     path: ['allow'],
@@ -92,6 +105,10 @@ export const repairSchema = z
     fec: z.boolean().default(true).describe('Whether parity on the ports + 2, + 4 and + 6 is listened to.'),
     retransmission: feedbackTarget.optional().describe('Where missing packets are asked for: ADDRESS:PORT.'),
     tokens: z.boolean().default(false).describe('Whether that answers only who got a token from it before (RFC 6284).'),
+    rapid_acquisition: z
+      .boolean()
+      .default(false)
+      .describe('Whether a group is entered by a burst from there (RFC 6285), and joined after it.'),
     playout: duration({ min: 10, max: 10_000 }).default(200).describe('From arrival to delivery: time for repairs.'),
     least_playout: duration({ min: 0, max: 10_000 })
       .default(0)
@@ -107,6 +124,10 @@ export const repairSchema = z
   .refine(({ tokens, retransmission }) => !tokens || retransmission !== undefined, {
     path: ['tokens'],
     error: 'expected retransmission beside it: where the token is asked for',
+  })
+  .refine(({ rapid_acquisition: rapid, retransmission }) => !rapid || retransmission !== undefined, {
+    path: ['rapid_acquisition'],
+    error: 'expected retransmission beside it: where the burst is asked for',
   });
 
 type FecConfig = z.output<typeof fecSchema>;
@@ -150,7 +171,13 @@ export function retransmissionOptionsOf(
     rate: config.rate,
     allow: config.allow,
     tokenLifetimeMs: config.tokens?.lifetime ?? null,
+    acquisition: acquisitionOptionsOf(config.rapid_acquisition),
   };
+}
+
+function acquisitionOptionsOf(config: Readonly<RetransmissionConfig>['rapid_acquisition']): AcquisitionOptions | null {
+  if (config === undefined) return null;
+  return { ratePercent: config.speed, bursts: config.bursts, rate: config.rate, overlapMs: config.overlap };
 }
 
 /** For the plane: null where there is none. */
@@ -160,6 +187,7 @@ export function repairOptionsOf(config: Readonly<RepairConfig> | undefined): Rep
     fec: config.fec,
     feedback: config.retransmission ?? null,
     tokens: config.tokens,
+    acquisition: config.rapid_acquisition,
     playoutMs: config.playout,
     leastPlayoutMs: config.least_playout,
     ditherMs: config.dither,

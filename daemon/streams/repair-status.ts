@@ -18,6 +18,7 @@ export function repairStatus(c: InputCounters): RepairStatus {
     overhead: ratio(c.parityPackets + c.resent, c.packets),
     playoutMs: c.playoutUs / 1000,
     roundTripMs: c.nacked === 0 ? null : c.repairRoundTripUs / 1000,
+    acquired: c.acquired,
   };
 }
 
@@ -30,7 +31,9 @@ export function sentRepairStatus(c: SenderCounters): SentRepairStatus {
     gone: c.resendGone,
     overBudget: c.resendShed,
     refused: c.feedbackRefused,
-    overhead: ratio(c.parityBytes + c.resentBytes, c.bytes),
+    acquisitions: c.acquisitions,
+    acquisitionsRefused: c.acquisitionsRefused,
+    overhead: ratio(c.parityBytes + c.resentBytes + c.burstBytes, c.bytes),
   };
 }
 

@@ -138,7 +138,14 @@ function describedRepair({
     parity: parity?.parity ?? null,
     block: parity?.block ?? null,
     parityType: parity?.payloadType ?? 96,
-    retransmission: again === null ? null : { ...again, tokens: again.tokenLifetimeMs !== null },
+    retransmission:
+      again === null
+        ? null
+        : {
+            ...again,
+            tokens: again.tokenLifetimeMs !== null,
+            acquisition: (again.acquisition ?? null) !== null,
+          },
   };
 }
 

@@ -99,6 +99,8 @@ export interface RepairStatus {
   readonly playoutMs: number;
   /** Gauge: from asking to the answer; null before anything was asked for. */
   readonly roundTripMs: number | null;
+  /** Packets that came as a burst before the group was joined (RFC 6285). */
+  readonly acquired: number;
 }
 
 /** What a sender adds for repair. */
@@ -112,7 +114,10 @@ export interface SentRepairStatus {
   readonly overBudget: number;
   /** RTCP from where nobody may ask. */
   readonly refused: number;
-  /** Bytes of parity and retransmissions for each byte of media. */
+  /** Bursts given to those that begin (RFC 6285), and refused. */
+  readonly acquisitions: number;
+  readonly acquisitionsRefused: number;
+  /** Bytes of parity, retransmissions and bursts for each byte of media. */
   readonly overhead: number;
 }
 

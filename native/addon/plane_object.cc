@@ -20,6 +20,7 @@ plane::RepairOptions repair_options(Napi::Env env, const Options& o) {
   if (r.columns) r.recovery.block = kLargestBlock;
   if (!o.is_null("feedback")) r.feedback = address_of(env, Options(env, o.get("feedback")));
   r.tokens = o.flag("tokens");
+  r.acquisition = o.flag("acquisition");
   r.recovery.asks = r.feedback.has_value();
   r.recovery.playout = o.milliseconds("playoutMs");
   r.recovery.least_playout = o.milliseconds("leastPlayoutMs");
@@ -87,6 +88,15 @@ plane::RetransmissionOptions retransmission_options(Napi::Env env, const Options
   r.rate = static_cast<std::uint64_t>(o.integer("rate", 1, kMaxSafe)) / 8;
   for (const std::string& text : texts_of(o.get("allow"))) r.allowed.push_back(prefix_of(env, text));
   if (!o.is_null("tokenLifetimeMs")) r.token_lifetime = o.milliseconds("tokenLifetimeMs");
+  if (!o.is_null("acquisition")) {
+    const Options a(env, o.get("acquisition"));
+    r.acquisition.emplace();
+    r.acquisition->rate = a.number<unsigned>("ratePercent", 105, 1000);
+    r.acquisition->most = a.number<std::size_t>("bursts", 1, 10'000);
+    r.acquisition->most_rate = static_cast<std::uint64_t>(a.integer("rate", 1, kMaxSafe)) / 8;
+    r.acquisition->overlap = a.milliseconds("overlapMs");
+    r.acquisition->dscp = r.dscp;
+  }
   return r;
 }
 

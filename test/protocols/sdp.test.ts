@@ -49,7 +49,15 @@ const REPAIR: DescribedRepair = {
   parity: { columns: 10, rows: 5, rowParity: true },
   block: { source: 20, repair: 4 },
   parityType: 96,
-  retransmission: { address: '192.0.2.1', port: 5008, plain: false, payloadType: 97, depthMs: 2000, tokens: true },
+  retransmission: {
+    address: '192.0.2.1',
+    port: 5008,
+    plain: false,
+    payloadType: 97,
+    depthMs: 2000,
+    tokens: true,
+    acquisition: true,
+  },
 };
 
 t.test('repair is described by media of its own, grouped with what it repairs', async (t) => {
@@ -62,6 +70,8 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
     'm=video 5000 RTP/AVPF 33',
     'a=rtcp:5008 IN IP4 192.0.2.1',
     'a=rtcp-fb:33 nack',
+    'a=rtcp-fb:33 nack rai',
+    'a=rtcp-rsize',
     'a=portmapping-req:5008 IN IP4 192.0.2.1',
     'm=video 5002 RTP/AVP 96',
     'a=rtpmap:96 1d-interleaved-parityfec/90000',
@@ -79,7 +89,7 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
 
 t.test('what is described is read again', async (t) => {
   const common = { address: '239.1.1.1', port: 5000, source: null, numbering: 'rtp' };
-  const plain = { ...common, fec: false, feedback: null, tokens: false };
+  const plain = { ...common, fec: false, feedback: null, tokens: false, acquisition: false };
   t.strictSame(readMulticast(describeMulticast(SESSION)), plain);
   const feedback = { address: '192.0.2.1', port: 5008 };
   t.strictSame(readMulticast(describeMulticast({ ...SESSION, repair: REPAIR })), {
@@ -87,6 +97,7 @@ t.test('what is described is read again', async (t) => {
     fec: true,
     feedback,
     tokens: true,
+    acquisition: true,
   });
   const ssm = { ...SESSION, group: 'ff3e::1', origin: '2001:db8::1', source: '2001:db8::1' };
   t.match(describeMulticast({ ...SESSION, numbered: true }), 'a=extmap:1 urn:x-sluice:rtp-hdrext:sequence\r\n');

@@ -62,6 +62,9 @@ t.test('what a sender adds, in bytes for each byte of media', async (t) => {
     resendGone: 4,
     resendShed: 6,
     feedbackRefused: 7,
+    acquisitions: 3,
+    acquisitionsRefused: 2,
+    burstBytes: 100_000,
   });
   t.strictSame(sentRepairStatus(counters), {
     parityPackets: 111,
@@ -70,6 +73,8 @@ t.test('what a sender adds, in bytes for each byte of media', async (t) => {
     gone: 4,
     overBudget: 6,
     refused: 7,
-    overhead: 0.25,
+    acquisitions: 3,
+    acquisitionsRefused: 2,
+    overhead: 0.35,
   });
 });

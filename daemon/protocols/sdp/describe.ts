@@ -40,6 +40,8 @@ export interface DescribedRepair {
     readonly depthMs: number;
     /** Whether it answers who proves its address by a token that it got there (RFC 6284). */
     readonly tokens: boolean;
+    /** Whether it gives bursts to those that begin (RFC 6285). */
+    readonly acquisition: boolean;
   } | null;
 }
 
@@ -49,6 +51,8 @@ export const BLOCK_CODEC = 'x-sluice-reed-solomon';
 export const PARITY_CODEC = '1d-interleaved-parityfec';
 /** RFC 6284 section 7: `portmapping-req:PORT IN IP4 ADDRESS`, where tokens are asked for. */
 export const TOKEN_ATTRIBUTE = 'portmapping-req';
+/** RFC 6285 section 8.1: behind `a=rtcp-fb:… nack`. */
+export const RAPID_ACQUISITION = 'rai';
 /** How long source and repair packets are apart at most, microseconds (RFC 6015 section 5.1): a bound for slow streams. */
 const REPAIR_WINDOW_US = 2_000_000;
 const CLOCK = 90_000;
@@ -125,11 +129,14 @@ function addRepair(description: SessionDescription, { port }: MulticastSession, 
   if (parity?.rowParity === true) add('FEC-FR', part(port + 4, parityType, PARITY_CODEC, shape(1, parity.columns)));
   if (block !== null) add('FEC-FR', part(port + 6, parityType, BLOCK_CODEC, `k=${block.source}; m=${block.repair}`));
   if (retransmission !== null) {
-    const { address, port: to, plain, payloadType, depthMs, tokens } = retransmission;
+    const { address, port: to, plain, payloadType, depthMs, tokens, acquisition } = retransmission;
     const ipVer = isIP(address) === 6 ? 6 : 4;
     media.protocol = 'RTP/AVPF';
     media.rtcp = { port: to, netType: 'IN', ipVer, address };
     media.rtcpFb = [{ payload: MP2T, type: 'nack' }];
+    if (acquisition) media.rtcpFb.push({ payload: MP2T, type: 'nack', subtype: RAPID_ACQUISITION });
+    // RFC 5506: answers come without a report before them.
+    media.rtcpRsize = 'rtcp-rsize';
     // Attributes that the library does not know are written as they are.
     if (tokens) media.invalid = [{ value: `${TOKEN_ATTRIBUTE}:${to} IN IP${ipVer} ${address}` }];
     if (!plain) {

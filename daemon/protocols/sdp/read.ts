@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { parse } from 'sdp-transform';
 import { z } from 'zod';
-import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC, TOKEN_ATTRIBUTE } from './describe.js';
+import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC, RAPID_ACQUISITION, TOKEN_ATTRIBUTE } from './describe.js';
 
 /** What a receiver needs of a session that somebody describes. */
 export interface ReadSession {
@@ -16,6 +16,8 @@ export interface ReadSession {
   readonly feedback: { readonly address: string; readonly port: number } | null;
   /** Whether a token is to be got there first (RFC 6284). */
   readonly tokens: boolean;
+  /** Whether it gives bursts to those that begin (RFC 6285). */
+  readonly acquisition: boolean;
 }
 
 const MP2T = 33;
@@ -33,7 +35,7 @@ const media = z.object({
   connection: connection.optional(),
   ext: z.array(z.object({ value: z.number(), uri: z.string() })).default([]),
   rtcp: z.object({ port, address: numeric }).partial().optional(),
-  rtcpFb: z.array(z.object({ type: z.string() })).default([]),
+  rtcpFb: z.array(z.object({ type: z.string(), subtype: z.string().optional() })).default([]),
   invalid: z.array(z.object({ value: z.string() })).default([]),
 });
 const session = z.object({
@@ -72,6 +74,7 @@ export function readMulticast(text: string): ReadSession | string {
     fec: parity.length > 0,
     feedback,
     tokens: feedback !== null && mapping !== null,
+    acquisition: feedback !== null && transport.rtcpFb.some(isRapidAcquisition),
   };
 }
 
@@ -89,6 +92,16 @@ function isTransport({ payloads, rtp }: Media): boolean {
 
 function isParity({ rtp }: Media): boolean {
   return rtp.some(({ codec }) => [PARITY_CODEC, BLOCK_CODEC].includes(codec.toLowerCase()));
+}
+
+function isRapidAcquisition({
+  type,
+  subtype,
+}: {
+  readonly type: string;
+  readonly subtype?: string | undefined;
+}): boolean {
+  return type === 'nack' && subtype === RAPID_ACQUISITION;
 }
 
 function feedbackOf({ rtcp, rtcpFb }: Media): ReadSession['feedback'] {
