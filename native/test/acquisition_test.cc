@@ -158,6 +158,14 @@ TEST_CASE("acquisition: whatever comes in whatever order, the group is joined wi
 
 namespace {
 
+/** Where a channel is. */
+struct Place {
+  const char* group;
+  const char* host;
+};
+constexpr Place kVersion4{"239.255.3.1", "127.0.0.1"};
+constexpr Place kVersion6{"ff15::3:1", "::1"};
+
 /** A stream on a group of a network of its own, with a server that bursts, and inputs that come later. */
 struct Channel {
   struct Viewer {
@@ -167,23 +175,24 @@ struct Channel {
     [[nodiscard]] State state() const { return static_cast<State>(counters.acquisition); }
   };
 
-  explicit Channel(plane::AcquisitionOptions acquisition, bool plain = false, bool tokens = false)
-      : source(slow_groups()) {
+  explicit Channel(plane::AcquisitionOptions acquisition, bool plain = false, bool tokens = false,
+                   const Place& at = kVersion4)
+      : place(at), source(slow_groups()) {
     REQUIRE(network.ok());
     kernel::UdpTxOptions media;
-    media.destination = *kernel::Address::parse("239.255.3.1", kPort);
+    media.destination = *kernel::Address::parse(place.group, kPort);
     media.interface_name = "lo";
     auto socket = kernel::UdpTx::open(media);
     REQUIRE(socket.ok());
     sender =
         std::make_unique<plane::Sender>(*bed.stream, std::move(socket.value()), plane::Batching::plain, sent);
     plane::RetransmissionOptions options;
-    options.port.socket.address = "127.0.0.1";
+    options.port.socket.address = place.host;
     options.port.socket.port = kTarget;
     options.plain = plain;
     options.acquisition = acquisition;
     if (tokens) options.token_lifetime = 60 * kSecond;
-    if (!tokens) options.allowed.push_back(*kernel::AddressPrefix::parse("127.0.0.0/30"));
+    if (!tokens) options.allowed.push_back(*kernel::AddressPrefix::parse(place.host));
     auto opened = plane::RetransmissionServer::open(bed.reactor, *bed.stream, options, sent);
     REQUIRE(opened.ok());
     sender->keep(std::move(opened.value()));
@@ -201,11 +210,11 @@ struct Channel {
   std::unique_ptr<Viewer> zap(bool tokens = false, std::uint16_t target = kTarget) {
     auto viewer = std::make_unique<Viewer>();
     plane::UdpInputOptions options;
-    options.socket.address = "239.255.3.1";
+    options.socket.address = place.group;
     options.socket.port = kPort;
     options.socket.interface_name = "lo";
     plane::RepairOptions repair;
-    repair.feedback = kernel::Address::parse("127.0.0.1", target);
+    repair.feedback = kernel::Address::parse(place.host, target);
     repair.acquisition = true;
     repair.tokens = tokens;
     repair.recovery.asks = true;
@@ -256,6 +265,7 @@ struct Channel {
     return n;
   }
 
+  const Place place;
   static constexpr std::uint16_t kPort = 5000;
   static constexpr std::uint16_t kTarget = 5008;
   test::OwnNetwork network{1500};
@@ -317,6 +327,16 @@ TEST_CASE("acquisition over sockets: with a token, which is got first") {
   CHECK(channel.sent.burst_packets == before);
   CHECK(channel.sent.feedback_refused > 0);
   CHECK(channel.unbroken(other->sink));
+}
+
+TEST_CASE("acquisition over sockets: by IPv6") {
+  Channel channel(kTriple, false, true, kVersion6);
+  REQUIRE(channel.play(4000));
+  const auto viewer = channel.zap(true);
+  REQUIRE(channel.settle(*viewer));
+  CHECK(channel.sent.acquisitions == 1);
+  CHECK(viewer->counters.acquired > 50);
+  CHECK(channel.unbroken(viewer->sink));
 }
 
 TEST_CASE("acquisition over sockets: refused where there is no room, joined at once") {
