@@ -389,6 +389,7 @@ TEST_CASE(
   REQUIRE(writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rams::kFormat, 7, 7,
                           codec::rams::Writer(control).request({}, std::nullopt)));
   std::vector<std::unique_ptr<test::Socket>> sockets;
+  sockets.reserve(10);
   for (int i = 0; i < 10; i++) sockets.push_back(std::make_unique<test::Socket>(0));
   for (const auto& socket : sockets) socket->send(writer.written(), Channel::kTarget);
   REQUIRE(channel.play_until([&] { return channel.sent.feedback_in == 10; }));

@@ -113,22 +113,7 @@ struct Scene {
     repair.recovery.block = parity.block;
     repair.recovery.playout = 300 * kernel::kMillisecond;
     repair.recovery.window = 1U << 14;
-    if (asks) {
-      const auto target = static_cast<std::uint16_t>(path_port + 8);
-      plane::RetransmissionOptions options;
-      options.port.socket.address = "127.0.0.1";
-      options.port.socket.port = target;
-      options.rate = rate;
-      if (!tokens) options.allowed.push_back(*kernel::AddressPrefix::parse("127.0.0.1"));
-      if (tokens) options.token_lifetime = tokens->lifetime;
-      auto opened = plane::RetransmissionServer::open(bed.reactor, *bed.stream, options, sent);
-      REQUIRE(opened.ok());
-      sender->keep(std::move(opened.value()));
-      repair.feedback = kernel::Address::parse("127.0.0.1", target);
-      repair.tokens = tokens && tokens->for_input;
-      repair.recovery.asks = true;
-      repair.recovery.round_trip = 5 * kernel::kMillisecond;
-    }
+    if (asks) serve(rate, tokens, repair);
     ear_port = free_ports();
     plane::UdpInputOptions input_options;
     input_options.socket.address = "127.0.0.1";
@@ -137,6 +122,23 @@ struct Scene {
     auto opened = plane::RepairedInput::open(bed.reactor, input_options, sink, received, nullptr);
     REQUIRE(opened.ok());
     input = std::move(opened.value());
+  }
+
+  /** A retransmission server, and an input that asks it. */
+  void serve(std::uint64_t rate, const std::optional<Tokens>& tokens, plane::RepairOptions& repair) {
+    plane::RetransmissionOptions options;
+    options.port.socket.address = "127.0.0.1";
+    options.port.socket.port = server_port();
+    options.rate = rate;
+    if (!tokens) options.allowed.push_back(*kernel::AddressPrefix::parse("127.0.0.1"));
+    if (tokens) options.token_lifetime = tokens->lifetime;
+    auto opened = plane::RetransmissionServer::open(bed.reactor, *bed.stream, options, sent);
+    REQUIRE(opened.ok());
+    sender->keep(std::move(opened.value()));
+    repair.feedback = kernel::Address::parse("127.0.0.1", server_port());
+    repair.tokens = tokens && tokens->for_input;
+    repair.recovery.asks = true;
+    repair.recovery.round_trip = 5 * kernel::kMillisecond;
   }
 
   void hand_on() {
