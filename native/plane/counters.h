@@ -23,7 +23,8 @@ namespace sluice::plane {
   X(buffer_level_us) X(clock_ppb) X(bitrate) X(segment_bitrate_peak) X(segments) X(access_points)                  \
   X(viewers_continuous) X(viewers_segmented) X(viewer_bytes) X(viewer_drops) X(viewer_drop_bytes)                  \
   X(segment_overruns) X(rtp_sequence) X(last_input_ms) X(mean_rate) X(rate_variation) X(peak_rate)                 \
-  X(output_peak_rate) X(smoothing) X(smoothing_delay_us) X(smoothing_delay_max_us)
+  X(output_peak_rate) X(smoothing) X(smoothing_delay_us) X(smoothing_delay_max_us) X(range_served) X(range_gone)   \
+  X(range_malformed) X(range_shed) X(range_packets) X(range_bytes)
 #define SLUICE_SENDER_COUNTERS(X)                                                                                  \
   X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation) X(rtcp_out) X(rtcp_errors) X(rtcp_in)           \
   X(rtcp_malformed) X(reports) X(reported_lost_ppm) X(reported_jitter_us) X(round_trip_us) X(parity_columns)      \

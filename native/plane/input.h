@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "codec/numbering.h"
+#include "http/client.h"
 #include "kernel/udp_rx.h"
 #include "plane/input_counters.h"
 #include "plane/ts_sink.h"
@@ -37,6 +38,9 @@ struct RepairOptions {
   bool tokens = false;
   /** Whether a group is entered by a burst from there (RFC 6285), and joined when that has caught up. */
   bool acquisition = false;
+  /** From where the rest is fetched by HTTP, in ranges of sequence numbers: address, TLS, and the head of a
+   * request without the range. */
+  std::optional<http::ClientRequest> range;
   repair::RecoveryOptions recovery;
 };
 

@@ -66,6 +66,9 @@ Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reac
     if (auto error = input->speak(*repair.feedback)) return std::move(*error);
   if (repair.tokens && input->mouth_) input->tokens_.emplace(input->ssrc_);
   if (!all.socket.joins) input->acquisition_.emplace(reactor.now());
+  if (repair.range)
+    input->range_ = std::make_unique<RangeClient>(reactor, *repair.range, kMostDatagram,
+                                                  static_cast<RangeOutput&>(*input));
   input->go_on();
   return input;
 }
@@ -327,6 +330,28 @@ void RepairedInput::on_request(std::span<const std::int64_t> sequences) noexcept
     bump(counters_.nacks);
     bump(counters_.nacked, taken);
   }
+}
+
+void RepairedInput::on_fetch(std::span<const std::int64_t> sequences, Nanos patience) noexcept {
+  if (!range_ || !range_->fetch(sequences, patience)) return;
+  bump(counters_.fetches);
+  bump(counters_.fetch_asked, sequences.size());
+}
+
+void RepairedInput::on_fetched(codec::Bytes datagram) noexcept {
+  const Nanos now = reactor_.now();
+  if (plain_.is_rtp() || datagram.size() < codec::kRtpHeaderSize) return recovery_.on_fetched(datagram, now);
+  // What has no RTP counts as SSRC 0 here, whatever the sender's is.
+  std::array<std::uint8_t, kMostDatagram> original;
+  std::memcpy(original.data(), datagram.data(), datagram.size());
+  codec::store32(original.data() + 8, statistics_.ssrc());
+  recovery_.on_fetched({original.data(), datagram.size()}, now);
+}
+
+void RepairedInput::on_fetch_end(bool answered) noexcept {
+  if (!answered) bump(counters_.fetch_errors);
+  recovery_.on_fetch_end(answered, reactor_.now());
+  go_on();
 }
 
 template <class F>

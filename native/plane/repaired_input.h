@@ -9,6 +9,7 @@
 #include "kernel/udp_tx.h"
 #include "plane/acquisition_client.h"
 #include "plane/input.h"
+#include "plane/range_client.h"
 #include "plane/rtp_statistics.h"
 #include "plane/token_client.h"
 
@@ -16,9 +17,12 @@ namespace sluice::plane {
 
 /**
  * On its loop. One socket for the media, one for each kind of parity on the ports above it, and one from
- * which is asked for what is missing and to which it is sent.
+ * which is asked for what is missing and to which it is sent. What is still missing then comes by HTTP.
  */
-class RepairedInput final : public Input, private kernel::Timer, private repair::RecoveryOutput {
+class RepairedInput final : public Input,
+                            private kernel::Timer,
+                            private repair::RecoveryOutput,
+                            private RangeOutput {
  public:
   /** `options.repair` is there. Errors as of kernel::UdpRx::open() and kernel::UdpTx::open(). `sink`,
    * `counters` and `tap` outlive it.
@@ -84,8 +88,11 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   void on_packet(std::int64_t sequence, codec::Bytes datagram, repair::Origin origin) noexcept override;
   void on_lost(std::int64_t first, std::int64_t count) noexcept override;
   void on_request(std::span<const std::int64_t> sequences) noexcept override;
+  void on_fetch(std::span<const std::int64_t> sequences, Nanos patience) noexcept override;
   void on_restart() noexcept override;
   [[nodiscard]] std::optional<Nanos> deadline(Nanos now) const noexcept;
+  void on_fetched(codec::Bytes datagram) noexcept override;
+  void on_fetch_end(bool answered) noexcept override;
   bool send(codec::MutableBytes bytes) noexcept;
   void publish() noexcept;
 
@@ -113,6 +120,8 @@ class RepairedInput final : public Input, private kernel::Timer, private repair:
   /** SSRC of the server's, by which it names the source. */
   std::uint32_t burst_source_ = 0;
   Nanos join_again_ = 0;
+  /** Where there is one to fetch from; its client holds a buffer of 64 KiB. */
+  std::unique_ptr<RangeClient> range_;
 };
 
 }  // namespace sluice::plane

@@ -287,16 +287,12 @@ void RetransmissionServer::answer(codec::Bytes control, const kernel::Address& s
 
 /** The packet of the store whose number has these low bits. */
 std::optional<std::int64_t> RetransmissionServer::find(std::uint16_t number) noexcept {
-  Ring& ring = stream_.ring();
-  const std::int64_t end = ring.released_sequence();
-  const std::int64_t sequence =
-      end - 1 - static_cast<std::uint16_t>(static_cast<std::uint16_t>(end - 1) - number);
-  if (sequence < ring.oldest_sequence()) return std::nullopt;
-  const Descriptor& d = ring.descriptor(sequence);
-  const std::int64_t age = ring.descriptor(end - 1).media_time - d.media_time;
-  if (d.sequence != sequence || d.position < ring.oldest_position() ||
-      age > options_.depth / 1000 * (kMediaClock / 1'000'000))
-    return std::nullopt;
+  const Ring& ring = stream_.ring();
+  const auto sequence = ring.find_number(number);
+  if (!sequence) return std::nullopt;
+  const std::int64_t age = ring.descriptor(ring.released_sequence() - 1).media_time -
+                           ring.descriptor(*sequence).media_time;
+  if (age > options_.depth / 1000 * (kMediaClock / 1'000'000)) return std::nullopt;
   return sequence;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "codec/bytes.h"
@@ -76,6 +77,13 @@ class Ring {
   }
   [[nodiscard]] std::int64_t next_sequence() const noexcept { return next_sequence_; }
   [[nodiscard]] std::int64_t released_sequence() const noexcept { return released_sequence_; }
+  /** Whether a packet is still there, header and payload. */
+  [[nodiscard]] bool holds(std::int64_t sequence) const noexcept {
+    const Descriptor& d = descriptor(sequence);
+    return d.sequence == sequence && d.position >= oldest_position();
+  }
+  /** The newest that has departed and whose number has these low bits; none where it is not there any more. */
+  [[nodiscard]] std::optional<std::int64_t> find_number(std::uint16_t number) const noexcept;
   /** The first whose descriptor is still there. */
   [[nodiscard]] std::int64_t oldest_sequence() const noexcept {
     return std::max(first_sequence_, next_sequence_ - static_cast<std::int64_t>(descriptors_.size()));

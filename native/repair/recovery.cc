@@ -1,5 +1,7 @@
 #include "repair/recovery.h"
 
+#include <utility>
+
 namespace sluice::repair {
 
 using codec::Bytes;
@@ -7,7 +9,6 @@ using codec::Bytes;
 namespace {
 
 constexpr Nanos kNone = -1;
-constexpr Nanos kNever = INT64_MAX;
 constexpr std::size_t kTsPacket = 188;
 /** The playout delay grows and shrinks by so much of the time that passes: one part of fifty is not seen. */
 constexpr Nanos kSlew = 50;
@@ -15,6 +16,10 @@ constexpr Nanos kSlew = 50;
 constexpr Nanos kMargin = 4;
 /** Round trips that are left for questions when parity has not come. */
 constexpr Nanos kRounds = 4;
+/** A fetch that failed is tried once more. */
+constexpr unsigned kMostFetches = 2;
+/** So many requests may be without an answer before a packet is fetched. */
+constexpr unsigned kUnanswered = 2;
 /** So long a slow repair is remembered. */
 constexpr Nanos kForgets = 60'000 * kMillisecond;
 
@@ -26,6 +31,7 @@ Recovery::Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::
       window_(options.window, options.most),
       parity_(window_, *this),
       round_trip_(options.round_trip),
+      pace_(options.fetch_time),
       due_(options.window, kNone),
       span_(options.parity_span),
       playout_(options.playout),
@@ -34,6 +40,7 @@ Recovery::Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::
   if (options.block) block_.emplace(window_, self, *options.block);
   missing_.reserve(options.window);
   asking_.reserve(options.window);
+  fetching_.reserve(kMostFetched);
 }
 
 /** xorshift32: chance that repeats with its seed. */
@@ -367,6 +374,40 @@ void Recovery::ask(Nanos now) noexcept {
   output_.on_request(asking_);
 }
 
+/** When it is fetched, if nothing brings it before. */
+Nanos Recovery::fetch_at(const Missing& one) const noexcept {
+  if (!options_.fetches || one.fetching || one.fetches >= kMostFetches || held(one) ||
+      highest_ - one.sequence < options_.disorder)
+    return kNever;
+  const Nanos last = std::max(one.found, one.due - pace_.reserve(playout_));
+  if (parity_is_due(one)) return last;
+  if (!options_.asks || one.next == kNever) return one.found;
+  if (one.asks <= kUnanswered) return last;
+  return std::min(last, one.found + kUnanswered * round_trip_.patience());
+}
+
+void Recovery::fetch(Nanos now) noexcept {
+  if (!options_.fetches || now < pace_.ready()) return;
+  fetching_.clear();
+  for (Missing& one : missing_) {
+    if (fetching_.size() == kMostFetched) break;
+    if (now < fetch_at(one)) continue;
+    one.fetching = pace_.in_time(one.due, now);
+    one.fetches = one.fetching ? one.fetches + 1 : kMostFetches;
+    if (one.fetching) fetching_.push_back(one.sequence);
+  }
+  if (fetching_.empty()) return;
+  pace_.begin(now);
+  output_.on_fetch(fetching_, pace_.bound(playout_));
+}
+
+void Recovery::on_fetch_end(bool answered, Nanos now) noexcept {
+  now_ = now;
+  pace_.end(answered, now);
+  for (Missing& one : missing_)
+    if (std::exchange(one.fetching, false) && answered) one.fetches = kMostFetches;
+}
+
 /** Slowly towards what the slowest repair of late has taken. */
 void Recovery::adapt(Nanos now) noexcept {
   if (options_.least_playout == 0) return;
@@ -383,16 +424,22 @@ void Recovery::advance(Nanos now) noexcept {
   adapt(now);
   deliver(now);
   ask(now);
+  fetch(now);
+}
+
+/** When it is asked for next. */
+Nanos Recovery::ask_at(const Missing& one) const noexcept {
+  if (!options_.asks || one.next == kNever || held(one)) return kNever;
+  return parity_is_due(one) ? std::max(one.next, patience_end(one)) : one.next;
 }
 
 std::optional<Nanos> Recovery::deadline() const noexcept {
   if (!begun_ || next_ > highest_) return std::nullopt;
   Nanos first = due(next_);
-  if (!options_.asks) return first;
-  for (const Missing& one : missing_) {
-    if (one.next == kNever || held(one) || window_.has(one.sequence)) continue;
-    first = std::min(first, parity_is_due(one) ? std::max(one.next, patience_end(one)) : one.next);
-  }
+  if (!options_.asks && !options_.fetches) return first;
+  for (const Missing& one : missing_)
+    if (!window_.has(one.sequence))
+      first = std::min({first, ask_at(one), std::max(fetch_at(one), pace_.ready())});
   return first;
 }
 
