@@ -39,6 +39,12 @@ export const STREAM_COUNTERS = [
   'smoothing', // gauge: 1 while packets are paced
   'smoothingDelayUs', // gauge: largest added delay over the last second
   'smoothingDelayMaxUs', // gauge: and since the stream was added
+  'rangeServed', // requests for ranges of packets that were answered
+  'rangeGone', // of whose packets none was there
+  'rangeMalformed', // without a range that can be read, or of too many packets
+  'rangeShed', // beyond the budget
+  'rangePackets', // in the answers
+  'rangeBytes', // of those, with their lengths
 ] as const;
 
 /** Counters of an upstream connection. */
@@ -92,6 +98,9 @@ export const INPUT_COUNTERS = [
   'acquisitionResponse', // gauge: last response to it (RFC 6285 section 7.3.1), 0 for none
   'acquired', // packets that came as a burst
   'joinErrors', // joins that failed after it; tried again
+  'fetches', // requests for packets by HTTP
+  'fetchAsked', // packets asked for in them
+  'fetchErrors', // requests that had no answer, or one that is none
 ] as const;
 
 /** Counters of a capture. */

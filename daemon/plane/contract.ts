@@ -276,7 +276,10 @@ export interface InputOptions {
  */
 export type Numbering = 'rtp' | 'rtp-extension' | 'ip-option' | 'field';
 
-/** How an RTP input is made whole: order, then FEC, then retransmission, each packet delivered `playoutMs` after it came. */
+/** Where packets are had by ranges of sequence numbers (docs/repair.md): one address, over one kept connection. */
+export type RangeSource = Pick<UpstreamRequest, 'address' | 'port' | 'tls' | 'host' | 'target' | 'headers'>;
+
+/** How an RTP input is made whole: order, then FEC, then retransmission, then HTTP, each packet delivered `playoutMs` after it came. */
 export interface RepairOptions {
   /** Whether parity is listened to, on the ports above that of the media: + 2 and + 4 (ST 2022-1), + 6 (block code). */
   readonly fec: boolean;
@@ -286,6 +289,8 @@ export interface RepairOptions {
   readonly tokens: boolean;
   /** Whether a group is entered by a burst from there (RFC 6285), and joined when that has caught up; not when absent. */
   readonly acquisition?: boolean;
+  /** From where the rest is fetched by HTTP; null or absent for nowhere. */
+  readonly range?: RangeSource | null;
   /** From arrival to delivery, 10 to 10,000 ms. */
   readonly playoutMs: number;
   /** The playout delay follows what repairs take, down to this; 0 keeps it as it is. */
@@ -450,7 +455,9 @@ export type Route =
   /** HLS media playlist of the stream's segments; `prefix` stands before `N.ts` in its URIs. */
   | { readonly kind: 'playlist'; readonly stream: StreamHandle; readonly prefix: string }
   /** `PATH` + `N.ts` for every segment; the path must end in `/`. */
-  | { readonly kind: 'segments'; readonly stream: StreamHandle };
+  | { readonly kind: 'segments'; readonly stream: StreamHandle }
+  /** Packets by ranges of their sequence numbers (docs/repair.md), `rate` bits a second at most for all. */
+  | { readonly kind: 'packets'; readonly stream: StreamHandle; readonly rate: number };
 
 /** A measuring receiver: joins, reorders, counts, and writes the MPEG-TS to a file descriptor. */
 export interface ReceiverOptions extends InputOptions {

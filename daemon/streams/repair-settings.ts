@@ -10,7 +10,14 @@ import {
   percent,
   port,
 } from '../config/units.js';
-import type { AcquisitionOptions, FecOptions, RepairOptions, RetransmissionOptions } from '../plane/contract.js';
+import type {
+  AcquisitionOptions,
+  FecOptions,
+  RangeSource,
+  RepairOptions,
+  RetransmissionOptions,
+} from '../plane/contract.js';
+import { parseMediaUrl } from './media-url.js';
 
 /** Ports above the one of the media, which is even; the plane's own (native/plane/repair_ports.h). */
 export const REPAIR_PORTS = { columns: 2, rows: 4, block: 6, retransmission: 8 } as const;
@@ -91,6 +98,24 @@ export const retransmissionSchema = z
     error: 'expected at least one prefix, such as 192.0.2.0/24, or tokens: without either nobody is answered',
   });
 
+/** `range_repair:` of a multicast sender. */
+export const rangeRepairSchema = z.strictObject({
+  rate: integer({ min: 8000, max: 2 ** 40 })
+    .default(100_000_000)
+    .describe('Bits a second for all receivers.'),
+});
+
+const rangeUrl = z
+  .string()
+  .max(4096, { error: 'expected a URL of at most 4096 characters' })
+  .refine(isHttpUrl, { error: 'expected an http:// or https:// URL, such as http://192.0.2.1:8080/live/news/main.rtp' });
+
+/** Whether packets can be fetched from there by ranges. */
+export function isHttpUrl(text: string): boolean {
+  const parsed = parseMediaUrl(text);
+  return 'location' in parsed && parsed.location.kind === 'http' && !text.includes('#');
+}
+
 const feedbackTarget = z.string().transform((text, context): Endpoint => {
   const endpoint = parseEndpoint(text);
   if (endpoint !== undefined && endpoint.port > 0) return endpoint;
@@ -109,6 +134,7 @@ export const repairSchema = z
       .boolean()
       .default(false)
       .describe('Whether a group is entered by a burst from there (RFC 6285), and joined after it.'),
+    range: rangeUrl.optional().describe("Where the rest is fetched by HTTP: a rendition's .rtp at its sender."),
     playout: duration({ min: 10, max: 10_000 }).default(200).describe('From arrival to delivery: time for repairs.'),
     least_playout: duration({ min: 0, max: 10_000 })
       .default(0)
@@ -180,10 +206,14 @@ function acquisitionOptionsOf(config: Readonly<RetransmissionConfig>['rapid_acqu
   return { ratePercent: config.speed, bursts: config.bursts, rate: config.rate, overlapMs: config.overlap };
 }
 
-/** For the plane: null where there is none. */
-export function repairOptionsOf(config: Readonly<RepairConfig> | undefined): RepairOptions | null {
+/** For the plane: null where there is none. `range`: what became of the URL, where it could be found. */
+export function repairOptionsOf(
+  config: Readonly<RepairConfig> | undefined,
+  range: RangeSource | null = null,
+): RepairOptions | null {
   if (config === undefined) return null;
   return {
+    range,
     fec: config.fec,
     feedback: config.retransmission ?? null,
     tokens: config.tokens,

@@ -85,15 +85,20 @@ export interface RepairStatus {
   readonly byParity: number;
   readonly byBlock: number;
   readonly byRetransmission: number;
+  /** By HTTP. */
+  readonly byFetch: number;
   /** Those that did not come back. */
   readonly lost: number;
   /** Those that came and were no whole MPEG-TS; taken as missing. */
   readonly damaged: number;
   /** Packets asked for. */
   readonly asked: number;
+  /** Requests for packets by HTTP, and those of them that had no answer, or one that is none. */
+  readonly fetches: number;
+  readonly fetchErrors: number;
   /** Lost, of all that were sent, 0 to 1. */
   readonly residualLoss: number;
-  /** Packets of parity and retransmissions for each packet of media. */
+  /** Packets of parity, retransmissions and fetches for each packet of media. */
   readonly overhead: number;
   /** Gauge: from arrival to delivery. */
   readonly playoutMs: number;
@@ -117,7 +122,9 @@ export interface SentRepairStatus {
   /** Bursts given to those that begin (RFC 6285), and refused. */
   readonly acquisitions: number;
   readonly acquisitionsRefused: number;
-  /** Bytes of parity, retransmissions and bursts for each byte of media. */
+  /** Packets given by HTTP. */
+  readonly fetched: number;
+  /** Bytes of parity, retransmissions, bursts and those for each byte of media. */
   readonly overhead: number;
 }
 

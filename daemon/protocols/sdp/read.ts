@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { parse } from 'sdp-transform';
 import { z } from 'zod';
-import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC, RAPID_ACQUISITION, TOKEN_ATTRIBUTE } from './describe.js';
+import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC, RANGE_ATTRIBUTE, RAPID_ACQUISITION, TOKEN_ATTRIBUTE } from './describe.js';
 
 /** What a receiver needs of a session that somebody describes. */
 export interface ReadSession {
@@ -18,6 +18,8 @@ export interface ReadSession {
   readonly tokens: boolean;
   /** Whether it gives bursts to those that begin (RFC 6285). */
   readonly acquisition: boolean;
+  /** Where packets are had by ranges of sequence numbers, as it is written there: absolute, or relative to the description. */
+  readonly range: string | null;
 }
 
 const MP2T = 33;
@@ -62,7 +64,7 @@ export function readMulticast(text: string): ReadSession | string {
   if (elsewhere !== undefined)
     return `expected parity on the ports + 2, + 4 or + 6 of the media, got ${elsewhere.port} for ${transport.port}`;
   const feedback = feedbackOf(transport);
-  const mapping = mappingOf(transport);
+  const mapping = attributeOf(transport, TOKEN_ATTRIBUTE);
   if (feedback !== null && mapping !== null && !isAt(mapping, feedback))
     return `expected ${TOKEN_ATTRIBUTE} of the feedback target ${feedback.address} ${feedback.port}, got "${mapping}"`;
   const source = sourceFilter?.filterMode === 'incl' ? (sourceFilter.srcList.split(' ', 1)[0] ?? '') : '';
@@ -75,6 +77,7 @@ export function readMulticast(text: string): ReadSession | string {
     feedback,
     tokens: feedback !== null && mapping !== null,
     acquisition: feedback !== null && transport.rtcpFb.some(isRapidAcquisition),
+    range: attributeOf(transport, RANGE_ATTRIBUTE)?.trim() ?? null,
   };
 }
 
@@ -111,8 +114,8 @@ function feedbackOf({ rtcp, rtcpFb }: Media): ReadSession['feedback'] {
 }
 
 /** What stands behind the attribute, or null where it is not there. */
-function mappingOf({ invalid }: Media): string | null {
-  const prefix = `${TOKEN_ATTRIBUTE}:`;
+function attributeOf({ invalid }: Media, name: string): string | null {
+  const prefix = `${name}:`;
   return invalid.find(({ value }) => value.startsWith(prefix))?.value.slice(prefix.length) ?? null;
 }
 
