@@ -53,12 +53,7 @@ export class RouteTable {
     return routes;
   }
 
-  #addRendition(
-    routes: Map<string, Route>,
-    channel: RoutedChannel,
-    rendition: Rendition,
-    httpBase: string,
-  ): void {
+  #addRendition(routes: Map<string, Route>, channel: RoutedChannel, rendition: Rendition, httpBase: string): void {
     const { stream, config } = rendition;
     if (stream === null) return;
     const path = `/live/${rendition.name}`;

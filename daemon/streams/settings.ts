@@ -17,8 +17,8 @@ import { type MediaLocation, parseMediaUrl } from './media-url.js';
 import {
   fecSchema,
   numberingSchema,
-  rangeRepairSchema,
   REPAIR_PORTS,
+  rangeRepairSchema,
   reedSolomonSchema,
   repairSchema,
   retransmissionSchema,
@@ -85,7 +85,9 @@ const multicastSchema = z
       .describe('A server that sends again what receivers ask for (RFC 4585, RFC 4588).'),
     range_repair: rangeRepairSchema
       .optional()
-      .describe("Packets by HTTP at the viewers' front, for receivers that got them in no other way: /live/CHANNEL/RENDITION.rtp"),
+      .describe(
+        "Packets by HTTP at the viewers' front, for receivers that got them in no other way: /live/CHANNEL/RENDITION.rtp",
+      ),
   })
   .refine(({ fec, reed_solomon: block }) => !fec || !block || fec.payload_type === block.payload_type, {
     path: ['reed_solomon', 'payload_type'],

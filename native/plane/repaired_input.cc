@@ -344,7 +344,7 @@ void RepairedInput::on_fetched(codec::Bytes datagram) noexcept {
   // What has no RTP counts as SSRC 0 here, whatever the sender's is.
   std::array<std::uint8_t, kMostDatagram> original;
   std::memcpy(original.data(), datagram.data(), datagram.size());
-  codec::store32(original.data() + 8, statistics_.ssrc());
+  codec::store32(original.data() + 8, recovery_.source());
   recovery_.on_fetched({original.data(), datagram.size()}, now);
 }
 

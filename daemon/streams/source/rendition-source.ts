@@ -130,7 +130,16 @@ export class RenditionSource {
     const { range } = packets.repair ?? {};
     const guide = this.#options.guide.for([...urlsOf(locations), ...(range === undefined ? [] : [range])]);
     const fetcher = new Fetcher(plane, this.#slot, guide, this.#counts);
-    return { plane, clock, stream, slot: this.#slot, fetcher, guide, log, counters: () => plane.streamCounters(stream) };
+    return {
+      plane,
+      clock,
+      stream,
+      slot: this.#slot,
+      fetcher,
+      guide,
+      log,
+      counters: () => plane.streamCounters(stream),
+    };
   }
 
   #createDriver(context: SourceContext, location: MediaLocation): Driver {
