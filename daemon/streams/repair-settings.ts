@@ -105,12 +105,9 @@ export const rangeRepairSchema = z.strictObject({
     .describe('Bits a second for all receivers.'),
 });
 
-const rangeUrl = z
-  .string()
-  .max(4096, { error: 'expected a URL of at most 4096 characters' })
-  .refine(isHttpUrl, {
-    error: 'expected an http:// or https:// URL, such as http://192.0.2.1:8080/live/news/main.rtp',
-  });
+const rangeUrl = z.string().max(4096, { error: 'expected a URL of at most 4096 characters' }).refine(isHttpUrl, {
+  error: 'expected an http:// or https:// URL, such as http://192.0.2.1:8080/live/news/main.rtp',
+});
 
 /** Whether packets can be fetched from there by ranges. */
 export function isHttpUrl(text: string): boolean {

@@ -40,7 +40,8 @@ plane::UdpInputOptions input_options(const Options& o, const plane::Plane& plane
   options.socket.interface_name = o.text_or_empty("interfaceName");
   options.reorder = o.milliseconds("reorderMs");
   options.numbering = numbering_of(o.text("numbering"));
-  if (!o.is_null("repair")) options.repair = repair_options(o.env(), Options(o.env(), o.get("repair")), plane);
+  if (!o.is_null("repair"))
+    options.repair = repair_options(o.env(), Options(o.env(), o.get("repair")), plane);
   return options;
 }
 
@@ -378,8 +379,8 @@ Napi::Value PlaneObject::request(const Info& info) {
 }
 
 Napi::Value PlaneObject::add_input(const Info& info) {
-  return to_object(info.Env(),
-                   plane_->add_input(handle_of(info[0]), input_options(Options(info.Env(), info[1]), *plane_)));
+  return to_object(info.Env(), plane_->add_input(handle_of(info[0]),
+                                                 input_options(Options(info.Env(), info[1]), *plane_)));
 }
 
 Napi::Value PlaneObject::add_sender(const Info& info) {

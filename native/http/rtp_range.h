@@ -22,8 +22,8 @@ struct RtpRange {
   bool operator==(const RtpRange&) const = default;
 };
 
-/** The ranges of a `Range` field, at least one; none when it is of another unit, or malformed: then it counts as
- * absent (RFC 9110 section 14.2). */
+/** The ranges of a `Range` field, at least one; none when it is of another unit, or malformed: then it counts
+ * as absent (RFC 9110 section 14.2). */
 std::optional<std::vector<RtpRange>> parse_rtp_ranges(std::string_view field);
 
 /** The value of a `Range` field for extended sequence numbers, which ascend. At least one. */

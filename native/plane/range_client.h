@@ -6,8 +6,8 @@
 
 namespace sluice::plane {
 
-/** Told of what is fetched. From within any call the next fetch may begin, but the client not be destroyed (see
- * kernel::Reactor::dispose). */
+/** Told of what is fetched. From within any call the next fetch may begin, but the client not be destroyed
+ * (see kernel::Reactor::dispose). */
 class RangeOutput {
  public:
   /** A packet of the answer, as the server says: RTP header and payload, neither looked at. There until this
@@ -21,13 +21,14 @@ class RangeOutput {
 };
 
 /**
- * One fetch at a time over one kept connection. However much an answer says, no more packets than were asked for
- * are taken of it, none longer than allowed, and none after its time: the connection is closed then. On the loop.
+ * One fetch at a time over one kept connection. However much an answer says, no more packets than were asked
+ * for are taken of it, none longer than allowed, and none after its time: the connection is closed then. On
+ * the loop.
  */
 class RangeClient final : private http::ClientHandler, private kernel::Timer {
  public:
-  /** `server`: address, TLS and the head of a request without the range. Datagrams are of at most `most` bytes.
-   * `reactor` and `output` outlive it. */
+  /** `server`: address, TLS and the head of a request without the range. Datagrams are of at most `most`
+   * bytes. `reactor` and `output` outlive it. */
   RangeClient(kernel::Reactor& reactor, http::ClientRequest server, std::size_t most, RangeOutput& output);
   RangeClient(const RangeClient&) = delete;
   RangeClient& operator=(const RangeClient&) = delete;

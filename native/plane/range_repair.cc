@@ -51,7 +51,8 @@ class PacketsBody final : public http::Body, private ByteReader {
 
   void fill() noexcept {
     sent_ = filled_ = 0;
-    while (stream_ != nullptr && next_ < sequences_.size() && put(stream_->ring(), sequences_[next_])) next_++;
+    while (stream_ != nullptr && next_ < sequences_.size() && put(stream_->ring(), sequences_[next_]))
+      next_++;
   }
 
   /** False where there is no room, or the packet is gone. */
@@ -79,7 +80,8 @@ std::vector<std::int64_t> find_all(const Ring& ring, const std::vector<http::Rtp
   std::vector<std::int64_t> found;
   for (const http::RtpRange& range : ranges)
     for (std::size_t i = 0; i < range.size(); i++)
-      if (const auto one = ring.find_number(static_cast<std::uint16_t>(range.first + i))) found.push_back(*one);
+      if (const auto one = ring.find_number(static_cast<std::uint16_t>(range.first + i)))
+        found.push_back(*one);
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
@@ -164,8 +166,8 @@ Answer RangeRepair::answer(Stream& stream, const http::Request& request, Nanos n
   a.status = 206;
   a.content_type = kType;
   a.cache_control = "no-store";
-  a.fields = "Accept-Ranges: rtp\r\nContent-Range: rtp " + numbers(sequences.front(), sequences.back()) +
-             "/*\r\n";
+  a.fields =
+      "Accept-Ranges: rtp\r\nContent-Range: rtp " + numbers(sequences.front(), sequences.back()) + "/*\r\n";
   a.source = stream.name();
   a.length = size;
   a.body = std::make_unique<PacketsBody>(stream, std::move(sequences), size);

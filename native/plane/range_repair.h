@@ -11,9 +11,9 @@
 namespace sluice::plane {
 
 /**
- * Answers `Range: rtp=FIRST-LAST` from the ring: packets as they departed, RTP header and payload, each behind its
- * length (RFC 4571), in ascending order. What is no longer there is left out. Held to one budget for all who ask.
- * On the loop of its stream, whose counters it keeps.
+ * Answers `Range: rtp=FIRST-LAST` from the ring: packets as they departed, RTP header and payload, each
+ * behind its length (RFC 4571), in ascending order. What is no longer there is left out. Held to one budget
+ * for all who ask. On the loop of its stream, whose counters it keeps.
  */
 class RangeRepair {
  public:

@@ -290,8 +290,8 @@ std::optional<std::int64_t> RetransmissionServer::find(std::uint16_t number) noe
   const Ring& ring = stream_.ring();
   const auto sequence = ring.find_number(number);
   if (!sequence) return std::nullopt;
-  const std::int64_t age = ring.descriptor(ring.released_sequence() - 1).media_time -
-                           ring.descriptor(*sequence).media_time;
+  const std::int64_t age =
+      ring.descriptor(ring.released_sequence() - 1).media_time - ring.descriptor(*sequence).media_time;
   if (age > options_.depth / 1000 * (kMediaClock / 1'000'000)) return std::nullopt;
   return sequence;
 }

@@ -82,7 +82,8 @@ class Ring {
     const Descriptor& d = descriptor(sequence);
     return d.sequence == sequence && d.position >= oldest_position();
   }
-  /** The newest that has departed and whose number has these low bits; none where it is not there any more. */
+  /** The newest that has departed and whose number has these low bits; none where it is not there any more.
+   */
   [[nodiscard]] std::optional<std::int64_t> find_number(std::uint16_t number) const noexcept;
   /** The first whose descriptor is still there. */
   [[nodiscard]] std::int64_t oldest_sequence() const noexcept {

@@ -1,5 +1,5 @@
-// When a fetch from elsewhere is worth its while: how long fetches take, and how long none is tried after they
-// failed.
+// When a fetch from elsewhere is worth its while: how long fetches take, and how long none is tried after
+// they failed.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,8 @@ class FetchPace {
 
   /** From when on the next may begin; kNever while one is under way. */
   [[nodiscard]] Nanos ready() const noexcept { return busy_ ? kNever : ready_; }
-  /** So long before its time a packet is fetched at the latest: room for a second attempt, but half of the playout
-   * delay is the others'. */
+  /** So long before its time a packet is fetched at the latest: room for a second attempt, but half of the
+   * playout delay is the others'. */
   [[nodiscard]] Nanos reserve(Nanos playout) const noexcept {
     const Nanos patience = taken_.patience();
     return std::min(2 * patience, std::max(playout / 2, patience));

@@ -51,9 +51,9 @@ class RecoveryOutput {
   virtual void on_lost(std::int64_t first, std::int64_t count) noexcept = 0;
   /** To be asked for now; ascending. */
   virtual void on_request(std::span<const std::int64_t> sequences) noexcept = 0;
-  /** To be fetched now from elsewhere, such as by HTTP; ascending, at most Recovery::kMostFetched. Nothing else
-   * is until Recovery::on_fetch_end() has told its end, not from within this call; after `patience` that it
-   * failed. */
+  /** To be fetched now from elsewhere, such as by HTTP; ascending, at most Recovery::kMostFetched. Nothing
+   * else is until Recovery::on_fetch_end() has told its end, not from within this call; after `patience` that
+   * it failed. */
   virtual void on_fetch(std::span<const std::int64_t> sequences, Nanos patience) noexcept {
     static_cast<void>(sequences);
     static_cast<void>(patience);
@@ -87,8 +87,8 @@ struct RecoveryCounters {
  * Until then parity repairs first; what it has not repaired when all of it must have come is asked for, once
  * in a round trip, as long as an answer would be in time; more often when it is asked for the last time. The
  * last resort is to fetch it: when parity is not waited for any more, and two requests have had no answer, or
- * none would be in time, or the last moment for it has come. Time is an argument, nothing is allocated after it
- * was made.
+ * none would be in time, or the last moment for it has come. Time is an argument, nothing is allocated after
+ * it was made.
  */
 class Recovery final : private RepairOutput {
  public:
@@ -108,8 +108,8 @@ class Recovery final : private RepairOutput {
   void on_retransmission(codec::Bytes datagram, Nanos now) noexcept;
   /** From elsewhere, such as by HTTP. */
   void on_fetched(codec::Bytes datagram, Nanos now) noexcept;
-  /** What RecoveryOutput::on_fetch() began has ended. `answered`: all has come that was to be had; else what has
-   * not come is fetched once more if there is time. */
+  /** What RecoveryOutput::on_fetch() began has ended. `answered`: all has come that was to be had; else what
+   * has not come is fetched once more if there is time. */
   void on_fetch_end(bool answered, Nanos now) noexcept;
 
   /** The source and its first packet are known beforehand, so that it is missed. Nothing once one came. */

@@ -89,8 +89,9 @@ TEST_CASE("rtp ranges: what is one, and what is none") {
   CHECK(http::parse_rtp_ranges("RTP=0-65535") == Ranges{{0, 65'535}});
   CHECK(http::parse_rtp_ranges("rtp=65530-3") == Ranges{{65'530, 3}});
   CHECK(http::parse_rtp_ranges("rtp=5-7, 12-12\t,,9-9") == Ranges{{5, 7}, {12, 12}, {9, 9}});
-  for (const char* none : {"", "rtp", "rtp=", "rtp=,", "bytes=5-7", "rtp=5", "rtp=5-", "rtp=-7", "rtp=5-65536",
-                           "rtp=5-7;", "rtp=a-b", "rtp=5--7", "rtp=+5-7", "rtp=5-7 8-9", "xrtp=5-7", "rtp =5-7"})
+  for (const char* none :
+       {"", "rtp", "rtp=", "rtp=,", "bytes=5-7", "rtp=5", "rtp=5-", "rtp=-7", "rtp=5-65536", "rtp=5-7;",
+        "rtp=a-b", "rtp=5--7", "rtp=+5-7", "rtp=5-7 8-9", "xrtp=5-7", "rtp =5-7"})
     CHECK_MESSAGE(!http::parse_rtp_ranges(none), none);
   CHECK(RtpRange{65'530, 3}.size() == 10);
   CHECK(RtpRange{7, 6}.size() == 65'536);
@@ -137,7 +138,8 @@ TEST_CASE("range repair: several ranges are one answer, in order, each packet on
   CHECK(numbers_of(answer) == std::vector<std::uint16_t>{32'770, 32'771, 32'772, 32'773, 32'774, 32'790});
 }
 
-TEST_CASE("range repair: what is gone, or has not departed, is left out; where nothing is left, 416 says what is") {
+TEST_CASE(
+    "range repair: what is gone, or has not departed, is left out; where nothing is left, 416 says what is") {
   Bed bed;
   bed.fill(0x7fff + 5000);
   const std::int64_t end = bed.stream->ring().released_sequence();
@@ -232,8 +234,7 @@ TEST_CASE("range repair: an answer that the ring passes, or whose stream goes, b
 TEST_CASE("range repair: a route of its own") {
   Bed bed;
   bed.fill(0x7fff + 20);
-  plane::Routes routes(
-      [&](std::uint64_t handle) { return handle == 7 ? bed.stream.get() : nullptr; });
+  plane::Routes routes([&](std::uint64_t handle) { return handle == 7 ? bed.stream.get() : nullptr; });
   const auto repair = std::make_shared<RangeRepair>(10'000'000);
   routes.set("/live/news/main.rtp", plane::PacketsRoute{7, repair});
   routes.set("/live/gone/main.rtp", plane::PacketsRoute{8, repair});

@@ -135,7 +135,8 @@ TEST_CASE("fetching: what an answer brings is not fetched") {
   for (int i = 0; i < 500; i++) {
     bed.to(i * kSpacing);
     if (i % 10 != 5) bed.packet(ts_packet(i));
-    for (; answered < bed.out.requests.size() && bed.out.requests[answered].second + 18 * kMillisecond <= bed.now;
+    for (; answered < bed.out.requests.size() &&
+           bed.out.requests[answered].second + 18 * kMillisecond <= bed.now;
          answered++)
       bed.recovery.on_retransmission(ts_packet(bed.out.requests[answered].first), bed.now);
   }
@@ -194,7 +195,9 @@ TEST_CASE("fetching: a server that fails is asked ever less, and takes nothing f
   CHECK(bed.recovery.counters().lost > 1900);
 }
 
-TEST_CASE("fetching: not when it would come too late by what fetches took; tried again all the same after a while") {
+TEST_CASE(
+    "fetching: not when it would come too late by what fetches took; tried again all the same after a "
+    "while") {
   Bed bed(fetching());
   Nanos begun = 0;
   std::size_t ended = 0;
@@ -253,7 +256,9 @@ TEST_CASE("fetching: its deciding takes nothing from the heap") {
     void on_packet(std::int64_t, codec::Bytes, Origin) noexcept override {}
     void on_lost(std::int64_t, std::int64_t) noexcept override {}
     void on_request(std::span<const std::int64_t>) noexcept override {}
-    void on_fetch(std::span<const std::int64_t> sequences, Nanos) noexcept override { asked += sequences.size(); }
+    void on_fetch(std::span<const std::int64_t> sequences, Nanos) noexcept override {
+      asked += sequences.size();
+    }
     void on_restart() noexcept override {}
     std::size_t asked = 0;
   } out;

@@ -45,7 +45,11 @@ t.test('--range implies --repair, and is no retransmission', async (t) => {
 
 t.test('what is no URL of packets is refused', async (t) => {
   for (const range of ['192.0.2.1:8080', 'ftp://192.0.2.1/a', 'http://192.0.2.1/a#b', ''])
-    await t.rejects(readArguments(URL, { ...FLAGS, range }), { code: 'USAGE', message: /--range: expected an http/ }, range);
+    await t.rejects(
+      readArguments(URL, { ...FLAGS, range }),
+      { code: 'USAGE', message: /--range: expected an http/ },
+      range,
+    );
   const udp = readArguments('udp://239.1.1.1:5000', { ...FLAGS, range: 'http://192.0.2.1/a' });
   await t.rejects(udp, { code: 'USAGE', message: /expected rtp:/ });
 });

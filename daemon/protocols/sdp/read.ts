@@ -1,7 +1,14 @@
 import { isIP } from 'node:net';
 import { parse } from 'sdp-transform';
 import { z } from 'zod';
-import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC, RANGE_ATTRIBUTE, RAPID_ACQUISITION, TOKEN_ATTRIBUTE } from './describe.js';
+import {
+  BLOCK_CODEC,
+  NUMBER_URN,
+  PARITY_CODEC,
+  RANGE_ATTRIBUTE,
+  RAPID_ACQUISITION,
+  TOKEN_ATTRIBUTE,
+} from './describe.js';
 
 /** What a receiver needs of a session that somebody describes. */
 export interface ReadSession {
