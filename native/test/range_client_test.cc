@@ -3,12 +3,12 @@
 
 #include <doctest/doctest.h>
 
-#include <random>
+#include <array>
+#include <memory>
+#include <vector>
 
 #include "http/request.h"
-#include "plane/range_repair.h"
 #include "test/http_server.h"
-#include "test/repair_scene.h"
 
 using namespace sluice;
 using kernel::kMillisecond;
@@ -63,20 +63,20 @@ struct Fixture final : plane::RangeOutput {
 };
 
 /** Answers every request with the same bytes, in pieces of so many. */
-std::function<void(Peer&, int)> always(std::string bytes, std::size_t pieces = 1 << 20) {
+std::function<void(Peer&, int)> always(const std::string& bytes, std::size_t pieces = 1 << 20) {
   return [=](Peer& peer, int) {
     while (!peer.read_head().empty())
       if (!peer.send_pieces(bytes, pieces)) return;
   };
 }
 
-const std::string kOne(100, 'a');
-const std::string kTwo(1, 'b');
+const std::string one(100, 'a');
+const std::string two(1, 'b');
 
 }  // namespace
 
 TEST_CASE("framing: packets in pieces of any size, empty ones, one that is too long") {
-  const std::string bytes = framed(kOne) + framed("") + framed(kTwo) + framed(std::string(kMost, 'c'));
+  const std::string bytes = framed(one) + framed("") + framed(two) + framed(std::string(kMost, 'c'));
   for (std::size_t piece = 1; piece <= bytes.size(); piece = piece * 2 + 1) {
     codec::FrameReader reader(kMost);
     std::vector<std::size_t> sizes;
@@ -101,7 +101,7 @@ TEST_CASE("framing: packets in pieces of any size, empty ones, one that is too l
 
 TEST_CASE("range client: what is asked for, and what comes, over one connection") {
   std::atomic<int> wrong{0};
-  const std::string good = answer(framed(kOne) + framed(kTwo));
+  const std::string good = answer(framed(one) + framed(two));
   test::Server server([&](Peer& peer, int) {
     for (std::string head = peer.read_head(); !head.empty(); head = peer.read_head()) {
       if (head.find("GET /live/news/main.rtp HTTP/1.1\r\n") != 0) wrong++;
@@ -112,7 +112,7 @@ TEST_CASE("range client: what is asked for, and what comes, over one connection"
   Fixture f(server.address());
   for (int i = 0; i < 3; i++) {
     CHECK(f.fetch({65'535, 65'536, 65'541}));
-    CHECK(f.packets == std::vector<std::string>{kOne, kTwo});
+    CHECK(f.packets == std::vector<std::string>{one, two});
   }
   CHECK(wrong == 0);
   CHECK(server.accepted() == 1);
@@ -124,12 +124,12 @@ TEST_CASE("range client: a server that has nothing has answered, one that has ot
   CHECK(f.fetch({1}));
   CHECK(f.packets.empty());
   for (const char* status : {"200 OK", "404 Not Found", "503 Service Unavailable", "302 Found"}) {
-    test::Server server(always(answer(framed(kOne), status, "")));
+    test::Server server(always(answer(framed(one), status, "")));
     Fixture other(server.address());
     CHECK_FALSE(other.fetch({1}));
     CHECK(other.packets.empty());
   }
-  test::Server bytes(always(answer(framed(kOne), "206 Partial Content", "content-range: bytes 0-101/*\r\n")));
+  test::Server bytes(always(answer(framed(one), "206 Partial Content", "content-range: bytes 0-101/*\r\n")));
   Fixture other(bytes.address());
   CHECK_FALSE(other.fetch({1}));
   CHECK(other.packets.empty());
@@ -140,10 +140,10 @@ TEST_CASE("range client: no more packets than were asked for, none that is too l
     std::string body;
     std::size_t taken;
   };
-  const std::string three = framed(kOne) + framed(kTwo) + framed(kOne);
-  for (const Lie& lie : {Lie{three, 2}, Lie{framed(kOne) + "\xff\xff" + std::string(300, 'x'), 1},
-                         Lie{framed(kOne) + framed(kTwo).substr(0, 2), 1}, Lie{std::string(1, '\0'), 0},
-                         Lie{framed(kOne) + framed(kOne).substr(0, 50), 1}}) {
+  const std::string three = framed(one) + framed(two) + framed(one);
+  for (const Lie& lie : {Lie{three, 2}, Lie{framed(one) + "\xff\xff" + std::string(300, 'x'), 1},
+                         Lie{framed(one) + framed(two).substr(0, 2), 1}, Lie{std::string(1, '\0'), 0},
+                         Lie{framed(one) + framed(one).substr(0, 50), 1}}) {
     for (const std::size_t pieces : {std::size_t{1}, std::size_t{1} << 20}) {
       test::Server server(always(answer(lie.body), pieces));
       Fixture f(server.address());
@@ -187,12 +187,13 @@ TEST_CASE("range client: endless bodies, garbage, resets, silence and trickles e
     CHECK(f.packets.empty());
   }
   // Nobody listens there.
-  Fixture f(*kernel::Address::parse("127.0.0.1", test::free_ports()));
+  const kernel::Address left = test::Server([](Peer&, int) {}).address();
+  Fixture f(left);
   CHECK_FALSE(f.fetch({1}));
 }
 
 TEST_CASE("range client: a kept connection that was closed meanwhile is no failure") {
-  const std::string good = answer(framed(kOne));
+  const std::string good = answer(framed(one));
   test::Server server([&](Peer& peer, int) {
     if (!peer.read_head().empty()) peer.send(good);
     // The next request finds it closed.
@@ -201,7 +202,7 @@ TEST_CASE("range client: a kept connection that was closed meanwhile is no failu
   Fixture f(server.address());
   CHECK(f.fetch({1}));
   CHECK(f.fetch({1}));
-  CHECK(f.packets == std::vector<std::string>{kOne});
+  CHECK(f.packets == std::vector<std::string>{one});
   CHECK(server.accepted() == 2);
 }
 

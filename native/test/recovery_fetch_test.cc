@@ -39,6 +39,7 @@ void answer(Bed& bed, std::span<const std::pair<std::uint16_t, Nanos>> asked) {
 
 std::vector<std::uint16_t> numbers(const std::vector<std::pair<std::uint16_t, Nanos>>& fetches) {
   std::vector<std::uint16_t> all;
+  all.reserve(fetches.size());
   for (const auto& [number, at] : fetches) all.push_back(number);
   return all;
 }
@@ -264,6 +265,7 @@ TEST_CASE("fetching: its deciding takes nothing from the heap") {
   } out;
   repair::Recovery recovery(o, out);
   std::vector<test::Datagram> packets;
+  packets.reserve(1000);
   for (int i = 0; i < 1000; i++) packets.push_back(ts_packet(i));
   const std::uint64_t before = test::allocations();
   for (int i = 0; i < 1000; i++) {
