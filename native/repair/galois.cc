@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "repair/galois_kernels.h"
+#include "repair/galois_affine.h"
+#include "repair/galois_halves.h"
 
 #ifdef SLUICE_ISAL
 #include <isa-l/erasure_code.h>
@@ -111,7 +112,7 @@ void GaloisTables::combine_eight(const std::uint8_t* const* inputs,
   static const bool wide = has_avx2();
   if (kernel_ > GaloisKernel::portable && wide) return combine_eight_avx2(rows_.data(), vectors);
 #endif
-  combine_eight_portable(rows_.data(), vectors);
+  combine_portable(rows_.data(), vectors);
 }
 
 }  // namespace sluice::repair

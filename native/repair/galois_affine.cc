@@ -1,5 +1,5 @@
-// By GF2P8AFFINEQB, which multiplies each byte of a vector by a matrix of bits: any field's multiplication by
-// a constant is one.
+#include "repair/galois_affine.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -9,7 +9,6 @@
 #include <cstring>
 
 #include "repair/galois.h"
-#include "repair/galois_kernels.h"
 
 namespace sluice::repair {
 

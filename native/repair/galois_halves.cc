@@ -1,9 +1,9 @@
-// By tables of products with half bytes: looked up one by one, or 32 at a time.
+#include "repair/galois_halves.h"
+
 #include <algorithm>
 #include <array>
 
 #include "repair/galois.h"
-#include "repair/galois_kernels.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -48,10 +48,6 @@ void sum_up(const std::uint8_t* rows, const GaloisVectors& v, Add add) noexcept 
 
 void combine_portable(const std::uint8_t* rows, const GaloisVectors& vectors) noexcept {
   sum_up(rows, vectors, add_portable);
-}
-
-void combine_eight_portable(const std::uint8_t* rows, const GaloisVectors& vectors) noexcept {
-  combine_portable(rows, {8, vectors.inputs, vectors.outputs});
 }
 
 #if defined(__x86_64__)
