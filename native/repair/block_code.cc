@@ -172,9 +172,11 @@ void BlockDecoder::on_stored(std::int64_t oldest) noexcept {
 
 void BlockDecoder::attempt(Block& block) noexcept {
   missing_.clear();
-  for (unsigned i = 0; i < block.source; i++)
-    if (!window_.has(block.base + i)) missing_.push_back(block.base + i);
-  if (missing_.size() > block.indices.size()) return;
+  for (unsigned i = 0; i < block.source; i++) {
+    if (window_.has(block.base + i)) continue;
+    if (missing_.size() == block.indices.size()) return;
+    missing_.push_back(block.base + i);
+  }
   if (!missing_.empty()) solve(block);
   drop(block);
 }
