@@ -1,10 +1,12 @@
+// fec-cost arithmetic
 // fec-cost encode|decode ours|avx2|isal|bare block:K+M|parity:LxD|parity:LxD+rows MILLISECONDS
 //
 // CPU of FEC over datagrams of 1316 bytes of payload, as nanoseconds for each packet of media (encode) or for
 // each packet that is repaired (decode: all that the block code can repair, or one of a column). `ours` are
 // the encoders and decoders of the addon, `avx2` and `isal` the same with this arithmetic in place of the
 // fastest that there is; `bare` is ISA-L's ec_encode_data on the same buffers with tables made before, or a
-// loop of AVX2's exclusive or. The fastest of many slices of the time counts: others use the machine, too.
+// loop of AVX2's exclusive or. With `arithmetic` alone it tells which the fastest is. The fastest of many
+// slices of the time counts: others use the machine, too.
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
@@ -206,8 +208,14 @@ double fastest(const Work& work, double milliseconds) {
 
 int main(int count, char** arguments) {
   using namespace sluice::bench;
+  if (count == 2 && std::string_view(arguments[1]) == "arithmetic") {
+    std::puts(sluice::repair::galois_name(sluice::repair::galois_kernels().back()));
+    return 0;
+  }
   if (count != 5) {
-    std::fputs("usage: fec-cost encode|decode ours|avx2|isal|bare CODE MILLISECONDS\n", stderr);
+    std::fputs(
+        "usage: fec-cost arithmetic\n       fec-cost encode|decode ours|avx2|isal|bare CODE MILLISECONDS\n",
+        stderr);
     return 2;
   }
   try {
