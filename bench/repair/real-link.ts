@@ -118,13 +118,14 @@ export class RealLink implements Trial {
     return child;
   }
 
-  /** Media, parity and resends are lost at one end, requests at the other: at random at the same share. */
+  /** Media, parity and resends are lost at one end, requests at the other; beside bursts of media at random at the same share. */
   async #lose({ loss }: Way): Promise<void> {
     const { a, b } = this.#stage.link;
     const everything = 'meta l4proto udp';
     const share = 'random' in loss ? loss.random : loss.burst / PERIOD;
     await a.lose(share, everything);
-    await ('random' in loss ? b.lose(share, everything) : b.loseBursts(loss.burst, PERIOD, everything));
+    if ('random' in loss) return b.lose(share, everything);
+    await b.loseBurstsAndElse(loss.burst, PERIOD, `udp dport ${OUTPUT.port}`, share);
   }
 
   async #heal(): Promise<void> {
