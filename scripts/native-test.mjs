@@ -27,7 +27,7 @@ const VARIANTS = {
   isal: {
     flags: ['-O2', '-g', '-DSLUICE_ISAL'],
     env: {},
-    tests: ['native/test/main.cc', 'native/test/block_code_test.cc'],
+    tests: ['native/test/main.cc', 'native/test/block_code_test.cc', 'native/test/galois_test.cc'],
     libraries: ['-lisal'],
   },
 };
