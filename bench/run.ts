@@ -13,8 +13,20 @@ import { relayLatency } from './relay-latency/relay-latency.js';
 import { repair } from './repair/repair.js';
 import { soak } from './soak/soak.js';
 import { voice } from './voice/voice.js';
+import { zap } from './zap/zap.js';
 
-const BENCHES: readonly Bench[] = [fanout, fec, httpFanout, httpObjects, mainJob, relayLatency, repair, soak, voice];
+const BENCHES: readonly Bench[] = [
+  fanout,
+  fec,
+  httpFanout,
+  httpObjects,
+  mainJob,
+  relayLatency,
+  repair,
+  soak,
+  voice,
+  zap,
+];
 const FLAGS = /^--(json|quick|write|case=.+|rounds=[1-9]\d?)$/;
 const USAGE = `usage: npm run bench -- NAME [--json] [--quick] [--write] [--case=TEXT] [--rounds=N], NAME one of ${BENCHES.map((b) => b.name).join(', ')}
   --json   one JSON line per case and peer on standard output; progress goes to standard error in any case

@@ -1,23 +1,16 @@
-// fec-cost encode|decode|flow ours|bare block:K+M|parity:LxD|parity:LxD+rows MILLISECONDS
+// fec-cost arithmetic
+// fec-cost encode|decode ours|avx2|isal|bare block:K+M|parity:LxD|parity:LxD+rows MILLISECONDS
 //
-// CPU of FEC over datagrams of 1316 bytes of payload, as nanoseconds for each packet of media (encode, flow)
-// or for each packet that is repaired (decode: all that the block code can repair, or one of a column).
-// `ours` are the encoders and decoders of the addon; `bare` is ISA-L's ec_encode_data on the same buffers
-// with tables made before, or a loop of AVX2's exclusive or. `flow` sends each packet to a socket of its own
-// whose receiver takes none, and encodes it (ours) or does not (bare); parity is not sent. The fastest of
-// many slices of the time counts: others use the machine, too.
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
-#include <cstdio>
+// CPU of FEC over datagrams of 1316 bytes of payload, as nanoseconds for each packet of media (encode) or for
+// each packet that is repaired (decode: all that the block code can repair, or one of a column). `ours` are
+// the encoders and decoders of the addon, `avx2` and `isal` the same with this arithmetic in place of the
+// fastest that there is; `bare` is ISA-L's ec_encode_data on the same buffers with tables made before, or a
+// loop of AVX2's exclusive or. With `arithmetic` alone it tells which the fastest is. The fastest of many
+// slices of the time counts: others use the machine, too.
+#include <algorithm>
 #include <cstdlib>
-#include <ctime>
 #include <limits>
 #include <memory>
-#include <stdexcept>
-#include <string>
 #include <string_view>
 
 #include "fec-work.h"
@@ -25,16 +18,21 @@
 namespace sluice::bench {
 namespace {
 
-struct Code {
-  std::optional<repair::ParityOptions> parity;
-  std::optional<repair::BlockOptions> block;
-};
+/** The arithmetic that `who` names. */
+repair::GaloisKernel kernel_of(std::string_view who) {
+  const auto kernels = repair::galois_kernels();
+  if (who == "ours") return kernels.back();
+  const auto kernel = who == "isal" ? repair::GaloisKernel::isal : repair::GaloisKernel::avx2;
+  if (std::find(kernels.begin(), kernels.end(), kernel) == kernels.end())
+    throw std::runtime_error("no such arithmetic here");
+  return kernel;
+}
 
-Work encoder(const Code& code, const std::shared_ptr<Packets>& packets) {
+Work encoder(const Code& code, repair::GaloisKernel kernel, const std::shared_ptr<Packets>& packets) {
   auto kept = std::make_shared<Kept>();
   auto next = std::make_shared<std::int64_t>(0);
   if (code.block) {
-    auto encoder = std::make_shared<repair::BlockEncoder>(*code.block);
+    auto encoder = std::make_shared<repair::BlockEncoder>(*code.block, kernel);
     return [=, size = std::size_t{code.block->source}] {
       for (std::size_t i = 0; i < size; i++) encoder->push(packets->packet((*next)++), *kept);
       return size;
@@ -63,10 +61,10 @@ Work bare_parity_encoder(const repair::ParityOptions& o, const std::shared_ptr<P
 }
 
 /** All that the code can repair is missing, from the first packet of the block on. */
-Work block_decoder(const repair::BlockOptions& o, const Packets& packets) {
+Work block_decoder(const repair::BlockOptions& o, repair::GaloisKernel kernel, const Packets& packets) {
   auto window = std::make_shared<repair::PacketWindow>(1024, 1500);
   auto repairs = std::make_shared<Repairs>();
-  auto decoder = std::make_shared<repair::BlockDecoder>(*window, *repairs, o);
+  auto decoder = std::make_shared<repair::BlockDecoder>(*window, *repairs, o, kernel);
   auto kept = std::make_shared<Kept>();
   kept->keeps = true;
   repair::BlockEncoder encoder(o);
@@ -174,87 +172,29 @@ Work bare_block(const repair::BlockOptions&, bool, const std::shared_ptr<Packets
 }
 #endif
 
-/** A socket that sends to one that nobody reads: the kernel drops what comes. */
-class Dropping {
- public:
-  Dropping() : in_(socket(AF_INET, SOCK_DGRAM, 0)), out_(socket(AF_INET, SOCK_DGRAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* const any = reinterpret_cast<sockaddr*>(&address);
-    if (bind(in_, any, size) != 0 || getsockname(in_, any, &size) != 0 || connect(out_, any, size) != 0)
-      throw std::runtime_error("no sockets on the loopback interface");
-  }
-  Dropping(const Dropping&) = delete;
-  Dropping& operator=(const Dropping&) = delete;
-  ~Dropping() {
-    close(in_);
-    close(out_);
-  }
-  void send(codec::Bytes datagram) const {
-    auto* const bytes = const_cast<std::uint8_t*>(datagram.data());
-    std::array<iovec, 2> pieces{
-        iovec{bytes, codec::kRtpHeaderSize},
-        iovec{bytes + codec::kRtpHeaderSize, datagram.size() - codec::kRtpHeaderSize}};
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    message.msg_iovlen = pieces.size();
-    if (sendmsg(out_, &message, 0) < 0) throw std::runtime_error("a datagram was not sent");
-  }
-
- private:
-  int in_;
-  int out_;
-};
-
-Work flow(const Code& code, bool encodes, const std::shared_ptr<Packets>& packets) {
-  auto socket = std::make_shared<Dropping>();
-  auto kept = std::make_shared<Kept>();
-  auto parity = std::make_shared<std::optional<repair::ParityEncoder>>();
-  auto block = std::make_shared<std::optional<repair::BlockEncoder>>();
-  if (encodes && code.parity) parity->emplace(*code.parity);
-  if (encodes && code.block) block->emplace(*code.block);
-  auto next = std::make_shared<std::int64_t>(0);
-  constexpr std::size_t kPackets = 400;
-  return [=] {
-    for (std::size_t i = 0; i < kPackets; i++, (*next)++) {
-      socket->send(packets->datagram(*next));
-      if (*parity) (*parity)->push(packets->packet(*next), *kept);
-      if (*block) (*block)->push(packets->packet(*next), *kept);
-    }
-    return kPackets;
-  };
-}
-
-Work work_of(std::string_view what, bool ours, const Code& code) {
+Work work_of(bool encode, std::string_view who, const Code& code) {
   auto packets = std::make_shared<Packets>();
-  if (what == "flow") return flow(code, ours, packets);
-  if (what == "encode") {
-    if (ours) return encoder(code, packets);
-    return code.block ? bare_block(*code.block, true, packets) : bare_parity_encoder(*code.parity, packets);
+  if (who == "bare") {
+    if (code.block) return bare_block(*code.block, encode, packets);
+    return encode ? bare_parity_encoder(*code.parity, packets) : bare_parity_decoder(*code.parity, packets);
   }
-  if (code.block)
-    return ours ? block_decoder(*code.block, *packets) : bare_block(*code.block, false, packets);
-  return ours ? parity_decoder(*code.parity, *packets) : bare_parity_decoder(*code.parity, packets);
-}
-
-double cpu_nanos() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+  if (encode) return encoder(code, kernel_of(who), packets);
+  return code.block ? block_decoder(*code.block, kernel_of(who), *packets)
+                    : parity_decoder(*code.parity, *packets);
 }
 
 /** Nanoseconds of CPU for each packet, in the fastest slice. */
 double fastest(const Work& work, double milliseconds) {
   constexpr double kSlice = 2e6;
+  // Looking at the clock costs as much as a small block.
+  constexpr int kBetweenLooks = 32;
   double best = std::numeric_limits<double>::infinity();
   const double end = cpu_nanos() + milliseconds * 1e6;
   for (double begin = cpu_nanos(); begin < end;) {
     std::size_t packets = 0;
     double now = begin;
     while (now - begin < kSlice) {
-      packets += work();
+      for (int i = 0; i < kBetweenLooks; i++) packets += work();
       now = cpu_nanos();
     }
     best = std::min(best, (now - begin) / static_cast<double>(packets));
@@ -263,32 +203,24 @@ double fastest(const Work& work, double milliseconds) {
   return best;
 }
 
-Code read_code(const std::string& text) {
-  Code code;
-  unsigned a = 0;
-  unsigned b = 0;
-  if (std::sscanf(text.c_str(), "parity:%ux%u", &a, &b) == 2) {
-    code.parity = repair::ParityOptions{a, b, text.ends_with("+rows")};
-  } else if (std::sscanf(text.c_str(), "block:%u+%u", &a, &b) == 2) {
-    code.block = repair::BlockOptions{a, b, kPayload};
-  } else {
-    throw std::runtime_error("no such code");
-  }
-  return code;
-}
-
 }  // namespace
 }  // namespace sluice::bench
 
 int main(int count, char** arguments) {
   using namespace sluice::bench;
+  if (count == 2 && std::string_view(arguments[1]) == "arithmetic") {
+    std::puts(sluice::repair::galois_name(sluice::repair::galois_kernels().back()));
+    return 0;
+  }
   if (count != 5) {
-    std::fputs("usage: fec-cost encode|decode|flow ours|bare CODE MILLISECONDS\n", stderr);
+    std::fputs(
+        "usage: fec-cost arithmetic\n       fec-cost encode|decode ours|avx2|isal|bare CODE MILLISECONDS\n",
+        stderr);
     return 2;
   }
   try {
-    const Work work =
-        work_of(arguments[1], std::string_view(arguments[2]) == "ours", read_code(arguments[3]));
+    const bool encode = std::string_view(arguments[1]) == "encode";
+    const Work work = work_of(encode, arguments[2], read_code(arguments[3]));
     std::printf("%.3f\n", fastest(work, std::atof(arguments[4])));
     return 0;
   } catch (const std::exception& error) {

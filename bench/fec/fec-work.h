@@ -5,9 +5,8 @@
 #include <functional>
 #include <vector>
 
-#include "repair/block_code.h"
+#include "code.h"
 #include "repair/parity_decoder.h"
-#include "repair/parity_encoder.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -18,7 +17,6 @@
 
 namespace sluice::bench {
 
-constexpr std::size_t kPayload = 7 * 188;
 constexpr std::size_t kDatagram = codec::kRtpHeaderSize + kPayload;
 
 /** Packets one behind another, as in a ring. */

@@ -6,6 +6,8 @@ export interface Code {
   readonly says: string;
   /** From a block's first packet to its last parity, in packets: parity leaves one by one with the packets behind its block. */
   readonly span: number;
+  /** As `multicast:` of a rendition has it. */
+  readonly settings: Readonly<Record<string, object>>;
 }
 
 function parity(columns: number, rows: number, rowParity: boolean): Code {
@@ -13,6 +15,7 @@ function parity(columns: number, rows: number, rowParity: boolean): Code {
     text: `parity:${columns}x${rows}${rowParity ? '+rows' : ''}`,
     says: `${columns} x ${rows}, ${rowParity ? 'columns and rows' : 'columns'}`,
     span: columns * rows + columns,
+    settings: { fec: { columns, rows, row_fec: rowParity } },
   };
 }
 
@@ -21,6 +24,7 @@ function block(source: number, repair: number): Code {
     text: `block:${source}+${repair}`,
     says: `${source} + ${repair} packets`,
     span: source + repair,
+    settings: { reed_solomon: { source, repair } },
   };
 }
 

@@ -1,9 +1,9 @@
-// repair-model none|parity:LxD|parity:LxD+rows|block:K+M random:SHARE|burst:PACKETS ROUND-TRIP-MS PLAYOUT-US
-//              resends|silent PACKETS SEED
+// repair-model none|parity:LxD|parity:LxD+rows|block:K+M random:SHARE|burst:PACKETS MEGABITS ROUND-TRIP-MS
+//              PLAYOUT-US resends|silent PACKETS SEED
 //
-// A stream of 8 Mbit/s in datagrams of 1316 bytes of payload over a link that loses, on a clock of its own:
-// the daemon's encoders, its receiver (repair::Recovery) and what its retransmission server does, with the
-// bytes that they put on the wire. Every packet that comes out is compared with the one that went in.
+// A stream of so many Mbit/s in datagrams of 1316 bytes of payload over a link that loses, on a clock of its
+// own: the daemon's encoders, its receiver (repair::Recovery) and what its retransmission server does, with
+// the bytes that they put on the wire. Every packet that comes out is compared with the one that went in.
 // Writes one line of JSON: packets lost, and bytes of parity and resends as percent of the media's.
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +28,8 @@ struct Options {
   std::optional<repair::ParityOptions> parity;
   std::optional<repair::BlockOptions> block;
   Loss loss;
+  /** Of the media, in bytes of payload a second. */
+  std::uint64_t rate = 1'000'000;
   Nanos round_trip = 0;
   Nanos playout = 0;
   bool resends = false;
@@ -59,7 +61,8 @@ class Model final : repair::RecoveryOutput, repair::ParityOutput, repair::BlockO
   explicit Model(const Options& o)
       : options_(o),
         channel_(o.loss, kQuiet, kQuiet + o.packets, o.seed),
-        resender_(media_),
+        resender_(media_, o.rate),
+        interval_(kPayload * Nanos{1'000'000'000} / static_cast<Nanos>(o.rate)),
         recovery_(recovery_options(o), *this, o.seed) {
     if (o.parity) parity_.emplace(*o.parity);
     if (o.block) block_.emplace(*o.block);
@@ -84,7 +87,7 @@ class Model final : repair::RecoveryOutput, repair::ParityOutput, repair::BlockO
   /** What comes next happens; false after the last. */
   bool step() {
     const Nanos departure =
-        media_.next() < options_.packets + 2 * kQuiet ? media_.next() * kInterval : kNever;
+        media_.next() < options_.packets + 2 * kQuiet ? media_.next() * interval_ : kNever;
     const Nanos deadline = std::max(now_, recovery_.deadline().value_or(kNever));
     const Nanos first = std::min({departure, deadline, next_of(down_), next_of(up_)});
     if (first == kNever) return false;
@@ -131,7 +134,7 @@ class Model final : repair::RecoveryOutput, repair::ParityOutput, repair::BlockO
   void send(Flying::What what, std::vector<std::uint8_t> bytes) {
     if (!channel_.loses_beside(slot())) down_.push_back({arrival(), what, 0, std::move(bytes)});
   }
-  [[nodiscard]] std::int64_t slot() const noexcept { return now_ / kInterval; }
+  [[nodiscard]] std::int64_t slot() const noexcept { return now_ / interval_; }
   [[nodiscard]] Nanos arrival() const noexcept { return now_ + options_.round_trip / 2; }
 
   void take(std::deque<Flying>& queue) {
@@ -193,6 +196,7 @@ class Model final : repair::RecoveryOutput, repair::ParityOutput, repair::BlockO
   Media media_;
   Channel channel_;
   Resender resender_;
+  const Nanos interval_;
   std::optional<repair::ParityEncoder> parity_;
   std::optional<repair::BlockEncoder> block_;
   repair::Recovery recovery_;
@@ -227,19 +231,21 @@ void read_loss(const std::string& text, Options& options) {
 
 int main(int count, char** arguments) {
   using namespace sluice::bench;
-  if (count != 8) {
-    std::fputs("usage: repair-model CODE LOSS ROUND-TRIP-MS PLAYOUT-US resends|silent PACKETS SEED\n",
-               stderr);
+  if (count != 9) {
+    std::fputs(
+        "usage: repair-model CODE LOSS MEGABITS ROUND-TRIP-MS PLAYOUT-US resends|silent PACKETS SEED\n",
+        stderr);
     return 2;
   }
   Options options;
   read_code(arguments[1], options);
   read_loss(arguments[2], options);
-  options.round_trip = std::strtoll(arguments[3], nullptr, 10) * 1'000'000;
-  options.playout = std::strtoll(arguments[4], nullptr, 10) * 1'000;
-  options.resends = std::string_view(arguments[5]) == "resends";
-  options.packets = std::strtoll(arguments[6], nullptr, 10);
-  options.seed = static_cast<std::uint32_t>(std::strtoul(arguments[7], nullptr, 10));
+  options.rate = std::strtoull(arguments[3], nullptr, 10) * 1'000'000 / 8;
+  options.round_trip = std::strtoll(arguments[4], nullptr, 10) * 1'000'000;
+  options.playout = std::strtoll(arguments[5], nullptr, 10) * 1'000;
+  options.resends = std::string_view(arguments[6]) == "resends";
+  options.packets = std::strtoll(arguments[7], nullptr, 10);
+  options.seed = static_cast<std::uint32_t>(std::strtoul(arguments[8], nullptr, 10));
   if (Model(options).run()) return 0;
   std::fputs("repair-model: packets came out that had not gone in\n", stderr);
   return 1;

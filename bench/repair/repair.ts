@@ -3,60 +3,54 @@ import type { Bench, BenchLine, Contender, Group, Sample } from '../lib/bench.js
 import { shorten } from '../lib/interleave.js';
 import { repairProgram } from '../lib/repair.js';
 import { CODES, type Code, type Kind } from './codes.js';
+import { type Outcome, playoutMs, type Trial, type Way } from './outcome.js';
+import { RealLink } from './real-link.js';
 
-/** One link, and how many packets go over it. */
-interface Link {
-  /** `random 5 %`. */
-  readonly name: string;
-  /** As repair-model takes it. */
-  readonly loss: string;
-  /** Milliseconds. */
-  readonly roundTrip: number;
-  readonly packets: number;
-}
-
-/** What repair-model tells. */
-interface Outcome {
-  readonly lost: number;
-  /** Percent of the media's bytes. */
-  readonly parity: number;
-  readonly resends: number;
-}
-
-/** Between packets of 1,316 bytes at 8 Mbit/s. */
-const INTERVAL_MS = 1.316;
 const SEED = 1;
 const OVERHEAD = ', overhead';
 const BOTH = 'block code and retransmission';
 
-/** The model, and which dimensions do best by themselves on each link. */
-class Models {
+/** Everything on a fake clock. */
+class Model implements Trial {
   readonly #program: string;
-  readonly #best = new Map<string, Promise<Code>>();
 
   constructor(program: string) {
     this.#program = program;
   }
 
-  /** Waits a block of `code` and four round trips before it gives up; without `code`, as long as with one of `like`. */
-  async run(link: Link, code: Code | null, resends: boolean, like = code): Promise<Outcome> {
-    const playout = Math.ceil(((like?.span ?? 0) * INTERVAL_MS + 4 * link.roundTrip) * 1000);
-    const means = [code?.text ?? 'none', link.loss, link.roundTrip, playout, resends ? 'resends' : 'silent'];
-    const command = [this.#program, ...[...means, link.packets, SEED].map(String)];
+  async run(way: Way, code: Code | null, resends: boolean, like = code): Promise<Outcome> {
+    const { loss, megabits, roundTrip, packets } = way;
+    const playout = Math.ceil(playoutMs(way, like) * 1000);
+    const lossy = 'random' in loss ? `random:${loss.random}` : `burst:${loss.burst}`;
+    const means = [code?.text ?? 'none', lossy, megabits, roundTrip, playout, resends ? 'resends' : 'silent'];
+    const command = [this.#program, ...[...means, packets, SEED].map(String)];
     return JSON.parse((await must(command, { timeoutMs: 600_000 })).stdout) as Outcome;
   }
+}
 
-  /** The code of this kind that loses least without retransmission, the shortest of several. */
-  best(link: Link, kind: Kind): Promise<Code> {
-    const key = `${kind}, ${link.name}`;
-    const known = this.#best.get(key) ?? this.#search(link, kind);
+/** Which dimensions do best by themselves on each link, by the model. */
+class Choice {
+  readonly #model: Model;
+  readonly #packets: number;
+  readonly #best = new Map<string, Promise<Code>>();
+
+  constructor(model: Model, packets: number) {
+    this.#model = model;
+    this.#packets = packets;
+  }
+
+  /** The code of this kind that loses least without retransmission, the shortest of several; at any rate and round trip. */
+  best(way: Way, kind: Kind): Promise<Code> {
+    const key = `${kind}, ${way.name}`;
+    const known =
+      this.#best.get(key) ?? this.#search({ ...way, megabits: MODELLED_RATE, packets: this.#packets }, kind);
     this.#best.set(key, known);
     return known;
   }
 
-  async #search(link: Link, kind: Kind): Promise<Code> {
+  async #search(way: Way, kind: Kind): Promise<Code> {
     const lost: number[] = [];
-    for (const code of CODES[kind]) lost.push((await this.run(link, code, false)).lost);
+    for (const code of CODES[kind]) lost.push((await this.#model.run(way, code, false)).lost);
     const found = CODES[kind][lost.indexOf(Math.min(...lost))];
     if (found === undefined) throw new Error(`no dimensions of ${kind}`);
     return found;
@@ -68,41 +62,46 @@ const sample = ({ lost, parity, resends }: Outcome, ...notes: string[]): Sample 
   notes,
 });
 
-function coded(models: Models, link: Link, kind: Kind, resends: boolean): Contender {
+/** What runs a stream over links, and with which codes. */
+interface Means {
+  readonly trial: Trial;
+  readonly choice: Choice;
+}
+
+function coded({ trial, choice }: Means, way: Way, kind: Kind, resends: boolean): Contender {
   return {
     name: resends ? `${kind} and retransmission` : `${kind} alone`,
     async measure() {
-      const code = await models.best(link, kind);
-      return sample(await models.run(link, code, resends), ...(resends ? [] : [code.says]));
+      const code = await choice.best(way, kind);
+      return sample(await trial.run(way, code, resends), ...(resends ? [] : [code.says]));
     },
   };
 }
 
 /** With as much time as the block code has. */
-function retransmission(models: Models, link: Link): Contender {
+function retransmission({ trial, choice }: Means, way: Way): Contender {
   return {
     name: 'retransmission alone',
     async measure() {
-      const code = await models.best(link, 'block code');
-      return sample(await models.run(link, null, true, code));
+      return sample(await trial.run(way, null, true, await choice.best(way, 'block code')));
     },
   };
 }
 
-function group(models: Models, link: Link): Group {
-  const name = `${link.name}, ${link.roundTrip} ms`;
+function group(means: Means, way: Way, where = ''): Group {
+  const name = `${where}${way.name}, ${way.roundTrip} ms`;
   return {
     figures: [
-      { case: name, unit: `lost of ${link.packets}`, better: 'less', key: 'lost' },
+      { case: name, unit: `lost of ${way.packets}`, better: 'less', key: 'lost' },
       { case: `${name}${OVERHEAD}`, unit: '% of bytes', better: 'less', key: 'overhead' },
     ],
-    ours: coded(models, link, 'block code', true),
+    ours: coded(means, way, 'block code', true),
     limit: null,
     peers: [
-      coded(models, link, 'ST 2022-1', true),
-      retransmission(models, link),
-      coded(models, link, 'block code', false),
-      coded(models, link, 'ST 2022-1', false),
+      coded(means, way, 'ST 2022-1', true),
+      retransmission(means, way),
+      coded(means, way, 'block code', false),
+      coded(means, way, 'ST 2022-1', false),
     ],
     notes: [],
   };
@@ -131,19 +130,41 @@ function page(lines: readonly BenchLine[]): string {
   ].join('\n');
 }
 
-/** What is lost in spite of parity, of retransmission, and of both, on a clock of its own. */
+const random = (percent: number): Pick<Way, 'name' | 'loss'> => ({
+  name: `random ${percent} %`,
+  loss: { random: percent / 100 },
+});
+const bursts = (burst: number): Pick<Way, 'name' | 'loss'> => ({ name: `bursts of ${burst}`, loss: { burst } });
+
+const MODELLED = [...[0.1, 1, 5, 10].map(random), ...[5, 20, 100].map(bursts)];
+const MODELLED_RATE = 8;
+/** Once more on a real link: as much in a sixth of the time, and beside it what the model says of that. */
+const REAL = [random(1), random(5), bursts(20)];
+const REAL_RATE = 50;
+const REAL_ROUND_TRIP = 5;
+
+/** What is lost in spite of parity, of retransmission, and of both: on a clock of its own, and some of it on a real link. */
 export const repair: Bench = {
   name: 'repair',
-  summary: 'packets lost in spite of FEC, retransmission and both, at random loss and bursts, on a fake clock',
+  summary:
+    'packets lost in spite of FEC, retransmission and both, at random loss and bursts, on a fake clock and a real link',
   rounds: 1,
   page,
-  async prepare(_lab, { quick }) {
-    const models = new Models(await repairProgram('bench/repair/repair-model.cc'));
-    const losses = [
-      ...[0.1, 1, 5, 10].map((percent) => ({ name: `random ${percent} %`, loss: `random:${percent / 100}` })),
-      ...[5, 20, 100].map((burst) => ({ name: `bursts of ${burst}`, loss: `burst:${burst}` })),
-    ];
+  async prepare(lab, { quick }) {
+    const model = new Model(await repairProgram('bench/repair/repair-model.cc'));
     const packets = quick ? 20_000 : 1_000_000;
-    return losses.flatMap((one) => [5, 50].map((roundTrip) => group(models, { ...one, roundTrip, packets })));
+    const choice = new Choice(model, packets);
+    const modelled = { trial: model, choice };
+    const link = { trial: await RealLink.create(lab, REAL_ROUND_TRIP), choice };
+    const over = { megabits: REAL_RATE, roundTrip: REAL_ROUND_TRIP, packets: quick ? 10_000 : 100_000 };
+    return [
+      ...MODELLED.flatMap((one) =>
+        [5, 50].map((roundTrip) => group(modelled, { ...one, megabits: MODELLED_RATE, roundTrip, packets })),
+      ),
+      ...REAL.flatMap((one) => [
+        group(modelled, { ...one, ...over }, `${REAL_RATE} Mbit/s, model: `),
+        group(link, { ...one, ...over }, `${REAL_RATE} Mbit/s, real link: `),
+      ]),
+    ];
   },
 };

@@ -22,9 +22,6 @@ constexpr std::uint8_t kResendType = 97;
 constexpr std::int64_t kFirstNumber = 60'000;
 constexpr std::size_t kPayload = 7 * 188;
 constexpr std::size_t kDatagram = codec::kRtpHeaderSize + kPayload;
-/** 8 Mbit/s of payload. */
-constexpr std::uint64_t kMediaRate = 1'000'000;
-constexpr Nanos kInterval = kPayload * Nanos{1'000'000'000} / kMediaRate;
 
 /** The last packets of a stream of TS, each of bytes of its own. */
 class Media {
@@ -61,7 +58,6 @@ class Media {
   }
 
  private:
-  /** 2.7 s. */
   static constexpr std::int64_t kKept = 2048;
   static std::size_t offset(std::int64_t index) {
     return static_cast<std::size_t>(index % kKept) * kDatagram;
@@ -74,7 +70,8 @@ class Media {
  */
 class Resender {
  public:
-  explicit Resender(const Media& media) : media_(media) {}
+  /** `rate` is the media's, in bytes of payload a second. */
+  Resender(const Media& media, std::uint64_t rate) : media_(media), budget_(rate / 2, rate / 2) {}
 
   /** Calls `send` with each retransmission that a compound of RTCP asks for. */
   template <typename F>
@@ -105,7 +102,7 @@ class Resender {
   }
 
   const Media& media_;
-  repair::Budget budget_{kMediaRate / 2, kMediaRate / 2};
+  repair::Budget budget_;
   std::uint16_t sequence_ = 0;
 };
 

@@ -63,11 +63,14 @@ const repairStatus = z.object({
   byParity: count.describe('of those, repaired by ST 2022-1'),
   byBlock: count.describe('by the block code'),
   byRetransmission: count,
+  byFetch: count.describe('by HTTP'),
   lost: count,
   damaged: count.describe('came and were no whole MPEG-TS: taken as missing'),
   asked: count.describe('packets asked for'),
+  fetches: count.describe('requests for packets by HTTP'),
+  fetchErrors: count.describe('those that had no answer, or one that is none'),
   residualLoss: z.number().describe('lost, of all that were sent, 0 to 1'),
-  overhead: z.number().describe('packets of parity and retransmissions for each packet of media'),
+  overhead: z.number().describe('packets of parity, retransmissions and fetches for each packet of media'),
   playoutMs: z.number().describe('gauge: from arrival to delivery'),
   roundTripMs: z.number().nullable().describe('gauge: from asking to the answer'),
 });
@@ -81,7 +84,8 @@ const sentRepairStatus = z.object({
   gone: count.describe('asked for, and no longer kept'),
   overBudget: count,
   refused: count.describe('RTCP from where nobody may ask'),
-  overhead: z.number().describe('bytes of parity and retransmissions for each byte of media'),
+  fetched: count.describe('packets given by HTTP'),
+  overhead: z.number().describe('bytes of parity, retransmissions and those for each byte of media'),
   chosen: z
     .object({
       means: z.enum(['nothing', 'retransmission', 'columns', 'rows', 'block']),

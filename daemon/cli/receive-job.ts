@@ -1,9 +1,15 @@
 /** What `sluice receive` was asked for. */
+import { systemClock } from '../base/clock.js';
 import { describeError, SluiceError } from '../base/errors.js';
 import { duration, parseEndpoint } from '../config/units.js';
-import type { Numbering, RepairOptions } from '../plane/contract.js';
+import type { Numbering, RangeSource, RepairOptions } from '../plane/contract.js';
 import { LONGEST_DESCRIPTION, readMulticast } from '../protocols/sdp/read.js';
 import { type DatagramLocation, parseMediaUrl } from '../streams/media-url.js';
+import { isHttpUrl } from '../streams/repair-settings.js';
+import { Guide } from '../streams/source/guide.js';
+import { Resolver } from '../streams/source/resolver.js';
+import { UpstreamRules } from '../streams/source/upstream-rules.js';
+import { VERSION } from './root.js';
 
 const MAX_REORDER_MS = 2000;
 /** What is fetched; any other HTTP is for sources of channels. */
@@ -23,6 +29,8 @@ export interface Flags {
   readonly repair?: true;
   readonly retransmission?: string;
   readonly tokens?: true;
+  readonly rapid?: true;
+  readonly range?: string;
   readonly playout: string;
 }
 
@@ -50,7 +58,7 @@ export async function readArguments(url: string, flags: Flags): Promise<Job> {
   const json = flags.json === true;
   const { location, numbering, repair } = DESCRIPTION.test(url)
     ? await readDescribed(url, flags)
-    : readLocation(url, flags);
+    : await readLocation(url, flags);
   return {
     location,
     output: flags.output,
@@ -66,7 +74,7 @@ export async function readArguments(url: string, flags: Flags): Promise<Job> {
 
 type Where = Pick<Job, 'location' | 'numbering' | 'repair'>;
 
-function readLocation(url: string, flags: Flags): Where {
+async function readLocation(url: string, flags: Flags): Promise<Where> {
   const parsed = parseMediaUrl(url);
   if ('expected' in parsed) throw new SluiceError('USAGE', `receive: ${parsed.expected} (got "${url}")`, { url });
   const { location } = parsed;
@@ -77,21 +85,22 @@ function readLocation(url: string, flags: Flags): Where {
       { url },
     );
   const { numbering } = flags;
-  return { location, numbering, repair: readRepair(flags, numbering === 'field' ? 'rtp' : location.kind) };
+  return { location, numbering, repair: await readRepair(flags, numbering === 'field' ? 'rtp' : location.kind) };
 }
 
 /** What a description names is repaired with all that it announces. */
 async function readDescribed(url: string, flags: Flags): Promise<Where> {
   const session = readMulticast(await fetchDescription(url));
   if (typeof session === 'string') throw new SluiceError('USAGE', `receive: ${url}: ${session}`, { url });
-  const { address, port, source, numbering, fec, feedback, tokens } = session;
+  const { address, port, source, numbering, fec, feedback: target, tokens, acquisition } = session;
   const interfaceName = flags.iface ?? null;
   const location: DatagramLocation = { kind: 'rtp', address, port, source, interfaceName, display: url };
-  const asked = readRepair(flags, 'rtp');
-  if (asked?.feedback === null) return { location, numbering, repair: { ...asked, feedback, tokens } };
-  if (asked !== null) return { location, numbering, repair: asked };
-  if (!fec && feedback === null) return { location, numbering, repair: null };
-  const repair = { fec, feedback, tokens, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 };
+  const asked = await readRepair(flags, 'rtp');
+  const range = asked?.range ?? (session.range === null ? null : await rangeSource(session.range, url));
+  const feedback = asked?.feedback ?? target;
+  if (asked === null && !fec && feedback === null && range === null) return { location, numbering, repair: null };
+  const means = asked?.feedback ? asked : { fec: asked?.fec ?? fec, feedback, tokens, acquisition };
+  const repair = { ...means, range, playoutMs: playoutOf(flags), leastPlayoutMs: 0, ditherMs: 0 };
   return { location, numbering, repair };
 }
 
@@ -123,12 +132,23 @@ async function fetchDescription(url: string): Promise<string> {
   }
 }
 
-function readRepair(flags: Flags, kind: 'rtp' | 'udp'): RepairOptions | null {
+/** The way to an HTTP URL, absolute or relative to the description that names it. */
+async function rangeSource(text: string, base?: string): Promise<RangeSource> {
+  const url = URL.canParse(text, base) ? new URL(text, base).href : '';
+  if (!isHttpUrl(url))
+    throw new SluiceError('USAGE', `receive: --range: expected an http:// or https:// URL (got "${text}")`, { text });
+  const rules = new UpstreamRules(undefined, undefined, [url]);
+  return new Guide(new Resolver(systemClock), rules, `Sluice/${VERSION}`).endpoint(url);
+}
+
+async function readRepair(flags: Flags, kind: 'rtp' | 'udp'): Promise<RepairOptions | null> {
   const playoutMs = playoutOf(flags);
-  const { retransmission } = flags;
+  const { retransmission, range } = flags;
   if (flags.tokens === true && retransmission === undefined)
     throw new SluiceError('USAGE', 'receive: expected --retransmission with --tokens');
-  if (flags.repair !== true && retransmission === undefined) return null;
+  if (flags.rapid === true && retransmission === undefined)
+    throw new SluiceError('USAGE', 'receive: expected --retransmission with --rapid');
+  if (flags.repair !== true && retransmission === undefined && range === undefined) return null;
   if (kind !== 'rtp')
     throw new SluiceError('USAGE', 'receive: expected rtp:// with --repair, plain MPEG-TS has no numbers');
   const feedback = retransmission === undefined ? null : parseEndpoint(retransmission);
@@ -136,7 +156,9 @@ function readRepair(flags: Flags, kind: 'rtp' | 'udp'): RepairOptions | null {
     const expected = 'expected ADDRESS:PORT with a numeric address, such as 192.0.2.1:5008';
     throw new SluiceError('USAGE', `receive: --retransmission: ${expected} (got "${retransmission}")`);
   }
-  return { fec: true, feedback, tokens: flags.tokens === true, playoutMs, leastPlayoutMs: 0, ditherMs: 0 };
+  const [tokens, acquisition] = [flags.tokens === true, flags.rapid === true];
+  const from = range === undefined ? null : await rangeSource(range);
+  return { fec: true, feedback, tokens, acquisition, range: from, playoutMs, leastPlayoutMs: 0, ditherMs: 0 };
 }
 
 function playoutOf(flags: Flags): number {

@@ -149,9 +149,10 @@ export function summaryText(s: Summary, { output, record, repairs }: Told): stri
   if (repairs === true) {
     lines.push(
       `  repair:  ${c.missing} missing, ${c.byParity} repaired by parity, ${c.byBlock} by blocks, ${c.byRetransmission} by retransmission ` +
-        `(${c.nacked} asked for), ${c.rtpLost} lost; playout ${c.playoutUs / 1000} ms, ${c.parityPackets} packets of parity`,
+        `(${c.nacked} asked for), ${c.byFetch} by HTTP (${c.fetches} requests, ${c.fetchErrors} failed), ${c.rtpLost} lost; playout ${c.playoutUs / 1000} ms, ${c.parityPackets} packets of parity`,
     );
   }
+  if (c.acquired > 0) lines.push(`  begun by a burst of ${c.acquired} packets (response ${c.acquisitionResponse})`);
   lines.push(
     `  MPEG-TS: ${c.tsPackets} packets, ${c.continuityErrors} continuity errors, ${c.transportErrors} transport errors, ` +
       `${c.syncErrors} sync losses`,

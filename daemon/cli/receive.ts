@@ -59,6 +59,8 @@ export function register(program: Command): void {
     .option('--repair', 'repair lost RTP packets by the parity on the ports + 2, + 4 (ST 2022-1) and + 6')
     .option('--retransmission <address:port>', 'ask there for what is lost (RFC 4585, RFC 4588); implies --repair')
     .option('--tokens', 'with --retransmission: get a token there first (RFC 6284)')
+    .option('--rapid', 'with --retransmission: begin with a burst from there (RFC 6285), and join after it')
+    .option('--range <url>', 'fetch there by HTTP what still is missing: the .rtp of a rendition; implies --repair')
     .option('--playout <time>', 'with --repair: from arrival to delivery, 10ms to 10s', '200ms')
     .addHelpText(
       'after',

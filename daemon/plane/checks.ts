@@ -82,14 +82,17 @@ export const upstreamOptions = z.strictObject({
   idleTimeoutMs: ms(600_000),
 });
 
-export const upstreamRequest = z
-  .strictObject({
-    address,
-    port,
-    tls: upstreamTls,
-    host: z.string().min(1),
-    target: z.string().startsWith('/'),
-    headers: z.record(z.string(), z.string()),
+const rangeSource = z.strictObject({
+  address,
+  port,
+  tls: upstreamTls,
+  host: z.string().min(1),
+  target: z.string().startsWith('/'),
+  headers: z.record(z.string(), z.string()),
+});
+
+export const upstreamRequest = rangeSource
+  .extend({
     sink: z.enum(['memory', 'stream']),
     maxBytes: z.number().int().min(0),
     totalTimeoutMs: ms(600_000),
@@ -201,9 +204,11 @@ export const inputOptions = z.strictObject({
       fec: z.boolean(),
       feedback: z.strictObject({ address, port }).nullable(),
       tokens: z.boolean(),
+      acquisition: z.boolean().default(false),
       playoutMs: ms(10_000).min(10),
       leastPlayoutMs: ms(10_000),
       ditherMs: ms(1000),
+      range: rangeSource.nullable().default(null),
     })
     .nullable()
     .default(null),
@@ -308,6 +313,15 @@ const retransmissionOptions = z.strictObject({
   multicastAfter: z.number().int().min(0).max(16),
   holdMs: ms(10_000).min(1),
   tokenLifetimeMs: ms(86_400_000).min(1000).multipleOf(1000).nullable(),
+  acquisition: z
+    .strictObject({
+      ratePercent: percent.min(105),
+      bursts: z.number().int().min(1).max(10_000),
+      rate: z.number().int().min(8000).max(Number.MAX_SAFE_INTEGER),
+      overlapMs: ms(10_000).min(100),
+    })
+    .nullable()
+    .default(null),
 });
 
 export const senderOptions = z
@@ -390,6 +404,11 @@ export const route = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('continuous'), stream: handle }),
   z.strictObject({ kind: z.literal('playlist'), stream: handle, prefix: z.string().max(4096) }),
   z.strictObject({ kind: z.literal('segments'), stream: handle }),
+  z.strictObject({
+    kind: z.literal('packets'),
+    stream: handle,
+    rate: z.number().int().min(8000).max(Number.MAX_SAFE_INTEGER),
+  }),
 ]);
 export const routePath = path;
 

@@ -39,6 +39,12 @@ export const STREAM_COUNTERS = [
   'smoothing', // gauge: 1 while packets are paced
   'smoothingDelayUs', // gauge: largest added delay over the last second
   'smoothingDelayMaxUs', // gauge: and since the stream was added
+  'rangeServed', // requests for ranges of packets that were answered
+  'rangeGone', // of whose packets none was there
+  'rangeMalformed', // without a range that can be read, or of too many packets
+  'rangeShed', // beyond the budget
+  'rangePackets', // in the answers
+  'rangeBytes', // of those, with their lengths
 ] as const;
 
 /** Counters of an upstream connection. */
@@ -88,6 +94,13 @@ export const INPUT_COUNTERS = [
   'repairRoundTripUs', // gauge: from asking to the answer
   'tokensGranted', // tokens that the retransmission server gave (RFC 6284)
   'tokensRefused', // and those that it did not take any more
+  'acquisition', // gauge of rapid acquisition: 1 asking, 2 a burst comes, 3 the group is joined, 4 done; 0 without
+  'acquisitionResponse', // gauge: last response to it (RFC 6285 section 7.3.1), 0 for none
+  'acquired', // packets that came as a burst
+  'joinErrors', // joins that failed after it; tried again
+  'fetches', // requests for packets by HTTP
+  'fetchAsked', // packets asked for in them
+  'fetchErrors', // requests that had no answer, or one that is none
 ] as const;
 
 /** Counters of a capture. */
@@ -144,6 +157,10 @@ export const SENDER_COUNTERS = [
   'resendErrors', // not taken by the kernel
   'tokensGranted', // Port Mapping Requests answered (RFC 6284)
   'tokensRefused', // tokens shown that were no good, or no longer, or another's
+  'acquisitions', // bursts that began (RFC 6285)
+  'acquisitionsRefused',
+  'burstPackets',
+  'burstBytes', // without UDP and IP headers
   'askedPackets', // different packets asked for
   'resentToAll', // of those resent, to the group
   'suppressed', // asked for while they were on their way to the group

@@ -276,7 +276,10 @@ export interface InputOptions {
  */
 export type Numbering = 'rtp' | 'rtp-extension' | 'ip-option' | 'field';
 
-/** How an RTP input is made whole: order, then FEC, then retransmission, each packet delivered `playoutMs` after it came. */
+/** Where packets are had by ranges of sequence numbers (docs/repair.md): one address, over one kept connection. */
+export type RangeSource = Pick<UpstreamRequest, 'address' | 'port' | 'tls' | 'host' | 'target' | 'headers'>;
+
+/** How an RTP input is made whole: order, then FEC, then retransmission, then HTTP, each packet delivered `playoutMs` after it came. */
 export interface RepairOptions {
   /** Whether parity is listened to, on the ports above that of the media: + 2 and + 4 (ST 2022-1), + 6 (block code). */
   readonly fec: boolean;
@@ -284,6 +287,10 @@ export interface RepairOptions {
   readonly feedback: { readonly address: string; readonly port: number } | null;
   /** Whether that wants a token first (RFC 6284): one is got, renewed, and shown with every NACK. */
   readonly tokens: boolean;
+  /** Whether a group is entered by a burst from there (RFC 6285), and joined when that has caught up; not when absent. */
+  readonly acquisition?: boolean;
+  /** From where the rest is fetched by HTTP; null or absent for nowhere. */
+  readonly range?: RangeSource | null;
   /** From arrival to delivery, 10 to 10,000 ms. */
   readonly playoutMs: number;
   /** The playout delay follows what repairs take, down to this; 0 keeps it as it is. */
@@ -365,6 +372,20 @@ export interface RetransmissionOptions {
   readonly holdMs: number;
   /** How long a token is good with which others prove their address (RFC 6284), whole seconds; null: others are not answered. */
   readonly tokenLifetimeMs: number | null;
+  /** Bursts for those that begin, or null or absent for none. */
+  readonly acquisition?: AcquisitionOptions | null;
+}
+
+/** Rapid acquisition (RFC 6285): a unicast burst from the last access point, then the stream until the receiver has joined. */
+export interface AcquisitionOptions {
+  /** A burst's rate, percent of the stream's, 105 to 1,000. */
+  readonly ratePercent: number;
+  /** At a time, 1 to 10,000. */
+  readonly bursts: number;
+  /** Bits a second of all of them. */
+  readonly rate: number;
+  /** How long a burst goes on with the stream once it has caught up, 100 ms to 10 s. */
+  readonly overlapMs: number;
 }
 
 /** What a listener of the viewers' HTTP front bears; may be changed while it listens. */
@@ -441,7 +462,9 @@ export type Route =
   /** HLS media playlist of the stream's segments; `prefix` stands before `N.ts` in its URIs. */
   | { readonly kind: 'playlist'; readonly stream: StreamHandle; readonly prefix: string }
   /** `PATH` + `N.ts` for every segment; the path must end in `/`. */
-  | { readonly kind: 'segments'; readonly stream: StreamHandle };
+  | { readonly kind: 'segments'; readonly stream: StreamHandle }
+  /** Packets by ranges of their sequence numbers (docs/repair.md), `rate` bits a second at most for all. */
+  | { readonly kind: 'packets'; readonly stream: StreamHandle; readonly rate: number };
 
 /** A measuring receiver: joins, reorders, counts, and writes the MPEG-TS to a file descriptor. */
 export interface ReceiverOptions extends InputOptions {

@@ -242,6 +242,7 @@ class Plane implements PlaneApi {
 
   addInput(stream: StreamHandle, options: InputOptions): InputHandle {
     const o = checked(checks.inputOptions, options, 'addInput', 'ADDRESS_INVALID');
+    this.#prepare(o.repair?.range?.tls ?? null);
     return this.#added(() => this.#raw.addInput(this.#known(stream), o), stream) as InputHandle;
   }
 
@@ -317,6 +318,7 @@ class Plane implements PlaneApi {
 
   addReceiver(options: ReceiverOptions): ReceiverHandle {
     const o = checked(checks.receiverOptions, options, 'addReceiver', 'ADDRESS_INVALID');
+    this.#prepare(o.repair?.range?.tls ?? null);
     return this.#added(() => this.#raw.addReceiver(o)) as ReceiverHandle;
   }
 

@@ -277,6 +277,40 @@ function offerTraffic(offer: Offer): void {
   }
   offer(
     'counter',
+    'sluice_acquisitions_total',
+    'Receivers that asked to begin with a burst (RFC 6285), by the answer.',
+    ['stream', 'result'],
+    (r) => {
+      const sender = r.sender?.counters();
+      return [
+        { labels: streamLabels(r, { result: 'accepted' }), value: sender?.acquisitions ?? 0 },
+        { labels: streamLabels(r, { result: 'refused' }), value: sender?.acquisitionsRefused ?? 0 },
+      ];
+    },
+  );
+  offer('counter', 'sluice_acquisition_packets_total', 'RTP packets of those bursts.', ['stream'], (r) => [
+    { labels: streamLabels(r), value: r.sender?.counters().burstPackets ?? 0 },
+  ]);
+  offer(
+    'counter',
+    'sluice_range_repair_requests_total',
+    'Requests for ranges of packets by HTTP, by what became of them.',
+    ['stream', 'result'],
+    (r) => {
+      const { rangeServed, rangeGone, rangeMalformed, rangeShed } = r.counters();
+      return [
+        { labels: streamLabels(r, { result: 'served' }), value: rangeServed },
+        { labels: streamLabels(r, { result: 'gone' }), value: rangeGone },
+        { labels: streamLabels(r, { result: 'malformed' }), value: rangeMalformed },
+        { labels: streamLabels(r, { result: 'over-budget' }), value: rangeShed },
+      ];
+    },
+  );
+  offer('counter', 'sluice_range_repair_packets_total', 'Packets given by HTTP.', ['stream'], (r) => [
+    { labels: streamLabels(r), value: r.counters().rangePackets },
+  ]);
+  offer(
+    'counter',
     'sluice_source_repaired_packets_total',
     'RTP packets of the source that were missing, by what brought them back; lost: nothing did.',
     ['stream', 'means'],
@@ -287,7 +321,23 @@ function offerTraffic(offer: Offer): void {
         { labels: streamLabels(r, { means: 'parity' }), value: repair.byParity },
         { labels: streamLabels(r, { means: 'block' }), value: repair.byBlock },
         { labels: streamLabels(r, { means: 'retransmission' }), value: repair.byRetransmission },
+        { labels: streamLabels(r, { means: 'fetch' }), value: repair.byFetch },
         { labels: streamLabels(r, { means: 'lost' }), value: repair.lost },
+      ];
+    },
+  );
+  offer(
+    'counter',
+    'sluice_source_fetches_total',
+    'Requests by HTTP for packets of the source that nothing else brought back.',
+    ['stream', 'result'],
+    (r) => {
+      const repair = r.repair;
+      if (repair === null) return [];
+      const { fetches, fetchErrors } = repair;
+      return [
+        { labels: streamLabels(r, { result: 'answered' }), value: Math.max(0, fetches - fetchErrors) },
+        { labels: streamLabels(r, { result: 'failed' }), value: fetchErrors },
       ];
     },
   );

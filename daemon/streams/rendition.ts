@@ -331,7 +331,8 @@ export class Rendition {
     if (config === undefined || this.#sender === null) return null;
     const counters = this.#sender.counters();
     const { packets, bytes, drops, errors, segmentation } = counters;
-    const repairs = [config.fec, config.reed_solomon, config.retransmission].some((part) => part !== undefined);
+    const { fec, reed_solomon: block, retransmission, range_repair: range } = config;
+    const repairs = [fec, block, retransmission, range].some((part) => part !== undefined);
     return {
       url: this.#sender.url,
       interface: config.interface ?? null,
@@ -341,7 +342,7 @@ export class Rendition {
       drops,
       errors,
       segmentation: segmentation === 1,
-      repair: repairs ? sentRepairStatus(counters, this.#sender.chosen) : null,
+      repair: repairs ? sentRepairStatus(counters, this.counters(), this.#sender.chosen) : null,
       fault: this.#sender.fault,
     };
   }

@@ -10,7 +10,14 @@ import {
   percent,
   port,
 } from '../config/units.js';
-import type { FecOptions, RepairOptions, RetransmissionOptions } from '../plane/contract.js';
+import type {
+  AcquisitionOptions,
+  FecOptions,
+  RangeSource,
+  RepairOptions,
+  RetransmissionOptions,
+} from '../plane/contract.js';
+import { parseMediaUrl } from './media-url.js';
 import { ANNOUNCED } from './repair-policy.js';
 
 /** Ports above the one of the media, which is even; the plane's own (native/plane/repair_ports.h). */
@@ -79,6 +86,19 @@ export const retransmissionSchema = z
       })
       .optional()
       .describe('Whoever else proves its address by a token (RFC 6284) may ask, too.'),
+    rapid_acquisition: z
+      .strictObject({
+        speed: percent({ min: 105, max: 1000 }).default(200).describe("A burst's rate, of the stream's."),
+        bursts: integer({ min: 1, max: 10_000 }).default(100).describe('At a time.'),
+        rate: integer({ min: 8000, max: 2 ** 40 })
+          .default(500_000_000)
+          .describe('Bits a second of all of them.'),
+        overlap: duration({ min: 100, max: 10_000 })
+          .default(1000)
+          .describe('How long a burst goes on with the stream once it has caught up: time to join.'),
+      })
+      .optional()
+      .describe('Who may ask, may begin with a burst from the last access point (RFC 6285).'),
   })
   .refine(({ allow, tokens }) => allow.length > 0 || tokens !== undefined, {
     path: ['allow'],
@@ -112,6 +132,23 @@ export const repairPolicySchema = z.strictObject({
   payload_type: dynamicType.default(96),
 });
 
+/** `range_repair:` of a multicast sender. */
+export const rangeRepairSchema = z.strictObject({
+  rate: integer({ min: 8000, max: 2 ** 40 })
+    .default(100_000_000)
+    .describe('Bits a second for all receivers.'),
+});
+
+const rangeUrl = z.string().max(4096, { error: 'expected a URL of at most 4096 characters' }).refine(isHttpUrl, {
+  error: 'expected an http:// or https:// URL, such as http://192.0.2.1:8080/live/news/main.rtp',
+});
+
+/** Whether packets can be fetched from there by ranges. */
+export function isHttpUrl(text: string): boolean {
+  const parsed = parseMediaUrl(text);
+  return 'location' in parsed && parsed.location.kind === 'http' && !text.includes('#');
+}
+
 const feedbackTarget = z.string().transform((text, context): Endpoint => {
   const endpoint = parseEndpoint(text);
   if (endpoint !== undefined && endpoint.port > 0) return endpoint;
@@ -126,6 +163,11 @@ export const repairSchema = z
     fec: z.boolean().default(true).describe('Whether parity on the ports + 2, + 4 and + 6 is listened to.'),
     retransmission: feedbackTarget.optional().describe('Where missing packets are asked for: ADDRESS:PORT.'),
     tokens: z.boolean().default(false).describe('Whether that answers only who got a token from it before (RFC 6284).'),
+    rapid_acquisition: z
+      .boolean()
+      .default(false)
+      .describe('Whether a group is entered by a burst from there (RFC 6285), and joined after it.'),
+    range: rangeUrl.optional().describe("Where the rest is fetched by HTTP: a rendition's .rtp at its sender."),
     playout: duration({ min: 10, max: 10_000 }).default(200).describe('From arrival to delivery: time for repairs.'),
     least_playout: duration({ min: 0, max: 10_000 })
       .default(0)
@@ -141,6 +183,10 @@ export const repairSchema = z
   .refine(({ tokens, retransmission }) => !tokens || retransmission !== undefined, {
     path: ['tokens'],
     error: 'expected retransmission beside it: where the token is asked for',
+  })
+  .refine(({ rapid_acquisition: rapid, retransmission }) => !rapid || retransmission !== undefined, {
+    path: ['rapid_acquisition'],
+    error: 'expected retransmission beside it: where the burst is asked for',
   });
 
 type FecConfig = z.output<typeof fecSchema>;
@@ -200,16 +246,27 @@ export function retransmissionOptionsOf(
     multicastAfter: config.multicast_after,
     holdMs: config.multicast_hold,
     tokenLifetimeMs: config.tokens?.lifetime ?? null,
+    acquisition: acquisitionOptionsOf(config.rapid_acquisition),
   };
 }
 
-/** For the plane: null where there is none. */
-export function repairOptionsOf(config: Readonly<RepairConfig> | undefined): RepairOptions | null {
+function acquisitionOptionsOf(config: Readonly<RetransmissionConfig>['rapid_acquisition']): AcquisitionOptions | null {
+  if (config === undefined) return null;
+  return { ratePercent: config.speed, bursts: config.bursts, rate: config.rate, overlapMs: config.overlap };
+}
+
+/** For the plane: null where there is none. `range`: what became of the URL, where it could be found. */
+export function repairOptionsOf(
+  config: Readonly<RepairConfig> | undefined,
+  range: RangeSource | null = null,
+): RepairOptions | null {
   if (config === undefined) return null;
   return {
+    range,
     fec: config.fec,
     feedback: config.retransmission ?? null,
     tokens: config.tokens,
+    acquisition: config.rapid_acquisition,
     playoutMs: config.playout,
     leastPlayoutMs: config.least_playout,
     ditherMs: config.dither,

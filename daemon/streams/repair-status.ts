@@ -1,5 +1,5 @@
 /** What became of packets that were lost, in figures for people. */
-import type { InputCounters, SenderCounters } from '../plane/contract.js';
+import type { InputCounters, SenderCounters, StreamCounters } from '../plane/contract.js';
 import type { RepairChoiceStatus, RepairStatus, SentRepairStatus } from './status.js';
 
 /** Of an input that repairs. */
@@ -11,18 +11,26 @@ export function repairStatus(c: InputCounters): RepairStatus {
     byParity: c.byParity,
     byBlock: c.byBlock,
     byRetransmission: c.byRetransmission,
+    byFetch: c.byFetch,
     lost: c.rtpLost,
     damaged: c.damaged,
     asked: c.nacked,
+    fetches: c.fetches,
+    fetchErrors: c.fetchErrors,
     residualLoss: ratio(c.rtpLost, whole + c.rtpLost),
-    overhead: ratio(c.parityPackets + c.resent, c.packets),
+    overhead: ratio(c.parityPackets + c.resent + c.byFetch, c.packets),
     playoutMs: c.playoutUs / 1000,
     roundTripMs: c.nacked === 0 ? null : c.repairRoundTripUs / 1000,
+    acquired: c.acquired,
   };
 }
 
-/** Of a sender with parity or a retransmission server. */
-export function sentRepairStatus(c: SenderCounters, chosen: RepairChoiceStatus | null = null): SentRepairStatus {
+/** Of a sender with parity or a retransmission server, or a stream whose packets are given by HTTP. */
+export function sentRepairStatus(
+  c: SenderCounters,
+  ranges: Pick<StreamCounters, 'rangePackets' | 'rangeBytes'>,
+  chosen: RepairChoiceStatus | null = null,
+): SentRepairStatus {
   return {
     parityPackets: c.parityColumns + c.parityRows + c.parityBlocks,
     asked: c.nacked,
@@ -32,7 +40,10 @@ export function sentRepairStatus(c: SenderCounters, chosen: RepairChoiceStatus |
     gone: c.resendGone,
     overBudget: c.resendShed,
     refused: c.feedbackRefused,
-    overhead: ratio(c.parityBytes + c.resentBytes, c.bytes),
+    acquisitions: c.acquisitions,
+    acquisitionsRefused: c.acquisitionsRefused,
+    fetched: ranges.rangePackets,
+    overhead: ratio(c.parityBytes + c.resentBytes + c.burstBytes + ranges.rangeBytes, c.bytes),
     chosen,
   };
 }

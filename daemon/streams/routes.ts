@@ -41,7 +41,7 @@ export class RouteTable {
   routes(channels: readonly RoutedChannel[], httpBase: string): Map<string, Route> {
     const routes = new Map<string, Route>();
     for (const channel of channels) {
-      for (const rendition of channel.renditions) this.#addRendition(routes, channel, rendition);
+      for (const rendition of channel.renditions) this.#addRendition(routes, channel, rendition, httpBase);
       const master = this.#master(channel);
       if (master !== null) routes.set(masterPath(channel.id), master);
     }
@@ -53,7 +53,7 @@ export class RouteTable {
     return routes;
   }
 
-  #addRendition(routes: Map<string, Route>, channel: RoutedChannel, rendition: Rendition): void {
+  #addRendition(routes: Map<string, Route>, channel: RoutedChannel, rendition: Rendition, httpBase: string): void {
     const { stream, config } = rendition;
     if (stream === null) return;
     const path = `/live/${rendition.name}`;
@@ -61,12 +61,14 @@ export class RouteTable {
     routes.set(`${path}/index.m3u8`, { kind: 'playlist', stream, prefix: '' });
     routes.set(`${path}/`, { kind: 'segments', stream });
     if (config.multicast === undefined) return;
+    const { range_repair: range } = config.multicast;
+    if (range !== undefined) routes.set(`${path}.rtp`, { kind: 'packets', stream, rate: range.rate });
     const name = channel.renditions.length > 1 ? `${channel.name} (${config.id})` : channel.name;
     // What has no RTP cannot be described as such.
     if (config.multicast.numbering === 'field') return;
     routes.set(`${path}.sdp`, text(SDP_TYPE, this.#sdp(name, config.multicast)));
     // Players take every medium of a description for one to be played: those of repair have a description of their own.
-    const repair = describedRepair(config.multicast);
+    const repair = describedRepair(config.multicast, `${httpBase}${path}.rtp`);
     if (repair !== null) routes.set(`${path}.repair.sdp`, text(SDP_TYPE, this.#sdp(name, config.multicast, repair)));
   }
 
@@ -124,23 +126,27 @@ export class RouteTable {
 }
 
 /** What receivers of a group may repair it with, or null where there is nothing. */
-function describedRepair({
-  fec,
-  reed_solomon: block,
-  retransmission,
-  repair_policy: policy,
-  port,
-  dscp,
-}: MulticastConfig): DescribedRepair | null {
+function describedRepair(
+  { fec, reed_solomon: block, retransmission, repair_policy: policy, range_repair: range, port, dscp }: MulticastConfig,
+  rangeUrl: string,
+): DescribedRepair | null {
   const parity = policy === undefined ? fecOptionsOf(fec, block) : announcedFec(policy);
   const again = retransmissionOptionsOf(retransmission, port, dscp);
-  if (parity === null && again === null) return null;
+  if (parity === null && again === null && range === undefined) return null;
   return {
     parity: parity?.parity ?? null,
     block: parity?.block ?? null,
     parityType: parity?.payloadType ?? 96,
     retransmission:
-      again === null ? null : { ...again, toGroup: again.multicastAfter > 0, tokens: again.tokenLifetimeMs !== null },
+      again === null
+        ? null
+        : {
+            ...again,
+            toGroup: again.multicastAfter > 0,
+            tokens: again.tokenLifetimeMs !== null,
+            acquisition: (again.acquisition ?? null) !== null,
+          },
+    range: range === undefined ? null : rangeUrl,
   };
 }
 

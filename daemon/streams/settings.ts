@@ -18,6 +18,7 @@ import {
   fecSchema,
   numberingSchema,
   REPAIR_PORTS,
+  rangeRepairSchema,
   reedSolomonSchema,
   repairPolicySchema,
   repairSchema,
@@ -86,6 +87,11 @@ const multicastSchema = z
     repair_policy: repairPolicySchema
       .optional()
       .describe('Parity is chosen by what receivers report, in the place of fec and reed_solomon.'),
+    range_repair: rangeRepairSchema
+      .optional()
+      .describe(
+        "Packets by HTTP at the viewers' front, for receivers that got them in no other way: /live/CHANNEL/RENDITION.rtp",
+      ),
   })
   .refine(({ repair_policy: policy, fec, reed_solomon: block }) => !policy || (!fec && !block), {
     path: ['repair_policy'],

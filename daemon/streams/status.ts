@@ -85,20 +85,27 @@ export interface RepairStatus {
   readonly byParity: number;
   readonly byBlock: number;
   readonly byRetransmission: number;
+  /** By HTTP. */
+  readonly byFetch: number;
   /** Those that did not come back. */
   readonly lost: number;
   /** Those that came and were no whole MPEG-TS; taken as missing. */
   readonly damaged: number;
   /** Packets asked for. */
   readonly asked: number;
+  /** Requests for packets by HTTP, and those of them that had no answer, or one that is none. */
+  readonly fetches: number;
+  readonly fetchErrors: number;
   /** Lost, of all that were sent, 0 to 1. */
   readonly residualLoss: number;
-  /** Packets of parity and retransmissions for each packet of media. */
+  /** Packets of parity, retransmissions and fetches for each packet of media. */
   readonly overhead: number;
   /** Gauge: from arrival to delivery. */
   readonly playoutMs: number;
   /** Gauge: from asking to the answer; null before anything was asked for. */
   readonly roundTripMs: number | null;
+  /** Packets that came as a burst before the group was joined (RFC 6285). */
+  readonly acquired: number;
 }
 
 /** What a policy has chosen for a sender, and why; figures are the worst of late. */
@@ -143,7 +150,12 @@ export interface SentRepairStatus {
   readonly overBudget: number;
   /** RTCP from where nobody may ask. */
   readonly refused: number;
-  /** Bytes of parity and retransmissions for each byte of media. */
+  /** Bursts given to those that begin (RFC 6285), and refused. */
+  readonly acquisitions: number;
+  readonly acquisitionsRefused: number;
+  /** Packets given by HTTP. */
+  readonly fetched: number;
+  /** Bytes of parity, retransmissions, bursts and those for each byte of media. */
   readonly overhead: number;
   /** Null where there is no policy, or it has nothing to go by yet. */
   readonly chosen: RepairChoiceStatus | null;

@@ -56,7 +56,7 @@ function explainSource({ state, code, reason, source }: RenditionStatus): WhySte
 
 function repairs(repair: RenditionStatus['repair']): string {
   if (repair === null) return '';
-  const means = `${repair.byParity} by parity, ${repair.byBlock} by blocks, ${repair.byRetransmission} by retransmission`;
+  const means = `${repair.byParity} by parity, ${repair.byBlock} by blocks, ${repair.byRetransmission} by retransmission, ${repair.byFetch} by HTTP`;
   return `; of ${repair.missing} missing packets ${means}, ${repair.lost} lost`;
 }
 

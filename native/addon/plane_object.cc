@@ -14,20 +14,25 @@ constexpr std::int64_t kMaxSafe = (std::int64_t{1} << 53) - 1;
 /** Of blocks whose parity is taken, whatever the sender makes: more than any sender of ours makes. */
 constexpr repair::BlockOptions kLargestBlock{200, 55, repair::BlockOptions{}.most};
 
-plane::RepairOptions repair_options(Napi::Env env, const Options& o) {
+http::ClientRequest client_request_of(Napi::Env env, const Options& o, const plane::Plane& plane);
+
+plane::RepairOptions repair_options(Napi::Env env, const Options& o, const plane::Plane& plane) {
   plane::RepairOptions r;
   r.columns = r.rows = o.flag("fec");
   if (r.columns) r.recovery.block = kLargestBlock;
   if (!o.is_null("feedback")) r.feedback = address_of(env, Options(env, o.get("feedback")));
   r.tokens = o.flag("tokens");
+  r.acquisition = o.flag("acquisition");
   r.recovery.asks = r.feedback.has_value();
+  if (!o.is_null("range")) r.range = client_request_of(env, Options(env, o.get("range")), plane);
+  r.recovery.fetches = r.range.has_value();
   r.recovery.playout = o.milliseconds("playoutMs");
   r.recovery.least_playout = o.milliseconds("leastPlayoutMs");
   r.recovery.dither = o.milliseconds("ditherMs");
   return r;
 }
 
-plane::UdpInputOptions input_options(const Options& o) {
+plane::UdpInputOptions input_options(const Options& o, const plane::Plane& plane) {
   plane::UdpInputOptions options;
   options.socket.address = o.text("address");
   options.socket.port = o.number<std::uint16_t>("port", 0, 65535);
@@ -35,7 +40,8 @@ plane::UdpInputOptions input_options(const Options& o) {
   options.socket.interface_name = o.text_or_empty("interfaceName");
   options.reorder = o.milliseconds("reorderMs");
   options.numbering = numbering_of(o.text("numbering"));
-  if (!o.is_null("repair")) options.repair = repair_options(o.env(), Options(o.env(), o.get("repair")));
+  if (!o.is_null("repair"))
+    options.repair = repair_options(o.env(), Options(o.env(), o.get("repair")), plane);
   return options;
 }
 
@@ -89,6 +95,15 @@ plane::RetransmissionOptions retransmission_options(Napi::Env env, const Options
   r.common.receivers = o.number<unsigned>("multicastAfter", 0, repair::CommonLosses::kMost);
   r.common.hold = o.milliseconds("holdMs");
   if (!o.is_null("tokenLifetimeMs")) r.token_lifetime = o.milliseconds("tokenLifetimeMs");
+  if (!o.is_null("acquisition")) {
+    const Options a(env, o.get("acquisition"));
+    r.acquisition.emplace();
+    r.acquisition->rate = a.number<unsigned>("ratePercent", 105, 1000);
+    r.acquisition->most = a.number<std::size_t>("bursts", 1, 10'000);
+    r.acquisition->most_rate = static_cast<std::uint64_t>(a.integer("rate", 1, kMaxSafe)) / 8;
+    r.acquisition->overlap = a.milliseconds("overlapMs");
+    r.acquisition->dscp = r.dscp;
+  }
   return r;
 }
 
@@ -142,7 +157,11 @@ plane::Route route_of(Napi::Env env, const Options& o) {
   if (kind == "continuous") return plane::ContinuousRoute{stream};
   if (kind == "playlist") return plane::PlaylistRoute{stream, o.text("prefix")};
   if (kind == "segments") return plane::SegmentsRoute{stream};
-  throw Napi::TypeError::New(env, "kind: expected static, continuous, playlist or segments");
+  if (kind == "packets") {
+    const auto rate = static_cast<std::uint64_t>(o.integer("rate", 1, kMaxSafe)) / 8;
+    return plane::PacketsRoute{stream, std::make_shared<plane::RangeRepair>(rate)};
+  }
+  throw Napi::TypeError::New(env, "kind: expected static, continuous, playlist, segments or packets");
 }
 
 std::vector<std::pair<std::string, std::string>> fields_of(const Options& o) {
@@ -363,8 +382,8 @@ Napi::Value PlaneObject::request(const Info& info) {
 }
 
 Napi::Value PlaneObject::add_input(const Info& info) {
-  return to_object(info.Env(),
-                   plane_->add_input(handle_of(info[0]), input_options(Options(info.Env(), info[1]))));
+  return to_object(info.Env(), plane_->add_input(handle_of(info[0]),
+                                                 input_options(Options(info.Env(), info[1]), *plane_)));
 }
 
 Napi::Value PlaneObject::add_sender(const Info& info) {
@@ -395,7 +414,7 @@ Napi::Value PlaneObject::set_fec(const Info& info) {
 
 Napi::Value PlaneObject::add_receiver(const Info& info) {
   const Options o(info.Env(), info[0]);
-  plane::ReceiverOptions r{input_options(o), std::nullopt, std::nullopt};
+  plane::ReceiverOptions r{input_options(o, *plane_), std::nullopt, std::nullopt};
   if (!o.is_null("outputFd")) r.output_fd = o.number<int>("outputFd", 0, 1 << 20);
   if (!o.is_null("recording")) r.recording = recording_options(Options(info.Env(), o.get("recording")));
   return to_object(info.Env(), plane_->add_receiver(r));

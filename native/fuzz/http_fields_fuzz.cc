@@ -8,6 +8,7 @@
 #include "http/freshness.h"
 #include "http/inflate.h"
 #include "http/range.h"
+#include "http/rtp_range.h"
 
 using namespace sluice;
 
@@ -36,6 +37,19 @@ void check_range(const std::string& text) {
                                                            (open ? "" : std::to_string(range->last))));
   SLUICE_HOLDS(again && again->is_suffix == range->is_suffix && again->suffix == range->suffix &&
                again->first == range->first && again->last == range->last);
+}
+
+/** Ranges that are written again are the same ranges. */
+void check_rtp_ranges(const std::string& text) {
+  const auto ranges = http::parse_rtp_ranges(text);
+  if (!ranges) return;
+  SLUICE_HOLDS(!ranges->empty() && ranges->size() <= text.size());
+  std::string again = "rtp=";
+  for (const http::RtpRange& one : *ranges) {
+    SLUICE_HOLDS(one.size() >= 1 && one.size() <= 65'536);
+    again += std::to_string(one.first) + "-" + std::to_string(one.last) + ",";
+  }
+  SLUICE_HOLDS(http::parse_rtp_ranges(again) == ranges);
 }
 
 void check_coding(const std::string& text) {
@@ -83,6 +97,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text(reinterpret_cast<const char*>(data), size);
   check_content_range(text);
   check_range(text);
+  check_rtp_ranges(text);
   check_coding(text);
   check_freshness(text);
   check_forwarding(text);

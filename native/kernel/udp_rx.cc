@@ -70,7 +70,7 @@ Result<Target> resolve(const UdpRxOptions& o, const std::string& what) {
 }
 
 /** One call for both families (RFC 3678 section 5): an any-source or a source-specific join. */
-bool join(int fd, const Target& t) noexcept {
+bool join_group(int fd, const Target& t) noexcept {
   if (!t.source) {
     group_req request{};
     request.gr_interface = t.interface_index;
@@ -118,10 +118,14 @@ Nanos realtime_now() noexcept {
   return static_cast<Nanos>(t.tv_sec) * kSecond + t.tv_nsec;
 }
 
+std::string name_of(const UdpRxOptions& o) {
+  return "receiver of " + o.address + " port " + std::to_string(o.port);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o, UdpInbox* inbox) {
-  const std::string what = "receiver of " + o.address + " port " + std::to_string(o.port);
+  const std::string what = name_of(o);
   Result<Target> resolved = resolve(o, what);
   if (!resolved.ok()) return resolved.error();
   const Target& target = resolved.value();
@@ -133,7 +137,7 @@ Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o, UdpInbox* inbo
   set_receive_options(socket.get(), family, o);
   if (::bind(socket.get(), target.bind.get(), target.bind.size()) != 0)
     return system_error(what + ": binding");
-  if (target.bind.is_multicast() && !join(socket.get(), target))
+  if (o.joins && target.bind.is_multicast() && !join_group(socket.get(), target))
     return system_error(what + ": " + join_error(o));
   auto rx = std::unique_ptr<UdpRx>(new UdpRx(std::move(socket), o.headers, inbox));
   if (target.source && !target.bind.is_multicast()) {
@@ -141,6 +145,15 @@ Result<std::unique_ptr<UdpRx>> UdpRx::open(const UdpRxOptions& o, UdpInbox* inbo
     rx->only_source_ = target.source->storage();
   }
   return rx;
+}
+
+std::optional<Error> UdpRx::join(const UdpRxOptions& o) {
+  const std::string what = name_of(o);
+  Result<Target> target = resolve(o, what);
+  if (!target.ok()) return target.error();
+  if (target.value().bind.is_multicast() && !join_group(socket_.get(), target.value()))
+    return system_error(what + ": " + join_error(o));
+  return std::nullopt;
 }
 
 UdpInbox::UdpInbox(std::size_t messages)

@@ -32,6 +32,8 @@ struct UdpRxOptions {
   bool coalesce = false;
   /** Whether datagrams come with what their headers said. */
   bool headers = false;
+  /** Whether a group is joined at once, or by UdpRx::join() later. */
+  bool joins = true;
 };
 
 /** What the headers of a datagram said. */
@@ -112,6 +114,8 @@ class UdpRx {
    * its own; else `inbox` outlives it.
    */
   static Result<std::unique_ptr<UdpRx>> open(const UdpRxOptions& options, UdpInbox* inbox = nullptr);
+  /** Joins what it was opened for without; errors as of open(). Nothing for a unicast address. */
+  std::optional<Error> join(const UdpRxOptions& options);
   UdpRx(const UdpRx&) = delete;
   UdpRx& operator=(const UdpRx&) = delete;
   ~UdpRx() = default;

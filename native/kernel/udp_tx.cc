@@ -59,6 +59,8 @@ Result<UdpTx> UdpTx::open(const UdpTxOptions& o) {
     source = *parsed;
   }
   set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (o.receive_buffer > 0 && !set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, o.receive_buffer))
+    set_int(fd, SOL_SOCKET, SO_RCVBUF, o.receive_buffer);
   if (bind(fd, source.get(), source.size()) != 0) return system_error(to + ": binding " + source.text());
   // Only multicast is held to the interface: a unicast destination is routed.
   sockaddr_storage destination = o.destination.storage();

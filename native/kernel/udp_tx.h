@@ -27,6 +27,8 @@ struct UdpTxOptions {
   bool loop = true;
   /** Takes datagrams from anyone, too, as answers: see UdpTx::receive(). */
   bool answers = false;
+  /** For answers: asked for with SO_RCVBUFFORCE, else SO_RCVBUF; 0 leaves it to the kernel. */
+  int receive_buffer = 0;
 };
 
 /** What one call to the kernel did. */

@@ -23,13 +23,15 @@ namespace sluice::plane {
   X(buffer_level_us) X(clock_ppb) X(bitrate) X(segment_bitrate_peak) X(segments) X(access_points)                  \
   X(viewers_continuous) X(viewers_segmented) X(viewer_bytes) X(viewer_drops) X(viewer_drop_bytes)                  \
   X(segment_overruns) X(rtp_sequence) X(last_input_ms) X(mean_rate) X(rate_variation) X(peak_rate)                 \
-  X(output_peak_rate) X(smoothing) X(smoothing_delay_us) X(smoothing_delay_max_us)
+  X(output_peak_rate) X(smoothing) X(smoothing_delay_us) X(smoothing_delay_max_us) X(range_served) X(range_gone)   \
+  X(range_malformed) X(range_shed) X(range_packets) X(range_bytes)
 #define SLUICE_SENDER_COUNTERS(X)                                                                                  \
   X(packets) X(bytes) X(calls) X(errors) X(drops) X(segmentation) X(rtcp_out) X(rtcp_errors) X(rtcp_in)           \
   X(rtcp_malformed) X(reports) X(reported_lost_ppm) X(reported_jitter_us) X(round_trip_us) X(parity_columns)      \
   X(parity_rows) X(parity_blocks) X(parity_bytes) X(parity_errors) X(feedback_in) X(feedback_malformed)           \
   X(feedback_refused) X(nacks) X(nacked) X(resent) X(resent_bytes) X(resend_gone) X(resend_shed) X(resend_errors) \
-  X(tokens_granted) X(tokens_refused) X(asked_packets) X(resent_to_all) X(suppressed) \
+  X(tokens_granted) X(tokens_refused) X(acquisitions) X(acquisitions_refused) X(burst_packets) X(burst_bytes) \
+  X(asked_packets) X(resent_to_all) X(suppressed) \
   X(loss_reports) X(audience) X(reported_expected) X(reported_missing) X(tail_loss_ppm) X(runs1) X(runs2) X(runs3)   \
   X(runs4) X(runs6) X(runs8) X(runs12) X(runs16) X(runs24) X(runs32) X(runs64) X(runs_longer)
 #define SLUICE_LOOP_COUNTERS(X) \

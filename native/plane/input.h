@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "codec/numbering.h"
+#include "http/client.h"
 #include "kernel/udp_rx.h"
 #include "plane/input_counters.h"
 #include "plane/ts_sink.h"
@@ -35,6 +36,11 @@ struct RepairOptions {
   std::optional<kernel::Address> feedback;
   /** Whether a token is to be got there first, and shown with every NACK (RFC 6284). */
   bool tokens = false;
+  /** Whether a group is entered by a burst from there (RFC 6285), and joined when that has caught up. */
+  bool acquisition = false;
+  /** From where the rest is fetched by HTTP, in ranges of sequence numbers: address, TLS, and the head of a
+   * request without the range. */
+  std::optional<http::ClientRequest> range;
   repair::RecoveryOptions recovery;
 };
 

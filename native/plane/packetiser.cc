@@ -151,12 +151,14 @@ void Packetiser::note_tables(std::uint16_t pid) noexcept {
   }
   pat_in_run_ = pat_in_run_ || pid == codec::kPidPat;
   pmt_in_run_ = pmt_in_run_ || tracker_.is_pmt(pid);
+  if (pid == codec::kPidPat) pat_position_ = ring_.write_position();
+  if (tracker_.is_pmt(pid)) whole_tables_ = pat_position_;
   if (!tables_as_points_ || pid != codec::kPidPat) return;
   if (!table_point_due_ && ring_.write_position() - last_table_point_ < kTablePointDistance) return;
   last_table_point_ = ring_.write_position();
   table_point_due_ = false;
   AccessPoint point;
-  point.position = ring_.write_position();
+  point.position = point.tables_position = ring_.write_position();
   point.tables_in_place = true;
   tell(point);
 }
@@ -166,6 +168,7 @@ void Packetiser::enter(const TsPacket& packet) noexcept {
   AccessPoint point;
   point.tables_in_place = in_tables_ && pat_in_run_ && pmt_in_run_;
   point.position = point.tables_in_place ? tables_position_ : ring_.write_position();
+  point.tables_position = point.tables_in_place ? tables_position_ : whole_tables_;
   if (!point.tables_in_place) point.psi = tracker_.psi();
   if (const auto pes = codec::parse_pes(packet.payload()); pes && pes->pts) point.pts = *pes->pts;
   tables_as_points_ = false;

@@ -25,6 +25,8 @@ struct AccessPoint {
   std::int64_t pts = -1;
   /** The tables stand in the ring at `position`; else `psi` must be given first. */
   bool tables_in_place = false;
+  /** Where the newest whole tables before it begin in the ring, for who gets nothing but the ring. */
+  std::uint64_t tables_position = 0;
   /** The first after a splice. */
   bool discontinuity = false;
   PsiPackets psi;
@@ -123,6 +125,9 @@ class Packetiser {
   bool pat_in_run_ = false;
   bool pmt_in_run_ = false;
   std::uint64_t tables_position_ = 0;
+  /** The last PAT in the ring, and the last that a PMT followed. */
+  std::uint64_t pat_position_ = 0;
+  std::uint64_t whole_tables_ = 0;
   std::uint64_t last_table_point_ = 0;
   bool table_point_due_ = false;
 

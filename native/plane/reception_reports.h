@@ -2,6 +2,7 @@
 #pragma once
 
 #include <random>
+#include <utility>
 
 #include "codec/loss_runs.h"
 #include "kernel/reactor.h"
@@ -39,9 +40,8 @@ class ReceptionReports {
     due_ = now + kInterval / 2 + static_cast<Nanos>(random_() % kInterval);
   }
   /** Writes the lengths of what was missed since the last; they are told once. */
-  void write(codec::RtcpWriter& writer, std::uint32_t ssrc) noexcept {
-    codec::write(writer, ssrc, runs_);
-    runs_ = {};
+  bool write(codec::RtcpWriter& writer, std::uint32_t ssrc) noexcept {
+    return codec::write(writer, ssrc, std::exchange(runs_, {}));
   }
 
  private:

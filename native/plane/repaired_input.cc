@@ -56,22 +56,28 @@ bool is_group(const kernel::UdpRxOptions& socket) {
 Result<std::unique_ptr<RepairedInput>> RepairedInput::open(kernel::Reactor& reactor,
                                                            const UdpInputOptions& options, TsSink& sink,
                                                            InputCounters& counters, DatagramTap* tap) {
-  std::unique_ptr<RepairedInput> input(new RepairedInput(reactor, options, sink, counters, tap));
-  if (auto error = input->listen(options.socket, 0, What::media)) return std::move(*error);
-  if (options.repair->columns)
-    if (auto error = input->listen(options.socket, kColumnPortStep, What::parity)) return std::move(*error);
-  if (options.repair->rows)
-    if (auto error = input->listen(options.socket, kRowPortStep, What::parity)) return std::move(*error);
-  if (options.repair->recovery.block)
-    if (auto error = input->listen(options.socket, kBlockPortStep, What::blocks)) return std::move(*error);
-  if (options.repair->feedback)
-    if (auto error = input->speak(*options.repair->feedback)) return std::move(*error);
-  if (options.repair->feedback && is_group(options.socket))
-    if (auto error = input->listen(options.socket, kResentPortStep, What::resent)) return std::move(*error);
+  const RepairOptions& repair = *options.repair;
+  UdpInputOptions all = options;
+  all.socket.joins = !(repair.acquisition && repair.feedback);
+  std::unique_ptr<RepairedInput> input(new RepairedInput(reactor, all, sink, counters, tap));
+  if (auto error = input->listen(0, What::media)) return std::move(*error);
+  if (repair.columns)
+    if (auto error = input->listen(kColumnPortStep, What::parity)) return std::move(*error);
+  if (repair.rows)
+    if (auto error = input->listen(kRowPortStep, What::parity)) return std::move(*error);
+  if (repair.recovery.block)
+    if (auto error = input->listen(kBlockPortStep, What::blocks)) return std::move(*error);
+  if (repair.feedback)
+    if (auto error = input->speak(*repair.feedback)) return std::move(*error);
+  if (repair.feedback && is_group(options.socket))
+    if (auto error = input->listen(kResentPortStep, What::resent)) return std::move(*error);
   // Another's already, and then no round trip is reported: nothing to be without a stream for.
-  if (options.repair->feedback)
-    static_cast<void>(input->listen(options.socket, kControlPortStep, What::control));
-  if (options.repair->tokens && input->mouth_) input->tokens_.emplace(input->ssrc_);
+  if (repair.feedback) static_cast<void>(input->listen(kControlPortStep, What::control));
+  if (repair.tokens && input->mouth_) input->tokens_.emplace(input->ssrc_);
+  if (!all.socket.joins) input->acquisition_.emplace(reactor.now());
+  if (repair.range)
+    input->range_ = std::make_unique<RangeClient>(reactor, *repair.range, kMostDatagram,
+                                                  static_cast<RangeOutput&>(*input));
   input->go_on();
   return input;
 }
@@ -87,29 +93,39 @@ RepairedInput::RepairedInput(kernel::Reactor& reactor, const UdpInputOptions& op
       recovery_(options.repair->recovery, static_cast<repair::RecoveryOutput&>(*this), random_ssrc()),
       reports_(random_ssrc()),
       ssrc_(random_ssrc()),
-      cname_(random_cname()) {}
+      cname_(random_cname()),
+      options_(options) {}
 
 RepairedInput::~RepairedInput() {
+  // A burst that nobody hears any more ends (RFC 6285 section 6.2, step 10).
+  if (acquisition_ && acquisition_->open())
+    tell([this](codec::RtcpWriter& writer) { return writer.bye(ssrc_); });
   for (std::size_t i = 0; i < ear_count_; i++) reactor_.unwatch(ears_[i]->socket->fd(), *ears_[i]);
   if (mouth_) reactor_.unwatch(mouth_->socket.fd(), *mouth_);
 }
 
-std::optional<kernel::Error> RepairedInput::listen(kernel::UdpRxOptions socket, std::uint16_t step,
-                                                   What what) {
-  // Where any port will do for the media, parity is beside the one that was found.
-  socket.port = static_cast<std::uint16_t>((step == 0 ? socket.port : port()) + step);
-  auto opened = kernel::UdpRx::open(socket, &inbox_);
+std::optional<kernel::Error> RepairedInput::listen(std::uint16_t step, What what) {
+  auto opened = kernel::UdpRx::open(socket_options(step), &inbox_);
   if (!opened.ok()) return opened.error();
-  auto ear = std::make_unique<Ear>(*this, what, std::move(opened.value()));
+  auto ear = std::make_unique<Ear>(*this, what, step, std::move(opened.value()));
   if (!reactor_.watch(ear->socket->fd(), EPOLLIN, *ear)) return kernel::system_error("watching a UDP socket");
   ears_[ear_count_++] = std::move(ear);
   return std::nullopt;
+}
+
+/** Where any port will do for the media, parity is beside the one that was found. */
+kernel::UdpRxOptions RepairedInput::socket_options(std::uint16_t step) const {
+  kernel::UdpRxOptions socket = options_.socket;
+  socket.port = static_cast<std::uint16_t>((step == 0 ? socket.port : port()) + step);
+  return socket;
 }
 
 std::optional<kernel::Error> RepairedInput::speak(const kernel::Address& target) {
   kernel::UdpTxOptions options;
   options.destination = target;
   options.ttl = 64;
+  // A burst comes faster than the stream.
+  options.receive_buffer = options_.socket.receive_buffer;
   auto opened = kernel::UdpTx::open(options);
   if (!opened.ok()) return opened.error();
   mouth_ = std::make_unique<Mouth>(*this, std::move(opened.value()));
@@ -181,15 +197,23 @@ void RepairedInput::take_media(const kernel::Datagram& datagram) noexcept {
   const bool valid = statistics_.valid();
   statistics_.update(header->sequence, header->timestamp, datagram.arrival);
   if (valid) reports_.advanced(before, statistics_.highest_sequence());
+  if (acquisition_) acquisition_->on_multicast(*recovery_.highest());
 }
 
 void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
   if (codec::is_rtcp(datagram)) return take_control(datagram);
+  const Nanos now = reactor_.now();
+  const bool bursting = acquisition_ && acquisition_->listens(now);
+  if (!heard_ && !bursting) return;
   std::array<std::uint8_t, kMostDatagram> room;
-  if (const auto packet = original(datagram, room)) recovery_.on_retransmission(*packet, reactor_.now());
+  const auto packet = original(datagram, room);
+  if (!packet) return;
+  if (bursting) return take_burst(*packet, now);
+  recovery_.on_retransmission(*packet, now);
 }
 
 void RepairedInput::take_resent(codec::Bytes datagram) noexcept {
+  if (!heard_) return;
   std::array<std::uint8_t, kMostDatagram> room;
   if (const auto packet = original(datagram, room)) recovery_.on_resent_to_all(*packet, reactor_.now());
 }
@@ -198,22 +222,33 @@ void RepairedInput::take_resent(codec::Bytes datagram) noexcept {
 std::optional<codec::Bytes> RepairedInput::original(codec::Bytes datagram,
                                                     codec::MutableBytes room) noexcept {
   const auto packet = codec::parse_rtp(datagram);
-  if (!heard_ || !packet || datagram.size() > room.size()) return std::nullopt;
+  if (!packet || datagram.size() > room.size()) return std::nullopt;
   bump(counters_.resent);
+  const std::uint32_t ssrc = recovery_.highest() ? recovery_.source() : packet->header.ssrc;
   if (packet->header.payload_type == media_type_) {
     std::memcpy(room.data(), datagram.data(), datagram.size());
-    codec::store32(room.data() + 8, statistics_.ssrc());
+    codec::store32(room.data() + 8, ssrc);
     return room.first(datagram.size());
   }
-  const auto size = codec::restore_original(datagram, statistics_.ssrc(), media_type_, room);
+  const auto size = codec::restore_original(datagram, ssrc, media_type_, room);
   if (!size) return std::nullopt;
   return room.first(*size);
 }
 
+void RepairedInput::take_burst(codec::Bytes original, Nanos now) noexcept {
+  recovery_.on_burst(original, now);
+  const auto header = codec::parse_rtp_header(original);
+  if (!header || !recovery_.highest()) return;
+  bump(counters_.acquired);
+  acquisition_->on_burst(codec::extend_sequence(*recovery_.highest(), header->sequence), now);
+}
+
 void RepairedInput::take_control(codec::Bytes datagram) noexcept {
   const auto compound = codec::RtcpCompound::parse(datagram, codec::RtcpForm::reduced_too);
-  if (!tokens_ || !compound) return;
+  if (!compound) return;
   for (const codec::RtcpPacket& packet : *compound) {
+    take_information(packet);
+    if (!tokens_) continue;
     const TokenClient::Answer answer = tokens_->take(packet, reactor_.now());
     if (answer == TokenClient::Answer::granted) bump(counters_.tokens_granted);
     if (answer == TokenClient::Answer::refused) bump(counters_.tokens_refused);
@@ -230,6 +265,19 @@ void RepairedInput::take_sender_report(const kernel::Datagram& datagram) noexcep
   }
 }
 
+void RepairedInput::take_information(const codec::RtcpPacket& packet) noexcept {
+  if (!acquisition_ || packet.type != codec::rtcp_type::kTransportFeedback ||
+      packet.count != codec::rams::kFormat)
+    return;
+  const auto feedback = codec::feedback_packet(packet);
+  const auto told = feedback ? codec::rams::parse_information(feedback->control) : std::nullopt;
+  if (!told) return;
+  acquisition_->on_information(*told);
+  burst_source_ = feedback->media;
+  if (told->first_sequence && acquisition_->listens(reactor_.now()))
+    recovery_.expect(told->source.value_or(feedback->sender), *told->first_sequence);
+}
+
 /** Behind the report and the name of a compound it is as long as its answer: a longer one would not come. */
 void RepairedInput::ask_for_token(Nanos now) noexcept {
   std::array<std::uint8_t, kReportSize + codec::kPortMappingRequestSize> bytes;
@@ -244,16 +292,60 @@ void RepairedInput::go_on() noexcept {
   if (tokens_ && tokens_->due() <= now) ask_for_token(now);
   if (mouth_ && statistics_.valid()) reports_.begin(now);
   if (reports_.due() <= now) report(now);
+  if (acquisition_) acquire(now);
   recovery_.advance(now);
   publish();
-  auto deadline = recovery_.deadline();
-  if (tokens_) deadline = std::min(deadline.value_or(tokens_->due()), tokens_->due());
-  if (reports_.begun()) deadline = std::min(deadline.value_or(reports_.due()), reports_.due());
-  if (deadline) {
-    reactor_.arm(*this, *deadline);
+  if (const auto next = deadline(now)) {
+    reactor_.arm(*this, *next);
   } else {
     reactor_.disarm(*this);
   }
+}
+
+std::optional<Nanos> RepairedInput::deadline(Nanos now) const noexcept {
+  std::optional<Nanos> first = recovery_.deadline();
+  const auto consider = [&first](std::optional<Nanos> at) {
+    if (at) first = std::min(first.value_or(*at), *at);
+  };
+  if (tokens_) consider(tokens_->due());
+  if (reports_.begun()) consider(reports_.due());
+  if (acquisition_) {
+    const auto due = acquisition_->due(now, !tokens_ || tokens_->holds(now));
+    consider(due ? std::optional(std::max(*due, join_again_)) : due);
+  }
+  return first;
+}
+
+void RepairedInput::acquire(Nanos now) noexcept {
+  using codec::rams::Writer;
+  std::array<std::uint8_t, codec::rams::kMostControl> control;
+  if (acquisition_->asks(now)) {
+    const codec::Bytes request = Writer(control).request({}, std::nullopt);
+    if (feed_back(codec::rams::kFormat, ssrc_, request)) acquisition_->asked(now);
+  }
+  if (acquisition_->joins(now) && now >= join_again_) join(now);
+  if (acquisition_->terminates(now)) {
+    codec::rams::Termination end;
+    // Cycles are counted from the first packet on (RFC 3550 A.1).
+    if (const auto first = acquisition_->first_multicast())
+      end.first_multicast = static_cast<std::uint32_t>(*first - recovery_.base());
+    if (feed_back(codec::rams::kFormat, burst_source_, Writer(control).termination(end)))
+      acquisition_->terminated(now);
+  }
+  recovery_.expect_burst(acquisition_->fills(now));
+}
+
+/** What can be joined is: the rest again in a second. */
+void RepairedInput::join(Nanos now) noexcept {
+  bool all = true;
+  for (std::size_t i = 0; i < ear_count_; i++) {
+    Ear& ear = *ears_[i];
+    ear.joined = ear.joined || !ear.socket->join(socket_options(ear.step));
+    all = all && ear.joined;
+  }
+  if (all) return acquisition_->joined();
+  bump(counters_.join_errors);
+  join_again_ = now + kernel::kSecond;
 }
 
 void RepairedInput::on_timer(Nanos) noexcept {
@@ -277,24 +369,38 @@ void RepairedInput::on_request(std::span<const std::int64_t> sequences) noexcept
     std::size_t taken = 0;
     while (taken < rest.size() && writer.add(static_cast<std::uint16_t>(rest[taken]))) taken++;
     rest = rest.subspan(taken);
-    if (ask(writer.written())) bump(counters_.nacked, taken);
+    if (!feed_back(codec::rtcp_feedback::kNack, recovery_.source(), writer.written())) continue;
+    bump(counters_.nacks);
+    bump(counters_.nacked, taken);
   }
 }
 
-/** False when it did not leave: also while there is no token, without which nobody would answer. */
-bool RepairedInput::ask(codec::Bytes control) noexcept {
-  std::array<std::uint8_t, kReportSize + codec::proof_size(codec::kMostToken) + 12 + 4 * kMostPairs> bytes;
-  codec::RtcpWriter writer(bytes);
-  write_reports(writer);
-  if (tokens_ && !tokens_->prove(writer, reactor_.now())) return false;
-  writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack, ssrc_,
-                  statistics_.ssrc(), control);
-  if (!send(std::span(bytes).first(writer.size()))) return false;
-  bump(counters_.nacks);
-  return true;
+void RepairedInput::on_fetch(std::span<const std::int64_t> sequences, Nanos patience) noexcept {
+  if (!range_ || !range_->fetch(sequences, patience)) return;
+  bump(counters_.fetches);
+  bump(counters_.fetch_asked, sequences.size());
 }
 
-void RepairedInput::write_reports(codec::RtcpWriter& writer) noexcept {
+void RepairedInput::on_fetched(codec::Bytes datagram) noexcept {
+  const Nanos now = reactor_.now();
+  if (plain_.is_rtp() || datagram.size() < codec::kRtpHeaderSize) return recovery_.on_fetched(datagram, now);
+  // What has no RTP counts as SSRC 0 here, whatever the sender's is.
+  std::array<std::uint8_t, kMostDatagram> original;
+  std::memcpy(original.data(), datagram.data(), datagram.size());
+  codec::store32(original.data() + 8, recovery_.source());
+  recovery_.on_fetched({original.data(), datagram.size()}, now);
+}
+
+void RepairedInput::on_fetch_end(bool answered) noexcept {
+  if (!answered) bump(counters_.fetch_errors);
+  recovery_.on_fetch_end(answered, reactor_.now());
+  go_on();
+}
+
+template <class F>
+bool RepairedInput::tell(F&& add) noexcept {
+  std::array<std::uint8_t, kReportSize + codec::proof_size(codec::kMostToken) + 12 + 4 * kMostPairs> bytes;
+  codec::RtcpWriter writer(bytes);
   if (statistics_.valid()) {
     const codec::ReportBlock block = statistics_.report_block(reactor_.now());
     writer.receiver_report(ssrc_, {&block, 1});
@@ -302,17 +408,19 @@ void RepairedInput::write_reports(codec::RtcpWriter& writer) noexcept {
     writer.receiver_report(ssrc_);
   }
   writer.cname(ssrc_, cname_);
+  if (tokens_ && !tokens_->prove(writer, reactor_.now())) return false;
+  return add(writer) && send(std::span(bytes).first(writer.size()));
 }
 
 void RepairedInput::report(Nanos now) noexcept {
   reports_.schedule(now);
-  std::array<std::uint8_t, kReportSize + codec::proof_size(codec::kMostToken) + codec::kLossRunsSize> bytes;
-  codec::RtcpWriter writer(bytes);
-  write_reports(writer);
-  // Without a token nobody would believe it.
-  if (tokens_ && !tokens_->prove(writer, now)) return;
-  reports_.write(writer, ssrc_);
-  send(std::span(bytes).first(writer.size()));
+  tell([this](codec::RtcpWriter& writer) { return reports_.write(writer, ssrc_); });
+}
+
+bool RepairedInput::feed_back(std::uint8_t format, std::uint32_t media, codec::Bytes control) noexcept {
+  return tell([&](codec::RtcpWriter& writer) {
+    return writer.feedback(codec::rtcp_type::kTransportFeedback, format, ssrc_, media, control);
+  });
 }
 
 bool RepairedInput::send(codec::MutableBytes bytes) noexcept {
@@ -337,6 +445,10 @@ void RepairedInput::publish() noexcept {
   gauge(counters_.by_block, now.by_block);
   gauge(counters_.by_retransmission, now.by_retransmission);
   gauge(counters_.by_fetch, now.by_fetch);
+  if (acquisition_) {
+    gauge(counters_.acquisition, static_cast<std::uint64_t>(acquisition_->state(reactor_.now())));
+    gauge(counters_.acquisition_response, acquisition_->response());
+  }
   gauge(counters_.repair_round_trip_us, static_cast<std::uint64_t>(recovery_.round_trip() / 1000));
   gauge(counters_.playout_us, static_cast<std::uint64_t>(recovery_.playout() / 1000));
   std::uint64_t drops = 0;

@@ -25,7 +25,7 @@ constexpr int kBatchesPerTurn = 4;
 constexpr std::size_t kReceivers = 4096;
 constexpr std::size_t kSet = 8;
 /** A receiver that has asked for nothing so long gives its place to another. */
-constexpr Nanos kIdle = 10 * kernel::kSecond;
+constexpr Nanos kForgotten = 10 * kernel::kSecond;
 /** Bytes a second that a receiver of a slow stream gets all the same. */
 constexpr std::uint64_t kLeastRate = 16'000;
 /** Packets that may be asked for at once, however slow the stream is. */
@@ -37,7 +37,12 @@ constexpr std::uint64_t kRefusalRate = 1000 * codec::kTokenFailureSize;
 /** What a message is, for on_refused(). */
 constexpr std::uint32_t kRetransmission = 0;
 constexpr std::uint32_t kControl = 1;
+constexpr std::uint32_t kBurst = 2;
 constexpr std::int64_t kMediaClock = 27'000'000;
+/** A receiver may begin four bursts at once, for the sets of a household, and one more every two seconds. */
+constexpr std::size_t kBurstCost = 1000;
+constexpr std::uint64_t kBurstsPerSecond = kBurstCost / 2;
+constexpr std::uint64_t kMostBursts = 4 * kBurstCost;
 
 std::size_t spread(const std::array<std::uint8_t, 16>& address) noexcept {
   std::uint64_t high = 0;
@@ -79,6 +84,7 @@ RetransmissionServer::RetransmissionServer(kernel::Reactor& reactor, Stream& str
       common_(options.group ? options.common : repair::CommonLossOptions{0}),
       reports_(counters) {
   if (options.token_lifetime) tokens_.emplace(*options.token_lifetime);
+  if (options.acquisition) bursts_.emplace(stream, *options.acquisition, static_cast<BurstOutput&>(*this));
 }
 
 RetransmissionServer::~RetransmissionServer() {
@@ -90,6 +96,18 @@ void RetransmissionServer::on_ready(std::uint32_t) noexcept {
   do {
     for (const kernel::Datagram& datagram : port_->rx().receive()) take(datagram, port_->rx().received_at());
   } while (port_->rx().more() && --batches > 0);
+  schedule();
+}
+
+void RetransmissionServer::on_timer(Nanos now) noexcept {
+  bursts_->advance(now);
+  flush();
+  schedule();
+}
+
+void RetransmissionServer::schedule() noexcept {
+  if (!bursts_ || armed()) return;
+  if (const auto deadline = bursts_->deadline()) reactor_.arm(*this, *deadline);
 }
 
 void RetransmissionServer::take(const kernel::Datagram& datagram, Nanos now) noexcept {
@@ -105,6 +123,10 @@ void RetransmissionServer::take(const kernel::Datagram& datagram, Nanos now) noe
     } else if (packet.type == codec::rtcp_type::kTransportFeedback &&
                packet.count == codec::rtcp_feedback::kNack) {
       take_nack(packet, asking);
+    } else if (packet.type == codec::rtcp_type::kTransportFeedback && packet.count == codec::rams::kFormat) {
+      take_acquisition(packet, asking);
+    } else if (packet.type == codec::rtcp_type::kBye) {
+      leave(asking);
     }
   }
   // Proof of the address may stand behind the reports.
@@ -130,6 +152,70 @@ void RetransmissionServer::take_nack(const codec::RtcpPacket& packet, const Aski
   answer(feedback->control, asking.sender, *receiving, asking.now);
 }
 
+void RetransmissionServer::take_acquisition(const codec::RtcpPacket& packet, const Asking& asking) noexcept {
+  if (!asking.authorised) return bump(counters_.feedback_refused);
+  const auto feedback = codec::feedback_packet(packet);
+  if (!feedback) return;
+  const auto message = codec::rams::message_of(feedback->control);
+  if (message == codec::rams::Message::request) return acquire(feedback->control, asking);
+  if (message != codec::rams::Message::termination || !bursts_ || feedback->media != stream_.ssrc()) return;
+  const auto termination = codec::rams::parse_termination(feedback->control);
+  if (!termination) return bump(counters_.feedback_malformed);
+  bursts_->terminate(asking.sender, *termination, asking.now);
+  flush();
+}
+
+/** The SSRC that is asked for means nothing: there is but one here (RFC 6285 section 6.2, step 3). */
+void RetransmissionServer::acquire(codec::Bytes control, const Asking& asking) noexcept {
+  using codec::rams::Response;
+  if (!bursts_) return refuse(asking.sender, Response::not_enabled);
+  const auto request = codec::rams::parse_request(control);
+  if (!request) return refuse(asking.sender, Response::malformed_request);
+  Receiver* const receiving = receiver(asking.sender, asking.now);
+  if (receiving == nullptr) return refuse(asking.sender, Response::no_processor);
+  const bool begins = !bursts_->runs_to(asking.sender);
+  if (begins && !receiving->bursts.take(kBurstCost, asking.now))
+    return refuse(asking.sender, Response::denied);
+  const auto index = static_cast<std::size_t>(receiving - receivers_.data());
+  const Response response = bursts_->request(asking.sender, index, *request, asking.now);
+  flush();
+  if (!begins) return;
+  if (response == Response::accepted) return bump(counters_.acquisitions);
+  receiving->bursts.give_back(kBurstCost);
+  refuse(asking.sender, response);
+}
+
+void RetransmissionServer::refuse(const kernel::Address& to, codec::rams::Response why) noexcept {
+  bump(counters_.acquisitions_refused);
+  Burst none;
+  none.to = to;
+  none.information.response = static_cast<std::uint16_t>(why);
+  none.information.source = stream_.ssrc();
+  inform(none, none.information);
+}
+
+/** A receiver that is no longer there gets no more. */
+void RetransmissionServer::leave(const Asking& asking) noexcept {
+  if (asking.authorised && bursts_) bursts_->terminate(asking.sender, {}, asking.now);
+}
+
+void RetransmissionServer::send_burst(const Burst& burst, std::int64_t sequence) noexcept {
+  Receiver& receiving = receivers_[burst.receiver];
+  // As long as a burst runs, the place is not given to another.
+  receiving.seen = reactor_.now();
+  put(sequence, burst.target, receiving, kBurst);
+}
+
+void RetransmissionServer::inform(const Burst& burst, const codec::rams::Information& information) noexcept {
+  std::array<std::uint8_t, codec::rams::kMostControl> control;
+  codec::rams::Writer fields(control);
+  std::array<std::uint8_t, codec::rams::kMostControl + 12> bytes;
+  codec::RtcpWriter writer(bytes);
+  writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rams::kFormat, stream_.ssrc(), stream_.ssrc(),
+                  fields.information(information));
+  say(std::span(bytes).first(writer.size()), burst.to);
+}
+
 void RetransmissionServer::grant(const codec::PortMappingRequest& request, const Asking& asking) noexcept {
   // Who has not proved its address gets no more than it sent: a client fills its request up.
   if (asking.size < codec::response_size(PortTokens::kSize, kGuarded.size()))
@@ -142,7 +228,7 @@ void RetransmissionServer::grant(const codec::PortMappingRequest& request, const
                codec::PortMappingResponse{stream_.ssrc(), request.sender, request.nonce, granted->token,
                                           granted->expiry, granted->lifetime, kGuarded});
   bump(counters_.tokens_granted);
-  say(std::span(bytes).first(writer.size()), asking);
+  say(std::span(bytes).first(writer.size()), asking.sender);
 }
 
 void RetransmissionServer::refuse(const codec::TokenProof& proof, const Asking& asking) noexcept {
@@ -153,13 +239,14 @@ void RetransmissionServer::refuse(const codec::TokenProof& proof, const Asking& 
   codec::write(writer,
                codec::TokenFailure{stream_.ssrc(), proof.sender, proof.nonce,
                                    codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack});
-  say(std::span(bytes).first(writer.size()), asking);
+  say(std::span(bytes).first(writer.size()), asking.sender);
 }
 
-void RetransmissionServer::say(codec::MutableBytes control, const Asking& asking) noexcept {
+void RetransmissionServer::say(codec::MutableBytes control, const kernel::Address& to) noexcept {
+  if (!outbox_.has_room(1)) flush();
   const std::span<iovec> piece = outbox_.pieces(1);
   piece[0] = {control.data(), control.size()};
-  const kernel::UdpTarget target(asking.sender, options_.dscp, std::nullopt);
+  const kernel::UdpTarget target(to, options_.dscp, std::nullopt);
   outbox_.add(target, piece, 0, kControl);
   flush();
 }
@@ -181,11 +268,15 @@ RetransmissionServer::Receiver* RetransmissionServer::receiver(const kernel::Add
       one.budget.set_rate(share_rate());
       return &one;
     }
-    if (free == nullptr && (!one.used || now - one.seen > kIdle)) free = &one;
+    if (free == nullptr && (!one.used || now - one.seen > kForgotten)) free = &one;
   }
   if (free == nullptr) return nullptr;
   const std::uint64_t rate = share_rate();
-  *free = {address, now, repair::Budget(rate, std::max(rate, kLeastBurst)), true,
+  *free = {address,
+           now,
+           repair::Budget(rate, std::max(rate, kLeastBurst)),
+           repair::Budget(kBurstsPerSecond, kMostBursts),
+           true,
            static_cast<std::uint16_t>(now)};
   return free;
 }
@@ -206,16 +297,12 @@ void RetransmissionServer::answer(codec::Bytes control, const kernel::Address& s
 
 /** The packet of the store whose number has these low bits. */
 std::optional<std::int64_t> RetransmissionServer::find(std::uint16_t number) noexcept {
-  Ring& ring = stream_.ring();
-  const std::int64_t end = ring.released_sequence();
-  const std::int64_t sequence =
-      end - 1 - static_cast<std::uint16_t>(static_cast<std::uint16_t>(end - 1) - number);
-  if (sequence < ring.oldest_sequence()) return std::nullopt;
-  const Descriptor& d = ring.descriptor(sequence);
-  const std::int64_t age = ring.descriptor(end - 1).media_time - d.media_time;
-  if (d.sequence != sequence || d.position < ring.oldest_position() ||
-      age > options_.depth / 1000 * (kMediaClock / 1'000'000))
-    return std::nullopt;
+  const Ring& ring = stream_.ring();
+  const auto sequence = ring.find_number(number);
+  if (!sequence) return std::nullopt;
+  const std::int64_t age =
+      ring.descriptor(ring.released_sequence() - 1).media_time - ring.descriptor(*sequence).media_time;
+  if (age > options_.depth / 1000 * (kMediaClock / 1'000'000)) return std::nullopt;
   return sequence;
 }
 
@@ -233,19 +320,26 @@ void RetransmissionServer::resend(std::uint16_t number, const kernel::UdpTarget&
   resend_to_one(*sequence, target, receiver, now);
 }
 
-std::size_t RetransmissionServer::resent_size(std::int64_t sequence) noexcept {
-  return codec::kRtpHeaderSize + (options_.plain ? 0 : codec::kOriginalNumberSize) +
-         stream_.ring().descriptor(sequence).size;
-}
-
 void RetransmissionServer::resend_to_one(std::int64_t sequence, const kernel::UdpTarget& target,
                                          Receiver& receiver, Nanos now) noexcept {
-  const std::size_t size = resent_size(sequence);
+  const std::size_t size = size_of(sequence);
   if (!receiver.budget.take(size, now)) return bump(counters_.resend_shed);
   if (!budget_.take(size, now)) {
     receiver.budget.give_back(size);
     return bump(counters_.resend_shed);
   }
+  put(sequence, target, receiver, kRetransmission);
+  queued_++;
+  queued_bytes_ += size;
+}
+
+std::size_t RetransmissionServer::size_of(std::int64_t sequence) noexcept {
+  return codec::kRtpHeaderSize + (options_.plain ? 0 : codec::kOriginalNumberSize) +
+         stream_.ring().descriptor(sequence).size;
+}
+
+void RetransmissionServer::put(std::int64_t sequence, const kernel::UdpTarget& target, Receiver& receiver,
+                               std::uint32_t tag) noexcept {
   Ring& ring = stream_.ring();
   const Descriptor& d = ring.descriptor(sequence);
   constexpr std::size_t kMostPieces = 3;
@@ -263,13 +357,14 @@ void RetransmissionServer::resend_to_one(std::int64_t sequence, const kernel::Ud
     pieces[1] = {original, codec::kOriginalNumberSize};
   }
   pieces.back() = {ring.at(d.position), d.size};
-  outbox_.add(target, pieces, 0, kRetransmission);
-  queued_++;
-  queued_bytes_ += size;
+  outbox_.add(target, pieces, 0, tag);
+  if (tag != kBurst) return;
+  bump(counters_.burst_packets);
+  bump(counters_.burst_bytes, size_of(sequence));
 }
 
 void RetransmissionServer::resend_to_all(std::int64_t sequence, Nanos now) noexcept {
-  const std::size_t size = resent_size(sequence);
+  const std::size_t size = size_of(sequence);
   if (!budget_.take(size, now)) {
     common_.take_back(sequence);
     return bump(counters_.resend_shed);

@@ -1,4 +1,5 @@
-// Sends packets of a stream again to receivers that ask for them: generic NACK in (RFC 4585), RFC 4588 out.
+// Sends packets of a stream again to receivers that ask for them: generic NACK in (RFC 4585), RFC 4588 out;
+// and bursts to those that begin (RFC 6285).
 #pragma once
 
 #include <array>
@@ -9,6 +10,7 @@
 #include "kernel/udp_outbox.h"
 #include "kernel/udp_port.h"
 #include "kernel/udp_tx.h"
+#include "plane/burst_source.h"
 #include "plane/loss_reports.h"
 #include "plane/port_tokens.h"
 #include "plane/stream.h"
@@ -40,6 +42,8 @@ struct RetransmissionOptions {
   /** Where packets are sent that many ask for, and how many those are; none where no group is there. */
   std::optional<kernel::UdpTxOptions> group;
   repair::CommonLossOptions common;
+  /** Rapid acquisition; none where there is none. */
+  std::optional<AcquisitionOptions> acquisition;
 };
 
 /**
@@ -51,7 +55,10 @@ struct RetransmissionOptions {
  * Retransmissions are a session of their own with the SSRC of the original (RFC 4588 section 5.3). On the
  * loop; allocates nothing after it was made.
  */
-class RetransmissionServer final : private kernel::Watcher, private kernel::UdpOutbox::Observer {
+class RetransmissionServer final : private kernel::Watcher,
+                                   private kernel::Timer,
+                                   private kernel::UdpOutbox::Observer,
+                                   private BurstOutput {
  public:
   /** Errors as of kernel::UdpRx::open(). The references outlive it. */
   static kernel::Result<std::unique_ptr<RetransmissionServer>> open(kernel::Reactor& reactor, Stream& stream,
@@ -69,6 +76,8 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
     std::array<std::uint8_t, 16> address{};
     Nanos seen = 0;
     repair::Budget budget{0, 0};
+    /** Of bursts that begin, in kBurstCost. */
+    repair::Budget bursts{0, 0};
     bool used = false;
     /** Of the next retransmission to it: each receiver's are a session of their own. */
     std::uint16_t sequence = 0;
@@ -87,23 +96,33 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
   RetransmissionServer(kernel::Reactor& reactor, Stream& stream, const RetransmissionOptions& options,
                        SenderCounters& counters);
   void on_ready(std::uint32_t events) noexcept override;
+  void on_timer(Nanos now) noexcept override;
   void on_refused(std::uint32_t tag, int error) noexcept override;
+  void send_burst(const Burst& burst, std::int64_t sequence) noexcept override;
+  void inform(const Burst& burst, const codec::rams::Information& information) noexcept override;
   void take(const kernel::Datagram& datagram, Nanos now) noexcept;
   [[nodiscard]] bool authorised(const kernel::Address& sender) const noexcept;
   void take_token(const codec::RtcpPacket& packet, Asking& asking) noexcept;
   void take_nack(const codec::RtcpPacket& packet, const Asking& asking) noexcept;
+  void take_acquisition(const codec::RtcpPacket& packet, const Asking& asking) noexcept;
+  void acquire(codec::Bytes control, const Asking& asking) noexcept;
+  void refuse(const kernel::Address& to, codec::rams::Response why) noexcept;
+  void leave(const Asking& asking) noexcept;
   void grant(const codec::PortMappingRequest& request, const Asking& asking) noexcept;
   void refuse(const codec::TokenProof& proof, const Asking& asking) noexcept;
-  void say(codec::MutableBytes control, const Asking& asking) noexcept;
+  void say(codec::MutableBytes control, const kernel::Address& to) noexcept;
   Receiver* receiver(const kernel::Address& sender, Nanos now) noexcept;
   void answer(codec::Bytes control, const kernel::Address& sender, Receiver& receiver, Nanos now) noexcept;
   void resend(std::uint16_t number, const kernel::UdpTarget& target, Receiver& receiver, Nanos now) noexcept;
   void resend_to_one(std::int64_t sequence, const kernel::UdpTarget& target, Receiver& receiver,
                      Nanos now) noexcept;
   void resend_to_all(std::int64_t sequence, Nanos now) noexcept;
-  [[nodiscard]] std::size_t resent_size(std::int64_t sequence) noexcept;
+  void put(std::int64_t sequence, const kernel::UdpTarget& target, Receiver& receiver,
+           std::uint32_t tag) noexcept;
+  [[nodiscard]] std::size_t size_of(std::int64_t sequence) noexcept;
   [[nodiscard]] std::optional<std::int64_t> find(std::uint16_t number) noexcept;
   void flush() noexcept;
+  void schedule() noexcept;
   [[nodiscard]] std::uint64_t share_rate() const noexcept;
 
   kernel::Reactor& reactor_;
@@ -123,6 +142,7 @@ class RetransmissionServer final : private kernel::Watcher, private kernel::UdpO
   std::optional<kernel::UdpTx> group_;
   /** Of the next retransmission to the group. */
   std::uint16_t group_sequence_ = 0;
+  std::optional<BurstSource> bursts_;
   std::uint64_t queued_bytes_ = 0;
   std::uint64_t queued_ = 0;
 };

@@ -32,6 +32,14 @@ std::uint8_t* Ring::append(codec::Bytes bytes) noexcept {
   return to;
 }
 
+std::optional<std::int64_t> Ring::find_number(std::uint16_t number) const noexcept {
+  const std::int64_t newest = released_sequence_ - 1;
+  const std::int64_t sequence =
+      newest - static_cast<std::uint16_t>(static_cast<std::uint16_t>(newest) - number);
+  if (sequence < oldest_sequence() || !holds(sequence)) return std::nullopt;
+  return sequence;
+}
+
 void Ring::publish(std::uint64_t position, std::uint16_t size, std::int64_t media_time,
                    std::uint32_t timestamp, bool marker) noexcept {
   const std::int64_t sequence = next_sequence_++;
@@ -40,6 +48,20 @@ void Ring::publish(std::uint64_t position, std::uint16_t size, std::int64_t medi
   codec::write_rtp_header(
       {marker, codec::kPayloadTypeMp2t, static_cast<std::uint16_t>(sequence), timestamp, ssrc_},
       header(sequence));
+}
+
+std::int64_t Ring::find(std::uint64_t position) const noexcept {
+  std::int64_t low = oldest_sequence();
+  std::int64_t high = next_sequence_;
+  while (low < high) {
+    const std::int64_t middle = low + (high - low) / 2;
+    const Descriptor& d = descriptor(middle);
+    if (d.position + d.size <= position)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
 }
 
 }  // namespace sluice::plane

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "codec/bytes.h"
@@ -62,6 +63,9 @@ class Ring {
   [[nodiscard]] std::uint8_t* header(std::int64_t sequence) noexcept {
     return headers_[static_cast<std::size_t>(sequence) & (headers_.size() - 1)].data();
   }
+  /** The packet that holds the byte at `position`, or the first after it that has a descriptor;
+   * next_sequence() where none has been published there. */
+  [[nodiscard]] std::int64_t find(std::uint64_t position) const noexcept;
   /** Contiguous bytes at a position, as many as the arena is large. */
   [[nodiscard]] std::uint8_t* at(std::uint64_t position) const noexcept { return arena_.at(position); }
 
@@ -73,6 +77,14 @@ class Ring {
   }
   [[nodiscard]] std::int64_t next_sequence() const noexcept { return next_sequence_; }
   [[nodiscard]] std::int64_t released_sequence() const noexcept { return released_sequence_; }
+  /** Whether a packet is still there, header and payload. */
+  [[nodiscard]] bool holds(std::int64_t sequence) const noexcept {
+    const Descriptor& d = descriptor(sequence);
+    return d.sequence == sequence && d.position >= oldest_position();
+  }
+  /** The newest that has departed and whose number has these low bits; none where it is not there any more.
+   */
+  [[nodiscard]] std::optional<std::int64_t> find_number(std::uint16_t number) const noexcept;
   /** The first whose descriptor is still there. */
   [[nodiscard]] std::int64_t oldest_sequence() const noexcept {
     return std::max(first_sequence_, next_sequence_ - static_cast<std::int64_t>(descriptors_.size()));

@@ -29,6 +29,7 @@ std::optional<std::uint64_t> stream_of(const Route& route) noexcept {
   if (const auto* r = std::get_if<ContinuousRoute>(&route)) return r->stream;
   if (const auto* r = std::get_if<PlaylistRoute>(&route)) return r->stream;
   if (const auto* r = std::get_if<SegmentsRoute>(&route)) return r->stream;
+  if (const auto* r = std::get_if<PacketsRoute>(&route)) return r->stream;
   return std::nullopt;
 }
 
@@ -45,6 +46,7 @@ Answer Routes::resolve(const http::Request& request, const kernel::Address& remo
   if (const auto* route = std::get_if<StaticRoute>(&known)) return answer(*route);
   if (const auto* route = std::get_if<ContinuousRoute>(&known)) return answer(*route);
   if (const auto* route = std::get_if<PlaylistRoute>(&known)) return answer(*route);
+  if (const auto* route = std::get_if<PacketsRoute>(&known)) return answer(*route, request);
   return not_found();
 }
 
@@ -78,6 +80,11 @@ Answer Routes::answer(const PlaylistRoute& route) {
   a.source = stream->name();
   a.segmented_stream = route.stream;
   return a;
+}
+
+Answer Routes::answer(const PacketsRoute& route, const http::Request& request) {
+  Stream* const stream = find_(route.stream);
+  return stream == nullptr ? not_found() : route.repair->answer(*stream, request, kernel::monotonic_now());
 }
 
 /** None when no stream has its segments there. */

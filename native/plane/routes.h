@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "http/body.h"
+#include "plane/range_repair.h"
 #include "plane/relays.h"
 #include "plane/sites.h"
 #include "plane/stream.h"
@@ -28,7 +29,12 @@ struct PlaylistRoute {
 struct SegmentsRoute {
   std::uint64_t stream;
 };
-using Route = std::variant<StaticRoute, ContinuousRoute, PlaylistRoute, SegmentsRoute>;
+struct PacketsRoute {
+  std::uint64_t stream;
+  /** Used on the stream's loop only. */
+  std::shared_ptr<RangeRepair> repair;
+};
+using Route = std::variant<StaticRoute, ContinuousRoute, PlaylistRoute, SegmentsRoute, PacketsRoute>;
 
 /** Finds a stream by its handle, or null. */
 using StreamFinder = std::function<Stream*(std::uint64_t handle)>;
@@ -66,6 +72,7 @@ class Routes final : public http::Router {
   http::Answer answer(const StaticRoute& route);
   http::Answer answer(const ContinuousRoute& route);
   http::Answer answer(const PlaylistRoute& route);
+  http::Answer answer(const PacketsRoute& route, const http::Request& request);
   std::optional<http::Answer> segment(const std::string& path);
 
   StreamFinder find_;

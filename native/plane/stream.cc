@@ -142,6 +142,18 @@ const AccessPoint* Stream::newest_access_point() const noexcept {
   return nullptr;
 }
 
+const AccessPoint* Stream::access_point_before(Nanos lag) const noexcept {
+  const std::int64_t last = ring_.released_sequence() - 1;
+  if (last < ring_.oldest_sequence()) return nullptr;
+  const std::int64_t then = ring_.descriptor(last).media_time - ticks(lag);
+  for (auto at = points_.rbegin(); at != points_.rend(); ++at) {
+    if (at->position >= ring_.released_position()) continue;
+    if (at->tables_position < ring_.oldest_position()) return nullptr;
+    if (ring_.descriptor(ring_.find(at->position)).media_time <= then) return &*at;
+  }
+  return nullptr;
+}
+
 void Stream::on_room(const void* owner, std::function<void()> listener) {
   std::erase_if(room_, [owner](const Room& r) { return r.owner == owner; });
   if (listener) room_.push_back({owner, std::move(listener)});
@@ -161,11 +173,10 @@ std::uint64_t Stream::edge_before(Nanos lag) const noexcept {
   return lag_position_;
 }
 
-std::uint64_t Stream::find_before(Nanos lag) const noexcept {
-  const std::int64_t oldest = ring_.oldest_sequence();
-  std::int64_t low = oldest;
+/** The first packet that departed within the last `lag` of media; one that has departed. */
+std::int64_t Stream::sequence_before(Nanos lag) const noexcept {
+  std::int64_t low = ring_.oldest_sequence();
   std::int64_t high = ring_.released_sequence();
-  if (low >= high) return 0;
   const std::int64_t then = ring_.descriptor(high - 1).media_time - ticks(lag);
   while (low < high) {
     const std::int64_t middle = low + (high - low) / 2;
@@ -174,7 +185,25 @@ std::uint64_t Stream::find_before(Nanos lag) const noexcept {
     else
       high = middle;
   }
-  return low == oldest ? 0 : ring_.descriptor(low).position;
+  return low;
+}
+
+std::uint64_t Stream::find_before(Nanos lag) const noexcept {
+  const std::int64_t oldest = ring_.oldest_sequence();
+  if (oldest >= ring_.released_sequence()) return 0;
+  const std::int64_t first = sequence_before(lag);
+  return first == oldest ? 0 : ring_.descriptor(first).position;
+}
+
+std::uint64_t Stream::recent_rate(Nanos window) const noexcept {
+  const std::int64_t end = ring_.released_sequence();
+  if (ring_.oldest_sequence() >= end) return 0;
+  const Descriptor& first = ring_.descriptor(sequence_before(window));
+  const std::int64_t span = ring_.descriptor(end - 1).media_time - first.media_time;
+  if (span < codec::kSystemClock / 10) return 0;
+  const auto bytes = static_cast<double>(ring_.descriptor(end - 1).position - first.position);
+  return static_cast<std::uint64_t>(bytes * static_cast<double>(codec::kSystemClock) /
+                                    static_cast<double>(span));
 }
 
 void Stream::on_access_point(const AccessPoint& point) noexcept {
@@ -293,8 +322,8 @@ void Stream::move_edge(Nanos now) noexcept {
 }
 
 void Stream::tell_readers() noexcept {
-  // Nobody enters before the newest point that has departed.
-  while (points_.size() > 1 && points_[1].position < edge_) points_.pop_front();
+  // Nobody enters before the two newest points that have departed.
+  while (points_.size() > 2 && points_[2].position < edge_) points_.pop_front();
   telling_readers_ = true;
   for (std::size_t i = 0; i < byte_readers_.size(); i++)
     if (byte_readers_[i] != nullptr) byte_readers_[i]->on_bytes();

@@ -107,8 +107,16 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   /** `lag` of media before the edge; a continuous viewer behind it is too slow. 0 while the ring holds less.
    */
   [[nodiscard]] std::uint64_t edge_before(Nanos lag) const noexcept;
+  /** Bytes a second of what departed within the last `window` of media, as far as the ring goes back; 0 while
+   * that is less than a tenth of a second. */
+  [[nodiscard]] std::uint64_t recent_rate(Nanos window) const noexcept;
   /** The newest access point before the edge; null while there is none. */
   [[nodiscard]] const AccessPoint* newest_access_point() const noexcept;
+  /**
+   * The newest access point that departed at least `lag` of media ago and whose tables are still in the ring;
+   * null while there is none. Two are kept at most.
+   */
+  [[nodiscard]] const AccessPoint* access_point_before(Nanos lag) const noexcept;
   /** Once a second: rates and gauges. */
   void housekeeping(Nanos now) noexcept;
 
@@ -122,6 +130,7 @@ class Stream final : public TsSink, private PacketiserEvents, private kernel::Ti
   void on_timer(Nanos now) noexcept override;
   void resolve_points() noexcept;
   void take_point(const AccessPoint& point, const Descriptor& packet) noexcept;
+  [[nodiscard]] std::int64_t sequence_before(Nanos lag) const noexcept;
   [[nodiscard]] std::uint64_t find_before(Nanos lag) const noexcept;
   void release(Nanos now) noexcept;
   void on_patience_changed() noexcept;

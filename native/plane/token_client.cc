@@ -47,7 +47,7 @@ bool TokenClient::keep(const codec::PortMappingResponse& response, Nanos now) no
 }
 
 bool TokenClient::prove(codec::RtcpWriter& writer, Nanos now) const noexcept {
-  if (!held_ || now >= held_->until) return false;
+  if (!holds(now)) return false;
   return codec::write(
       writer,
       codec::TokenProof{ssrc_, held_->nonce, codec::Bytes(held_->token).first(held_->size), held_->expiry});

@@ -42,6 +42,8 @@ class TokenClient {
   bool request(codec::RtcpWriter& writer, Nanos now) noexcept;
   /** An answer whose nonce is another is not for us: whoever forges one cannot know it. */
   Answer take(const codec::RtcpPacket& packet, Nanos now) noexcept;
+  /** Whether there is a token that is good. */
+  [[nodiscard]] bool holds(Nanos now) const noexcept { return held_ && now < held_->until; }
   /** Writes a Token Verification Request; false while there is no token that is good. */
   bool prove(codec::RtcpWriter& writer, Nanos now) const noexcept;
 

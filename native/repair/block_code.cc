@@ -1,15 +1,22 @@
 #include "repair/block_code.h"
 
-#include "repair/exclusive_or.h"
-
 namespace sluice::repair {
 
 using codec::kRtpHeaderSize;
 using codec::kSymbolHeaderSize;
 
-BlockEncoder::BlockEncoder(const BlockOptions& options)
+namespace {
+
+/** Of a sum of logarithms, at most 764. */
+std::uint8_t power(unsigned exponent) noexcept {
+  return kGaloisLogarithms.power[exponent < 510 ? exponent : exponent - 510];
+}
+
+}  // namespace
+
+BlockEncoder::BlockEncoder(const BlockOptions& options, GaloisKernel kernel)
     : options_(options),
-      tables_(options.source, options.repair),
+      tables_(options.source, options.repair, kernel),
       packets_(options.source),
       headers_(options.source),
       inputs_(options.source),
@@ -79,17 +86,15 @@ void BlockEncoder::flush(BlockOutput& output) noexcept {
   taken_ = 0;
 }
 
-BlockDecoder::BlockDecoder(PacketWindow& window, RepairOutput& output, const BlockOptions& options)
+BlockDecoder::BlockDecoder(PacketWindow& window, RepairOutput& output, const BlockOptions& options,
+                           GaloisKernel kernel)
     : window_(window),
       output_(output),
       options_(options),
-      tables_(options.source, options.repair),
+      tables_(options.source, options.repair, kernel),
       symbols_(new std::uint8_t[kBlocks * options.repair * (kSymbolHeaderSize + options.most)]),
-      present_(new std::uint8_t[options.repair * options.most]),
-      inverse_tables_(options.repair, options.repair),
-      inverse_(std::size_t{options.repair} * options.repair),
-      left_(options.repair),
-      right_(options.repair),
+      points_(options.source),
+      weights_(options.source),
       rows_(std::size_t{options.repair} * options.source),
       headers_(options.source),
       found_(options.repair),
@@ -167,63 +172,59 @@ void BlockDecoder::on_stored(std::int64_t oldest) noexcept {
 
 void BlockDecoder::attempt(Block& block) noexcept {
   missing_.clear();
-  for (unsigned i = 0; i < block.source; i++)
-    if (!window_.has(block.base + i)) missing_.push_back(block.base + i);
-  if (missing_.size() > block.indices.size()) return;
+  for (unsigned i = 0; i < block.source; i++) {
+    if (window_.has(block.base + i)) continue;
+    if (missing_.size() == block.indices.size()) return;
+    missing_.push_back(block.base + i);
+  }
   if (!missing_.empty()) solve(block);
   drop(block);
 }
 
-/** Coefficients of those that came in the repair symbols, and those by which the missing follow from what is
- * left of the symbols without them. */
+/**
+ * What follows for what is missing from as many symbols and from what came, without a step between: the
+ * square part of the Cauchy matrix that is to be inverted has an inverse in closed form, and so has its
+ * product with the rest. With a point for each packet, as in its coefficients (j of source packet j, k + i of
+ * repair packet i), and weight(z) the product of all (z + missing point) over that of all (z + symbol's
+ * point), each without z itself: missing m takes weight(z) / (weight(m) (z + m)) of what is known at z.
+ */
 void BlockDecoder::prepare(const Block& block) noexcept {
   const std::size_t n = missing_.size();
   std::size_t count = 0;
-  for (std::size_t i = 0; i < n; i++)
-    for (unsigned source = 0; source < block.source; source++)
-      if (window_.has(block.base + source))
-        rows_[count++] = block_coefficient(block.source, block.indices[i], source);
-  tables_.set({rows_.data(), count}, block.source - n, n);
-  invert(block);
-  inverse_tables_.set({inverse_.data(), n * n}, n, n);
-}
-
-/**
- * A square part of a Cauchy matrix, 1 / (x[j] + y[i]), has an inverse, which is known:
- * product over p of (x[j] + y[p]) (x[p] + y[i]), over (x[j] + y[i]) and the products over the others of (x[j]
- * + x[p]) and (y[i] + y[p]).
- */
-void BlockDecoder::invert(const Block& block) noexcept {
-  const std::size_t n = missing_.size();
-  const auto x = [&](std::size_t j) { return static_cast<std::uint8_t>(block.source + block.indices[j]); };
-  const auto y = [&](std::size_t i) { return static_cast<std::uint8_t>(missing_[i] - block.base); };
-  const auto sum = [](unsigned a, unsigned b) { return static_cast<std::uint8_t>(a ^ b); };
-  for (std::size_t i = 0; i < n; i++) {
-    std::uint8_t left = 1;
-    std::uint8_t left_over = 1;
-    std::uint8_t right = 1;
-    std::uint8_t right_over = 1;
-    for (std::size_t p = 0; p < n; p++) {
-      left = galois_product(left, sum(x(p), y(i)));
-      right = galois_product(right, sum(x(i), y(p)));
-      if (p == i) continue;
-      left_over = galois_product(left_over, sum(y(i), y(p)));
-      right_over = galois_product(right_over, sum(x(i), x(p)));
-    }
-    left_[i] = galois_product(left, galois_inverse(left_over));
-    right_[i] = galois_product(right, galois_inverse(right_over));
+  for (; count < n; count++) points_[count] = static_cast<std::uint8_t>(block.source + block.indices[count]);
+  for (unsigned source = 0; source < block.source; source++)
+    if (window_.has(block.base + source)) points_[count++] = static_cast<std::uint8_t>(source);
+  for (std::size_t i = 0; i < count; i++) weights_[i] = weight(block, points_[i]);
+  std::size_t at = 0;
+  for (const std::int64_t sequence : missing_) {
+    const auto point = static_cast<std::uint8_t>(sequence - block.base);
+    const unsigned rest = 2 * 255 - weight(block, point);
+    for (std::size_t i = 0; i < count; i++)
+      rows_[at++] = power(weights_[i] + rest - kGaloisLogarithms.log[points_[i] ^ point]);
   }
-  for (std::size_t i = 0; i < n; i++)
-    for (std::size_t j = 0; j < n; j++)
-      inverse_[i * n + j] =
-          galois_product(galois_product(left_[i], right_[j]), galois_inverse(sum(x(j), y(i))));
+  tables_.set({rows_.data(), at}, count, n);
 }
 
-/** Takes what came out of the repair symbols; false when it is not what was encoded. */
-bool BlockDecoder::take_from(const Block& block) noexcept {
+/** The logarithm of a point's weight. */
+unsigned BlockDecoder::weight(const Block& block, std::uint8_t point) const noexcept {
+  // That of 0, where a point meets itself, is 0.
+  const auto log = [point](unsigned other) -> unsigned { return kGaloisLogarithms.log[point ^ other]; };
+  const std::size_t n = missing_.size();
+  unsigned sum = 255 * static_cast<unsigned>(n);
+  for (std::size_t i = 0; i < n; i++) {
+    sum += log(static_cast<unsigned>(missing_[i] - block.base));
+    sum -= log(block.source + block.indices[i]);
+  }
+  return sum % 255;
+}
+
+/** Has the headers of what is missing made, and then their bodies, in their place; false when what came is
+ * not what was encoded. */
+bool BlockDecoder::combine(const Block& block) noexcept {
   const std::size_t n = missing_.size();
   const std::size_t body_size = block.symbol_size - kSymbolHeaderSize;
   std::size_t count = 0;
+  for (; count < n; count++) inputs_[count] = symbol(block, count);
   for (unsigned i = 0; i < block.source; i++) {
     if (!window_.has(block.base + i)) continue;
     const ProtectedPacket packet = window_.packet(block.base + i);
@@ -234,31 +235,22 @@ bool BlockDecoder::take_from(const Block& block) noexcept {
   }
   for (std::size_t i = 0; i < n; i++) outputs_[i] = found_[i].data();
   tables_.combine_eight(inputs_.data(), outputs_.data());
-  for (std::size_t i = 0; i < n; i++) exclusive_or({symbol(block, i), kSymbolHeaderSize}, found_[i]);
-  count = 0;
+  for (count = 0; count < n; count++) inputs_[count] += kSymbolHeaderSize;
   for (unsigned i = 0; i < block.source; i++)
     if (window_.has(block.base + i)) inputs_[count++] = window_.padded_body(block.base + i, body_size);
-  for (std::size_t i = 0; i < n; i++) outputs_[i] = present_.get() + i * options_.most;
+  for (std::size_t i = 0; i < n; i++) outputs_[i] = window_.open(missing_[i]).data() + kRtpHeaderSize;
   tables_.combine(body_size, inputs_.data(), outputs_.data());
-  for (std::size_t i = 0; i < n; i++)
-    exclusive_or({symbol(block, i) + kSymbolHeaderSize, body_size}, {outputs_[i], body_size});
   return true;
 }
 
 void BlockDecoder::solve(const Block& block) noexcept {
   prepare(block);
-  if (!take_from(block)) {
+  if (!combine(block)) {
     damaged_++;
     return;
   }
   const std::size_t n = missing_.size();
   const std::size_t body_size = block.symbol_size - kSymbolHeaderSize;
-  for (std::size_t i = 0; i < n; i++) inputs_[i] = symbol(block, i);
-  for (std::size_t i = 0; i < n; i++) outputs_[i] = found_[i].data();
-  inverse_tables_.combine_eight(inputs_.data(), outputs_.data());
-  for (std::size_t i = 0; i < n; i++) inputs_[i] += kSymbolHeaderSize;
-  for (std::size_t i = 0; i < n; i++) outputs_[i] = window_.open(missing_[i]).data() + kRtpHeaderSize;
-  inverse_tables_.combine(body_size, inputs_.data(), outputs_.data());
   for (std::size_t i = 0; i < n; i++) rebuild(missing_[i], found_[i], outputs_[i], body_size);
   for (std::size_t i = 0; i < n; i++)
     if (window_.has(missing_[i])) output_.on_repaired(missing_[i]);

@@ -48,7 +48,8 @@ class BlockOutput {
  */
 class BlockEncoder {
  public:
-  explicit BlockEncoder(const BlockOptions& options);
+  /** `kernel` is one of galois_kernels(). */
+  explicit BlockEncoder(const BlockOptions& options, GaloisKernel kernel = galois_kernels().back());
 
   /** A body longer than `most` ends its block unprotected. */
   void push(const ProtectedPacket& packet, BlockOutput& output) noexcept;
@@ -83,8 +84,10 @@ class BlockEncoder {
  * made. */
 class BlockDecoder {
  public:
-  /** `window` and `output` outlive it. Blocks of more than `options` says are not repaired. */
-  BlockDecoder(PacketWindow& window, RepairOutput& output, const BlockOptions& options);
+  /** `window` and `output` outlive it. Blocks of more than `options` says are not repaired. `kernel` as
+   * above. */
+  BlockDecoder(PacketWindow& window, RepairOutput& output, const BlockOptions& options,
+               GaloisKernel kernel = galois_kernels().back());
 
   /** Source packets of this SSRC; what is repaired bears it. */
   void set_source(std::uint32_t ssrc) noexcept { ssrc_ = ssrc; }
@@ -110,8 +113,8 @@ class BlockDecoder {
   void drop(Block& block) noexcept;
   void attempt(Block& block) noexcept;
   void prepare(const Block& block) noexcept;
-  void invert(const Block& block) noexcept;
-  bool take_from(const Block& block) noexcept;
+  [[nodiscard]] unsigned weight(const Block& block, std::uint8_t point) const noexcept;
+  bool combine(const Block& block) noexcept;
   void solve(const Block& block) noexcept;
   void rebuild(std::int64_t sequence, const SymbolHeader& header, std::uint8_t* body,
                std::size_t body_size) noexcept;
@@ -125,14 +128,10 @@ class BlockDecoder {
   std::size_t next_ = 0;
   std::size_t waiting_ = 0;
   std::unique_ptr<std::uint8_t[]> symbols_;
-  /** What those that came are in the repair symbols. */
-  std::unique_ptr<std::uint8_t[]> present_;
-  GaloisTables inverse_tables_;
   std::vector<std::int64_t> missing_;
-  std::vector<std::uint8_t> inverse_;
-  /** Factors of the inverse: of its rows, and of its columns. */
-  std::vector<std::uint8_t> left_;
-  std::vector<std::uint8_t> right_;
+  /** Of the symbols and then the packets that the missing are made of. */
+  std::vector<std::uint8_t> points_;
+  std::vector<unsigned> weights_;
   std::vector<std::uint8_t> rows_;
   std::vector<SymbolHeader> headers_;
   std::vector<SymbolHeader> found_;

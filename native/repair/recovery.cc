@@ -9,10 +9,7 @@ using codec::Bytes;
 namespace {
 
 constexpr Nanos kNone = -1;
-constexpr Nanos kNever = INT64_MAX;
 constexpr std::size_t kTsPacket = 188;
-/** Numbers begin so high that those before the first are none below zero. */
-constexpr std::int64_t kFirstCycle = 1 << 20;
 /** The playout delay grows and shrinks by so much of the time that passes: one part of fifty is not seen. */
 constexpr Nanos kSlew = 50;
 /** For so many of its spans the longest of parity is remembered, at least. */
@@ -21,6 +18,10 @@ constexpr std::int64_t kMemory = 8;
 constexpr Nanos kMargin = 4;
 /** Round trips that are left for questions when parity has not come. */
 constexpr Nanos kRounds = 4;
+/** A fetch that failed is tried once more. */
+constexpr unsigned kMostFetches = 2;
+/** So many requests may be without an answer before a packet is fetched. */
+constexpr unsigned kUnanswered = 2;
 /** So long a slow repair is remembered. */
 constexpr Nanos kForgets = 60'000 * kMillisecond;
 
@@ -32,6 +33,7 @@ Recovery::Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::
       window_(options.window, options.most),
       parity_(window_, *this),
       round_trip_(options.round_trip),
+      pace_(options.fetch_time),
       due_(options.window, kNone),
       span_(options.parity_span),
       playout_(options.playout),
@@ -40,6 +42,7 @@ Recovery::Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::
   if (options.block) block_.emplace(window_, self, *options.block);
   missing_.reserve(options.window);
   asking_.reserve(options.window);
+  fetching_.reserve(kMostFetched);
 }
 
 /** xorshift32: chance that repeats with its seed. */
@@ -95,6 +98,7 @@ void Recovery::begin(const codec::RtpHeader& header) noexcept {
   missing_.clear();
   next_ = first_ = anchor_ = kFirstCycle + header.sequence;
   highest_ = next_ - 1;
+  burst_next_ = 0;
 }
 
 std::int64_t Recovery::oldest() const noexcept {
@@ -231,13 +235,48 @@ void Recovery::take_copy(Bytes datagram, Origin origin, bool answers, Nanos now)
     return;
   }
   // What was never missed is not taken: it may be anybody's.
-  const auto at =
-      std::lower_bound(missing_.begin(), missing_.end(), sequence,
-                       [](const Missing& one, std::int64_t number) { return one.sequence < number; });
-  if (at == missing_.end() || at->sequence != sequence) return;
+  const Missing* const at = find_missing(sequence);
+  if (at == nullptr) return;
   if (answers && at->asks == 1) round_trip_.measure(now - at->asked);
   slowest_ = std::max(slowest_, now - at->found);
   insert(sequence, datagram, origin, now);
+}
+
+Recovery::Missing* Recovery::find_missing(std::int64_t sequence) noexcept {
+  const auto at =
+      std::lower_bound(missing_.begin(), missing_.end(), sequence,
+                       [](const Missing& one, std::int64_t number) { return one.sequence < number; });
+  return at != missing_.end() && at->sequence == sequence ? &*at : nullptr;
+}
+
+void Recovery::expect(std::uint32_t ssrc, std::uint16_t first) noexcept {
+  if (!begun_) begin({false, 0, first, 0, ssrc});
+}
+
+void Recovery::on_burst(Bytes datagram, Nanos now) noexcept {
+  const auto header = codec::parse_rtp_header(datagram);
+  if (!header) {
+    counters_.damaged++;
+    return;
+  }
+  if (!begun_) {
+    on_packet(datagram, now);
+    burst_next_ = highest_ + 1;
+    return;
+  }
+  const std::int64_t sequence = codec::extend_sequence(highest_, header->sequence);
+  // It may begin after the multicast has: what is over is no other source, nor is a stranger.
+  if (header->ssrc != ssrc_ || std::abs(sequence - highest_) >= static_cast<std::int64_t>(window_.size() / 2))
+    return;
+  burst_next_ = std::max(burst_next_, sequence + 1);
+  const Missing* const at = sequence >= next_ ? find_missing(sequence) : nullptr;
+  if (at == nullptr || at->asks > 0 || window_.has(sequence) || !whole(datagram)) {
+    if (at != nullptr) return on_retransmission(datagram, now);
+    return on_packet(datagram, now);
+  }
+  // It was not lost: it only came by the other way, later.
+  counters_.missing--;
+  insert(sequence, datagram, Origin::received, now);
 }
 
 /** For a packet before the anchor: between the one delivered last and the anchor. */
@@ -331,7 +370,8 @@ void Recovery::ask(Nanos now) noexcept {
   if (!options_.asks) return;
   asking_.clear();
   for (Missing& one : missing_) {
-    if (one.next == kNever || highest_ - one.sequence < options_.disorder || parity_may_come(one, now))
+    if (one.next == kNever || held(one) || highest_ - one.sequence < options_.disorder ||
+        parity_may_come(one, now))
       continue;
     if (one.next == 0) one.next = now + (options_.dither > 0 ? chance() % options_.dither : 0);
     if (now < one.next) continue;
@@ -350,6 +390,40 @@ void Recovery::ask(Nanos now) noexcept {
   output_.on_request(asking_);
 }
 
+/** When it is fetched, if nothing brings it before. */
+Nanos Recovery::fetch_at(const Missing& one) const noexcept {
+  if (!options_.fetches || one.fetching || one.fetches >= kMostFetches || held(one) ||
+      highest_ - one.sequence < options_.disorder)
+    return kNever;
+  const Nanos last = std::max(one.found, one.due - pace_.reserve(playout_));
+  if (parity_is_due(one)) return last;
+  if (!options_.asks || one.next == kNever) return one.found;
+  if (one.asks <= kUnanswered) return last;
+  return std::min(last, one.found + kUnanswered * round_trip_.patience());
+}
+
+void Recovery::fetch(Nanos now) noexcept {
+  if (!options_.fetches || now < pace_.ready()) return;
+  fetching_.clear();
+  for (Missing& one : missing_) {
+    if (fetching_.size() == kMostFetched) break;
+    if (now < fetch_at(one)) continue;
+    one.fetching = pace_.in_time(one.due, now);
+    one.fetches = one.fetching ? one.fetches + 1 : kMostFetches;
+    if (one.fetching) fetching_.push_back(one.sequence);
+  }
+  if (fetching_.empty()) return;
+  pace_.begin(now);
+  output_.on_fetch(fetching_, pace_.bound(playout_));
+}
+
+void Recovery::on_fetch_end(bool answered, Nanos now) noexcept {
+  now_ = now;
+  pace_.end(answered, now);
+  for (Missing& one : missing_)
+    if (std::exchange(one.fetching, false) && answered) one.fetches = kMostFetches;
+}
+
 /** Slowly towards what the slowest repair of late has taken. */
 void Recovery::adapt(Nanos now) noexcept {
   if (options_.least_playout == 0) return;
@@ -366,16 +440,22 @@ void Recovery::advance(Nanos now) noexcept {
   adapt(now);
   deliver(now);
   ask(now);
+  fetch(now);
+}
+
+/** When it is asked for next. */
+Nanos Recovery::ask_at(const Missing& one) const noexcept {
+  if (!options_.asks || one.next == kNever || held(one)) return kNever;
+  return parity_is_due(one) ? std::max(one.next, patience_end(one)) : one.next;
 }
 
 std::optional<Nanos> Recovery::deadline() const noexcept {
   if (!begun_ || next_ > highest_) return std::nullopt;
   Nanos first = due(next_);
-  if (!options_.asks) return first;
-  for (const Missing& one : missing_) {
-    if (one.next == kNever || window_.has(one.sequence)) continue;
-    first = std::min(first, parity_is_due(one) ? std::max(one.next, patience_end(one)) : one.next);
-  }
+  if (!options_.asks && !options_.fetches) return first;
+  for (const Missing& one : missing_)
+    if (!window_.has(one.sequence))
+      first = std::min({first, ask_at(one), std::max(fetch_at(one), pace_.ready())});
   return first;
 }
 

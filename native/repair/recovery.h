@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "repair/block_code.h"
+#include "repair/fetch_pace.h"
 #include "repair/parity_decoder.h"
 #include "repair/round_trip.h"
 
@@ -35,6 +36,10 @@ struct RecoveryOptions {
    * that comes. */
   unsigned parity_span = 0;
   std::optional<BlockOptions> block;
+  /** Whether what neither parity nor an answer brings is fetched from elsewhere. */
+  bool fetches = false;
+  /** How long a fetch takes, before one was measured. */
+  Nanos fetch_time = 50 * kMillisecond;
 };
 
 /** Where it all goes. */
@@ -46,6 +51,13 @@ class RecoveryOutput {
   virtual void on_lost(std::int64_t first, std::int64_t count) noexcept = 0;
   /** To be asked for now; ascending. */
   virtual void on_request(std::span<const std::int64_t> sequences) noexcept = 0;
+  /** To be fetched now from elsewhere, such as by HTTP; ascending, at most Recovery::kMostFetched. Nothing
+   * else is until Recovery::on_fetch_end() has told its end, not from within this call; after `patience` that
+   * it failed. */
+  virtual void on_fetch(std::span<const std::int64_t> sequences, Nanos patience) noexcept {
+    static_cast<void>(sequences);
+    static_cast<void>(patience);
+  }
   /** What comes next is of another source, or of the same one begun anew. */
   virtual void on_restart() noexcept = 0;
 
@@ -73,11 +85,16 @@ struct RecoveryCounters {
 /**
  * Packets are delivered `playout` after they came, in order; one that was repaired, between its neighbours.
  * Until then parity repairs first; what it has not repaired when all of it must have come is asked for, once
- * in a round trip, as long as an answer would be in time; more often when it is asked for the last time. Time
- * is an argument, nothing is allocated after it was made.
+ * in a round trip, as long as an answer would be in time; more often when it is asked for the last time. The
+ * last resort is to fetch it: when parity is not waited for any more, and two requests have had no answer, or
+ * none would be in time, or the last moment for it has come. Time is an argument, nothing is allocated after
+ * it was made.
  */
 class Recovery final : private RepairOutput {
  public:
+  /** Packets of one fetch. */
+  static constexpr std::size_t kMostFetched = 256;
+
   /** `output` outlives it. `seed` is of the dither. */
   Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::uint32_t seed = 1);
 
@@ -93,6 +110,16 @@ class Recovery final : private RepairOutput {
   void on_resent_to_all(codec::Bytes datagram, Nanos now) noexcept;
   /** From elsewhere, such as by HTTP. */
   void on_fetched(codec::Bytes datagram, Nanos now) noexcept;
+  /** What RecoveryOutput::on_fetch() began has ended. `answered`: all has come that was to be had; else what
+   * has not come is fetched once more if there is time. */
+  void on_fetch_end(bool answered, Nanos now) noexcept;
+
+  /** The source and its first packet are known beforehand, so that it is missed. Nothing once one came. */
+  void expect(std::uint32_t ssrc, std::uint16_t first) noexcept;
+  /** A packet of a burst from the past (RFC 6285): in order, up to those that come by themselves. */
+  void on_burst(codec::Bytes datagram, Nanos now) noexcept;
+  /** Whether a burst is expected to bring what is missing after its newest packet: that is not asked for. */
+  void expect_burst(bool expected) noexcept { burst_expected_ = expected; }
 
   /** Delivers what is due and asks for what is missing. */
   void advance(Nanos now) noexcept;
@@ -103,7 +130,15 @@ class Recovery final : private RepairOutput {
 
   [[nodiscard]] const RecoveryCounters& counters() const noexcept { return counters_; }
   [[nodiscard]] Nanos round_trip() const noexcept { return round_trip_.smoothed(); }
+  /** How long a fetch takes. */
+  [[nodiscard]] Nanos fetch_time() const noexcept { return pace_.smoothed(); }
   [[nodiscard]] Nanos playout() const noexcept { return playout_; }
+  /** The highest extended number so far; none before the first packet. */
+  [[nodiscard]] std::optional<std::int64_t> highest() const noexcept {
+    return begun_ ? std::optional(highest_) : std::nullopt;
+  }
+  /** What is taken off an extended number to count cycles from the first packet on. */
+  [[nodiscard]] static constexpr std::int64_t base() noexcept { return kFirstCycle; }
   /** SSRC of the source that is followed; 0 before the first packet. */
   [[nodiscard]] std::uint32_t source() const noexcept { return ssrc_; }
   /** When the packet that was delivered last was due: to RecoveryOutput::on_packet(), the one that it is told
@@ -111,6 +146,8 @@ class Recovery final : private RepairOutput {
   [[nodiscard]] Nanos delivered_due() const noexcept { return delivered_due_; }
 
  private:
+  /** Numbers begin so high that those before the first are none below zero. */
+  static constexpr std::int64_t kFirstCycle = 1 << 20;
   /** A packet that is missing. */
   struct Missing {
     std::int64_t sequence = 0;
@@ -120,6 +157,9 @@ class Recovery final : private RepairOutput {
     Nanos asked = 0;
     Nanos next = 0;
     unsigned asks = 0;
+    unsigned fetches = 0;
+    /** Part of the fetch that is under way. */
+    bool fetching = false;
   };
   struct Candidate {
     std::uint32_t ssrc = 0;
@@ -151,7 +191,14 @@ class Recovery final : private RepairOutput {
   [[nodiscard]] Nanos patience_end(const Missing& one) const noexcept;
   [[nodiscard]] bool hopeless(const Missing& one, Nanos now) const noexcept;
   [[nodiscard]] Nanos pause_after(const Missing& one, Nanos now) const noexcept;
+  [[nodiscard]] Nanos ask_at(const Missing& one) const noexcept;
+  [[nodiscard]] Nanos fetch_at(const Missing& one) const noexcept;
+  void fetch(Nanos now) noexcept;
   void take_copy(codec::Bytes datagram, Origin origin, bool answers, Nanos now) noexcept;
+  [[nodiscard]] Missing* find_missing(std::int64_t sequence) noexcept;
+  [[nodiscard]] bool held(const Missing& one) const noexcept {
+    return burst_expected_ && one.sequence >= burst_next_;
+  }
   void give_up(std::int64_t& lost) noexcept;
   void adapt(Nanos now) noexcept;
   std::uint32_t chance() noexcept;
@@ -163,10 +210,12 @@ class Recovery final : private RepairOutput {
   ParityDecoder parity_;
   std::optional<BlockDecoder> block_;
   RoundTrip round_trip_;
+  FetchPace pace_;
   /** When packets that came are due; of a slot of the window. */
   std::vector<Nanos> due_;
   std::vector<Missing> missing_;
   std::vector<std::int64_t> asking_;
+  std::vector<std::int64_t> fetching_;
   bool begun_ = false;
   std::uint32_t ssrc_ = 0;
   Candidate candidate_;
@@ -189,6 +238,8 @@ class Recovery final : private RepairOutput {
   Nanos slowest_ = 0;
   Nanos adapted_ = 0;
   Nanos now_ = 0;
+  bool burst_expected_ = false;
+  std::int64_t burst_next_ = 0;
   std::uint32_t random_;
 };
 

@@ -39,60 +39,6 @@ std::vector<Datagram> encode(const Source& source, const BlockOptions& options) 
 
 }  // namespace
 
-TEST_CASE("block code: arithmetic over GF(2^8) is a field's") {
-  for (unsigned a = 1; a < 256; a++) {
-    const auto byte = static_cast<std::uint8_t>(a);
-    REQUIRE(repair::galois_product(byte, repair::galois_inverse(byte)) == 1);
-    REQUIRE(repair::galois_product(byte, 1) == byte);
-    REQUIRE(repair::galois_product(byte, 0) == 0);
-    // Multiplication by x, as the polynomial says.
-    const unsigned doubled = (a << 1) ^ ((a & 0x80) != 0 ? 0x11dU : 0U);
-    REQUIRE(repair::galois_product(byte, 2) == doubled);
-  }
-}
-
-TEST_CASE("block code: the arithmetic is ISA-L's where it is built in") {
-#ifdef SLUICE_ISAL
-  CHECK(repair::galois_by_isal());
-#else
-  CHECK(!repair::galois_by_isal());
-#endif
-}
-
-TEST_CASE("block code: combinations of any size are those of single bytes") {
-  std::mt19937 random(4);
-  for (const std::size_t size : {0U, 1U, 8U, 15U, 16U, 31U, 32U, 33U, 100U, 1324U}) {
-    const std::size_t inputs = 1 + random() % 30;
-    const std::size_t outputs = 1 + random() % 10;
-    std::vector<std::uint8_t> rows(inputs * outputs);
-    for (std::uint8_t& one : rows) one = static_cast<std::uint8_t>(random());
-    std::vector<Datagram> in(inputs, Datagram(size));
-    std::vector<Datagram> out(outputs, Datagram(size, 0xff));
-    std::vector<const std::uint8_t*> from;
-    std::vector<std::uint8_t*> to;
-    for (Datagram& one : in) {
-      for (std::uint8_t& byte : one) byte = static_cast<std::uint8_t>(random());
-      from.push_back(one.data());
-    }
-    for (Datagram& one : out) to.push_back(one.data());
-    repair::GaloisTables tables(inputs, outputs);
-    tables.set(rows, inputs, outputs);
-    if (size == 8) {
-      tables.combine_eight(from.data(), to.data());
-    } else {
-      tables.combine(size, from.data(), to.data());
-    }
-    for (std::size_t i = 0; i < outputs; i++) {
-      for (std::size_t k = 0; k < size; k++) {
-        std::uint8_t sum = 0;
-        for (std::size_t j = 0; j < inputs; j++)
-          sum ^= repair::galois_product(rows[i * inputs + j], in[j][k]);
-        REQUIRE(out[i][k] == sum);
-      }
-    }
-  }
-}
-
 TEST_CASE("block code: every pattern of losses of small blocks, as many as there is parity") {
   for (const auto& [k, m] : {std::pair{1U, 1U}, {1U, 4U}, {4U, 2U}, {5U, 3U}, {8U, 4U}, {3U, 6U}}) {
     CAPTURE(k);

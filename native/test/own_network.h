@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -26,6 +28,17 @@ class OwnNetwork {
     if (entered_) setns(before_.get(), CLONE_NEWNET);
   }
   [[nodiscard]] bool ok() const noexcept { return ok_; }
+  /** IPv6 groups are sent to by way of the loopback interface; IPv4 ones are without. */
+  static bool route_groups() {
+    const kernel::Fd control(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    in6_rtmsg route{};
+    route.rtmsg_dst.s6_addr[0] = 0xff;
+    route.rtmsg_dst_len = 8;
+    route.rtmsg_metric = 256;
+    route.rtmsg_flags = RTF_UP;
+    route.rtmsg_ifindex = static_cast<int>(if_nametoindex("lo"));
+    return ioctl(control.get(), SIOCADDRT, &route) == 0;
+  }
 
  private:
   static bool set_loopback(int mtu) {

@@ -2,13 +2,10 @@
 
 #include <doctest/doctest.h>
 
-#include <map>
 #include <queue>
-#include <set>
 
-#include "repair/parity_encoder.h"
 #include "test/allocations.h"
-#include "test/repair_bed.h"
+#include "test/recovery_bed.h"
 
 using namespace sluice;
 using repair::kMillisecond;
@@ -18,91 +15,11 @@ using repair::Recovery;
 using repair::RecoveryOptions;
 using test::Datagram;
 
-namespace {
-
-constexpr Nanos kSpacing = kMillisecond;
-
-/** RTP with `packets` TS packets; the bytes follow from the number. */
-Datagram ts_packet(std::int64_t sequence, std::size_t packets = 7, std::uint32_t ssrc = 0xcafe) {
-  Datagram made(codec::kRtpHeaderSize + 188 * packets, static_cast<std::uint8_t>(sequence));
-  codec::write_rtp_header(
-      {false, 33, static_cast<std::uint16_t>(sequence), static_cast<std::uint32_t>(sequence * 90), ssrc},
-      made.data());
-  for (std::size_t i = 0; i < packets; i++) {
-    made[codec::kRtpHeaderSize + 188 * i] = 0x47;
-    made[codec::kRtpHeaderSize + 188 * i + 1] = 0;
-  }
-  return made;
-}
-
-struct Outcome final : repair::RecoveryOutput {
-  void on_packet(std::int64_t, codec::Bytes datagram, Origin from) noexcept override {
-    const std::uint16_t number = codec::load16(datagram.data() + 2);
-    numbers.push_back(number);
-    origins[number] = from;
-    times.push_back(now);
-    if (!test::same(datagram, ts_packet(number, (datagram.size() - 12) / 188))) wrong++;
-  }
-  void on_lost(std::int64_t first, std::int64_t count) noexcept override {
-    for (std::int64_t i = 0; i < count; i++) lost.insert(static_cast<std::uint16_t>(first + i));
-  }
-  void on_request(std::span<const std::int64_t> sequences) noexcept override {
-    for (const std::int64_t one : sequences) requests.emplace_back(static_cast<std::uint16_t>(one), now);
-  }
-  void on_restart() noexcept override { restarts++; }
-
-  Nanos now = 0;
-  std::vector<std::uint16_t> numbers;
-  std::map<std::uint16_t, Origin> origins;
-  std::vector<Nanos> times;
-  std::set<std::uint16_t> lost;
-  std::vector<std::pair<std::uint16_t, Nanos>> requests;
-  int restarts = 0;
-  int wrong = 0;
-};
-
-/** Parity packets as they would be sent. */
-struct Parity final : repair::ParityOutput {
-  void on_parity(const codec::ParityPacket& packet) noexcept override {
-    Datagram written(codec::kParityHeadersSize);
-    codec::write_parity({false, 96, 0, 0, 0}, packet, written.data());
-    written.insert(written.end(), packet.payload.begin(), packet.payload.end());
-    ready.push_back(std::move(written));
-  }
-  std::vector<Datagram> ready;
-};
-
-/** A receiver, and the time. */
-struct Bed {
-  explicit Bed(const RecoveryOptions& options = {}) : recovery(options, out) {}
-  void to(Nanos time) {
-    for (;;) {
-      const auto next = recovery.deadline();
-      if (!next || *next > time) break;
-      now = std::max(now, *next);
-      out.now = now;
-      recovery.advance(now);
-      if (const auto again = recovery.deadline(); again && *again <= now && again == next) {
-        FAIL("a deadline that stays");
-      }
-    }
-    now = out.now = time;
-    recovery.advance(now);
-  }
-  void packet(const Datagram& datagram) { recovery.on_packet(datagram, now); }
-
-  Outcome out;
-  Recovery recovery;
-  Nanos now = 0;
-};
-
-std::vector<std::uint16_t> range(int first, int end) {
-  std::vector<std::uint16_t> all;
-  for (int i = first; i < end; i++) all.push_back(static_cast<std::uint16_t>(i));
-  return all;
-}
-
-}  // namespace
+using Bed = test::RecoveryBed;
+using Parity = test::KeptParity;
+using test::kSpacing;
+using test::range;
+using test::ts_packet;
 
 TEST_CASE(
     "recovery: packets leave in order a playout delay after they came, over the wrap, whatever order they "

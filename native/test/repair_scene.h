@@ -113,7 +113,7 @@ struct Scene {
     repair.recovery.block = parity.block;
     repair.recovery.playout = 300 * kernel::kMillisecond;
     repair.recovery.window = 1U << 14;
-    if (asks) add_server(repair, rate, tokens, to_all_after);
+    if (asks) serve(rate, tokens, to_all_after, repair);
     ear_port = free_ports();
     plane::UdpInputOptions input_options;
     input_options.socket.address = "127.0.0.1";
@@ -124,13 +124,12 @@ struct Scene {
     input = std::move(opened.value());
   }
 
-  /** A retransmission server, which the input asks. */
-  void add_server(plane::RepairOptions& repair, std::uint64_t rate, const std::optional<Tokens>& tokens,
-                  unsigned to_all_after) {
-    const auto target = static_cast<std::uint16_t>(path_port + 8);
+  /** A retransmission server, and an input that asks it. */
+  void serve(std::uint64_t rate, const std::optional<Tokens>& tokens, unsigned to_all_after,
+             plane::RepairOptions& repair) {
     plane::RetransmissionOptions options;
     options.port.socket.address = "127.0.0.1";
-    options.port.socket.port = target;
+    options.port.socket.port = server_port();
     options.rate = rate;
     if (!tokens) options.allowed.push_back(*kernel::AddressPrefix::parse("127.0.0.0/8"));
     options.common.receivers = to_all_after;
@@ -140,7 +139,7 @@ struct Scene {
     auto opened = plane::RetransmissionServer::open(bed.reactor, *bed.stream, options, sent);
     REQUIRE(opened.ok());
     sender->keep(std::move(opened.value()));
-    repair.feedback = kernel::Address::parse("127.0.0.1", target);
+    repair.feedback = kernel::Address::parse("127.0.0.1", server_port());
     repair.tokens = tokens && tokens->for_input;
     repair.recovery.asks = true;
     repair.recovery.round_trip = 5 * kernel::kMillisecond;

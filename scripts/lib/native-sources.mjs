@@ -45,6 +45,13 @@ function withIncludes(file, seen = new Set()) {
   return seen;
 }
 
+/** Whether a file, or what it includes or is linked with, includes a header that is not ours, such as `<thread>`. */
+export function includes(file, header) {
+  const pattern = new RegExp(`^\\s*#\\s*include\\s+${header}`, 'm');
+  const files = linkedSources(file).flatMap((source) => [...withIncludes(source)]);
+  return [...new Set(files)].some((one) => pattern.test(readFileSync(join(ROOT, one), 'utf8')));
+}
+
 /**
  * What a program that begins with `main` must be linked of: the sources beside every header of ours that is included, at any
  * depth, and the carried-along sources of the headers of theirs.

@@ -1,130 +1,22 @@
 // Lossy paths over loopback: parity and retransmission end to end, and each side alone with rtp-packet as the other.
 import type { RemoteInfo } from 'node:dgram';
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { buildCompound, buildNACK, buildRR, type ParsedRtcp, parse, parseRTCPCompound } from 'rtp-packet';
-import t, { type Test } from 'tap';
-import type {
-  FecOptions,
-  InputCounters,
-  Numbering,
-  PlaneApi,
-  ReceiverHandle,
-  RepairOptions,
-  RetransmissionOptions,
-  SenderHandle,
-} from '../../daemon/plane/contract.js';
+import t from 'tap';
+import type { FecOptions, InputCounters, ReceiverHandle } from '../../daemon/plane/contract.js';
 import { createPlane } from '../../daemon/plane/plane.js';
-import { temporaryFolder } from '../cli/lib/program.js';
 import { LoopbackSender, rtpPackets } from '../receive/rtp-sender.js';
 import { TsMaker } from '../streams/ts-maker.js';
-import { bound, freePorts, HOST, lossyPath } from './lossy-path.js';
 import { INPUT, SENDER, STREAM } from './options.js';
+import { bound, freePorts, HOST, play, REPAIR, SERVER, until } from './repair-scene.js';
 
 const TS_PACKET = 188;
 
-const REPAIR: RepairOptions = {
-  fec: true,
-  feedback: null,
-  tokens: false,
-  playoutMs: 400,
-  leastPlayoutMs: 0,
-  ditherMs: 0,
-};
-const SERVER: RetransmissionOptions = {
-  address: HOST,
-  port: 0,
-  plain: false,
-  payloadType: 97,
-  dscp: 0,
-  depthMs: 2000,
-  sharePercent: 1000,
-  rate: 100_000_000,
-  allow: ['127.0.0.0/8'],
-  multicastAfter: 3,
-  holdMs: 100,
-  tokenLifetimeMs: null,
-};
 const PARITY: FecOptions = {
   parity: { columns: 5, rows: 5, rowParity: true },
   block: null,
   payloadType: 96,
 };
 const BLOCKS: FecOptions = { parity: null, block: { source: 20, repair: 5 }, payloadType: 96 };
-
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
-
-interface Scene {
-  readonly numbering?: Numbering;
-  readonly fec?: FecOptions;
-  readonly retransmission?: Partial<RetransmissionOptions>;
-  readonly repair?: Partial<RepairOptions>;
-  readonly loses: (step: number, n: number) => boolean;
-}
-
-interface Outcome {
-  readonly received: InputCounters;
-  readonly sent: ReturnType<PlaneApi['senderCounters']>;
-  /** Whether what was written is what was sent, without a gap. */
-  readonly whole: boolean;
-}
-
-/** Some seconds of pictures through a sender, a path that loses, and a receiver that repairs. */
-async function play(t: Test, { numbering = 'rtp', fec, retransmission, repair, loses }: Scene): Promise<Outcome> {
-  const plane = createPlane({ memoryBytes: 2 ** 24 });
-  t.teardown(() => plane.close());
-  const [source, path, ear] = [await freePorts(), await freePorts(), await freePorts()];
-  await lossyPath(t, path, ear, loses);
-  const stream = plane.addStream(STREAM);
-  plane.addInput(stream, { ...INPUT, port: source });
-  const server = retransmission === undefined ? null : { ...SERVER, port: path + 8, ...retransmission };
-  const sender = plane.addSender(stream, {
-    ...SENDER,
-    port: path,
-    numbering,
-    fec: fec ?? null,
-    retransmission: server,
-  });
-  const file = join(temporaryFolder(t), 'out.ts');
-  const fd = openSync(file, 'w');
-  t.teardown(() => closeSync(fd));
-  const feedback = server === null ? null : { address: HOST, port: server.port };
-  const receiver = plane.addReceiver({
-    ...INPUT,
-    port: ear,
-    numbering,
-    repair: { ...REPAIR, feedback, ...repair },
-    outputFd: fd,
-    recording: null,
-  });
-  const ts = new TsMaker(1, 8000).frames(0, 60);
-  const loopback = await LoopbackSender.open(t);
-  await loopback.send(rtpPackets(ts, 1, 1), source, HOST);
-  await settled(plane, sender, receiver);
-  plane.removeReceiver(receiver);
-  const written = readFileSync(file);
-  return {
-    received: last,
-    sent: plane.senderCounters(sender),
-    whole: written.length > ts.length / 2 && ts.includes(written),
-  };
-}
-
-let last: InputCounters;
-
-/** Until everything that left has been delivered, or given up. */
-async function settled(plane: PlaneApi, sender: SenderHandle, receiver: ReceiverHandle): Promise<void> {
-  let before = -1;
-  for (let still = 0; still < 100; ) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    last = plane.inputCounters(receiver);
-    const now = plane.senderCounters(sender).packets + last.tsPackets + last.rtpLost;
-    still = now === before && now > 0 ? still + 1 : 0;
-    before = now;
-  }
-}
 
 t.test('columns and rows repair what they can, and it is what was sent', async (t) => {
   const { received, sent, whole } = await play(t, {

@@ -53,12 +53,14 @@ const AGAIN = {
   depthMs: 2000,
   toGroup: true,
   tokens: true,
+  acquisition: true,
 };
 const REPAIR: DescribedRepair = {
   parity: { columns: 10, rows: 5, rowParity: true },
   block: { source: 20, repair: 4 },
   parityType: 96,
   retransmission: AGAIN,
+  range: 'http://192.0.2.1:8080/live/news/main.rtp',
 };
 
 t.test('repair is described by media of its own, grouped with what it repairs', async (t) => {
@@ -72,7 +74,10 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
     'm=video 5000 RTP/AVPF 33',
     'a=rtcp:5008 IN IP4 192.0.2.1',
     'a=rtcp-fb:33 nack',
+    'a=rtcp-fb:33 nack rai',
+    'a=rtcp-rsize',
     'a=portmapping-req:5008 IN IP4 192.0.2.1',
+    'a=x-sluice-range:http://192.0.2.1:8080/live/news/main.rtp',
     'm=video 5002 RTP/AVP 96',
     'a=rtpmap:96 1d-interleaved-parityfec/90000',
     'a=fmtp:96 L=10; D=5; repair-window=2000000',
@@ -94,7 +99,7 @@ t.test('repair is described by media of its own, grouped with what it repairs', 
 
 t.test('what is described is read again', async (t) => {
   const common = { address: '239.1.1.1', port: 5000, source: null, numbering: 'rtp' };
-  const plain = { ...common, fec: false, feedback: null, tokens: false };
+  const plain = { ...common, fec: false, feedback: null, tokens: false, acquisition: false, range: null };
   t.strictSame(readMulticast(describeMulticast(SESSION)), plain);
   const feedback = { address: '192.0.2.1', port: 5008 };
   t.strictSame(readMulticast(describeMulticast({ ...SESSION, repair: REPAIR })), {
@@ -102,6 +107,8 @@ t.test('what is described is read again', async (t) => {
     fec: true,
     feedback,
     tokens: true,
+    acquisition: true,
+    range: 'http://192.0.2.1:8080/live/news/main.rtp',
   });
   const ssm = { ...SESSION, group: 'ff3e::1', origin: '2001:db8::1', source: '2001:db8::1' };
   t.match(describeMulticast({ ...SESSION, numbered: true }), 'a=extmap:1 urn:x-sluice:rtp-hdrext:sequence\r\n');

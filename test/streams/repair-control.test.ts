@@ -6,8 +6,8 @@ import type { PlaneApi, ReceiverHandle, StreamHandle } from '../../daemon/plane/
 import { createPlane } from '../../daemon/plane/plane.js';
 import { MulticastSender } from '../../daemon/streams/sender.js';
 import { channelsSchema, type MulticastConfig } from '../../daemon/streams/settings.js';
-import { bound, freePorts, HOST, lossyPath } from '../plane/lossy-path.js';
 import { INPUT, STREAM } from '../plane/options.js';
+import { bound, freePorts, HOST, lossyPath } from '../plane/repair-scene.js';
 import { rtpPackets } from '../receive/rtp-sender.js';
 import { FRAME_RATE, TsMaker } from './ts-maker.js';
 

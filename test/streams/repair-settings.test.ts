@@ -71,3 +71,19 @@ test('a receiver gets a token where it asks for packets', async (t) => {
   t.match(repairOptionsOf(both), { tokens: true, feedback: { address: ADDRESS, port: 5008 } });
   t.match(repairOptionsOf(repairSchema.parse({})), { tokens: false, feedback: null });
 });
+
+test('what is left is fetched from an HTTP URL, when its way is known', async (t) => {
+  for (const wrong of ['192.0.2.1:8080', 'rtp://239.1.1.1:5000', 'http://192.0.2.1/a#b', 'file:///a'])
+    t.match(problems(repairSchema, { range: wrong }), [/^range: expected an http/], wrong);
+  const config = repairSchema.parse({ range: 'http://192.0.2.1:8080/live/news/main.rtp' });
+  const way = {
+    address: ADDRESS,
+    port: 8080,
+    tls: null,
+    host: '192.0.2.1:8080',
+    target: '/live/news/main.rtp',
+    headers: {},
+  };
+  t.match(repairOptionsOf(config, way), { range: way });
+  t.match(repairOptionsOf(config), { range: null });
+});

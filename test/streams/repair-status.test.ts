@@ -29,6 +29,8 @@ t.test('residual loss is of all that was sent, overhead of what came', async (t)
     parityPackets: 100,
     resent: 2,
     nacked: 3,
+    fetches: 2,
+    fetchErrors: 1,
     playoutUs: 200_000,
     repairRoundTripUs: 5_500,
   });
@@ -36,9 +38,12 @@ t.test('residual loss is of all that was sent, overhead of what came', async (t)
     missing: 20,
     byParity: 6,
     lost: 10,
+    byFetch: 1,
     asked: 3,
+    fetches: 2,
+    fetchErrors: 1,
     residualLoss: 0.01,
-    overhead: 102 / 995,
+    overhead: 103 / 995,
     playoutMs: 200,
     roundTripMs: 5.5,
   });
@@ -46,7 +51,7 @@ t.test('residual loss is of all that was sent, overhead of what came', async (t)
 
 t.test('before anything came there is no ratio to be told, and no round trip', async (t) => {
   t.match(repairStatus(inputs({})), { residualLoss: 0, overhead: 0, roundTripMs: null });
-  t.equal(sentRepairStatus(outputs({})).overhead, 0);
+  t.equal(sentRepairStatus(outputs({}), { rangePackets: 0, rangeBytes: 0 }).overhead, 0);
 });
 
 t.test('what a sender adds, in bytes for each byte of media', async (t) => {
@@ -64,8 +69,11 @@ t.test('what a sender adds, in bytes for each byte of media', async (t) => {
     resendGone: 4,
     resendShed: 6,
     feedbackRefused: 7,
+    acquisitions: 3,
+    acquisitionsRefused: 2,
+    burstBytes: 100_000,
   });
-  t.strictSame(sentRepairStatus(counters), {
+  t.strictSame(sentRepairStatus(counters, { rangePackets: 8, rangeBytes: 10_000 }), {
     parityPackets: 111,
     asked: 50,
     resent: 40,
@@ -74,7 +82,10 @@ t.test('what a sender adds, in bytes for each byte of media', async (t) => {
     gone: 4,
     overBudget: 6,
     refused: 7,
-    overhead: 0.25,
+    acquisitions: 3,
+    acquisitionsRefused: 2,
+    fetched: 8,
+    overhead: 0.36,
     chosen: null,
   });
 });

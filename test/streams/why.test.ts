@@ -135,7 +135,7 @@ t.test('what the repair policy has chosen is told with its reasons', async (t) =
     delayMs: 70,
   } as const;
   const steps = (values: Partial<RepairChoiceStatus>): ReturnType<typeof explainRendition> => {
-    const repair = sentRepairStatus(SENDER, { ...chosen, ...values });
+    const repair = sentRepairStatus(SENDER, { rangePackets: 0, rangeBytes: 0 }, { ...chosen, ...values });
     return explainRendition({ ...GOOD, multicast: GOOD.multicast && { ...GOOD.multicast, repair } }, 1, 1);
   };
   const step = steps({}).find((one) => one.step === 'repair');

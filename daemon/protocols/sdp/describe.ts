@@ -42,7 +42,11 @@ export interface DescribedRepair {
     readonly toGroup: boolean;
     /** Whether it answers who proves its address by a token that it got there (RFC 6284). */
     readonly tokens: boolean;
+    /** Whether it gives bursts to those that begin (RFC 6285). */
+    readonly acquisition: boolean;
   } | null;
+  /** Where packets are had by ranges of sequence numbers, http:// or https://. */
+  readonly range?: string | null;
 }
 
 /** The block code of docs/repair.md, which is registered nowhere. */
@@ -51,6 +55,10 @@ export const BLOCK_CODEC = 'x-sluice-reed-solomon';
 export const PARITY_CODEC = '1d-interleaved-parityfec';
 /** RFC 6284 section 7: `portmapping-req:PORT IN IP4 ADDRESS`, where tokens are asked for. */
 export const TOKEN_ATTRIBUTE = 'portmapping-req';
+/** RFC 6285 section 8.1: behind `a=rtcp-fb:… nack`. */
+export const RAPID_ACQUISITION = 'rai';
+/** `x-sluice-range:URL`, where packets are had by HTTP (docs/repair.md). */
+export const RANGE_ATTRIBUTE = 'x-sluice-range';
 /** How long source and repair packets are apart at most, microseconds (RFC 6015 section 5.1): a bound for slow streams. */
 const REPAIR_WINDOW_US = 2_000_000;
 const CLOCK = 90_000;
@@ -111,7 +119,7 @@ type Medium = SessionDescription['media'][number];
 
 /** Parity and retransmissions as media of their own, grouped with what they repair (RFC 5956, RFC 4588 section 8.6). */
 function addRepair(description: SessionDescription, { port }: MulticastSession, repair: DescribedRepair): void {
-  const { parity, block, parityType, retransmission } = repair;
+  const { parity, block, parityType, retransmission, range = null } = repair;
   const [media] = description.media;
   if (media === undefined) return;
   media.mid = '1';
@@ -126,14 +134,18 @@ function addRepair(description: SessionDescription, { port }: MulticastSession, 
   // A row is a column of neighbours: interleaved by one.
   if (parity?.rowParity === true) add('FEC-FR', part(port + 4, parityType, PARITY_CODEC, shape(1, parity.columns)));
   if (block !== null) add('FEC-FR', part(port + 6, parityType, BLOCK_CODEC, `k=${block.source}; m=${block.repair}`));
+  // Attributes that the library does not know are written as they are.
+  const unknown = range === null ? [] : [{ value: `${RANGE_ATTRIBUTE}:${range}` }];
   if (retransmission !== null) {
-    const { address, port: to, plain, payloadType, depthMs, toGroup, tokens } = retransmission;
+    const { address, port: to, plain, payloadType, depthMs, toGroup, tokens, acquisition } = retransmission;
     const ipVer = isIP(address) === 6 ? 6 : 4;
     media.protocol = 'RTP/AVPF';
     media.rtcp = { port: to, netType: 'IN', ipVer, address };
     media.rtcpFb = [{ payload: MP2T, type: 'nack' }];
-    // Attributes that the library does not know are written as they are.
-    if (tokens) media.invalid = [{ value: `${TOKEN_ATTRIBUTE}:${to} IN IP${ipVer} ${address}` }];
+    if (acquisition) media.rtcpFb.push({ payload: MP2T, type: 'nack', subtype: RAPID_ACQUISITION });
+    // RFC 5506: answers come without a report before them.
+    media.rtcpRsize = 'rtcp-rsize';
+    if (tokens) unknown.push({ value: `${TOKEN_ATTRIBUTE}:${to} IN IP${ipVer} ${address}` });
     // Packets as they were have no description of their own.
     if (!plain) {
       const again = (at: number): Medium => ({
@@ -144,6 +156,7 @@ function addRepair(description: SessionDescription, { port }: MulticastSession, 
       if (toGroup) add('FID', again(port + 8));
     }
   }
+  if (unknown.length > 0) media.invalid = unknown;
   description.groups = groups;
 }
 

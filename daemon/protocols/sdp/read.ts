@@ -1,7 +1,14 @@
 import { isIP } from 'node:net';
 import { parse } from 'sdp-transform';
 import { z } from 'zod';
-import { BLOCK_CODEC, NUMBER_URN, PARITY_CODEC, TOKEN_ATTRIBUTE } from './describe.js';
+import {
+  BLOCK_CODEC,
+  NUMBER_URN,
+  PARITY_CODEC,
+  RANGE_ATTRIBUTE,
+  RAPID_ACQUISITION,
+  TOKEN_ATTRIBUTE,
+} from './describe.js';
 
 /** What a receiver needs of a session that somebody describes. */
 export interface ReadSession {
@@ -16,6 +23,10 @@ export interface ReadSession {
   readonly feedback: { readonly address: string; readonly port: number } | null;
   /** Whether a token is to be got there first (RFC 6284). */
   readonly tokens: boolean;
+  /** Whether it gives bursts to those that begin (RFC 6285). */
+  readonly acquisition: boolean;
+  /** Where packets are had by ranges of sequence numbers, as it is written there: absolute, or relative to the description. */
+  readonly range: string | null;
 }
 
 const MP2T = 33;
@@ -33,7 +44,7 @@ const media = z.object({
   connection: connection.optional(),
   ext: z.array(z.object({ value: z.number(), uri: z.string() })).default([]),
   rtcp: z.object({ port, address: numeric }).partial().optional(),
-  rtcpFb: z.array(z.object({ type: z.string() })).default([]),
+  rtcpFb: z.array(z.object({ type: z.string(), subtype: z.string().optional() })).default([]),
   invalid: z.array(z.object({ value: z.string() })).default([]),
 });
 const session = z.object({
@@ -60,7 +71,7 @@ export function readMulticast(text: string): ReadSession | string {
   if (elsewhere !== undefined)
     return `expected parity on the ports + 2, + 4 or + 6 of the media, got ${elsewhere.port} for ${transport.port}`;
   const feedback = feedbackOf(transport);
-  const mapping = mappingOf(transport);
+  const mapping = attributeOf(transport, TOKEN_ATTRIBUTE);
   if (feedback !== null && mapping !== null && !isAt(mapping, feedback))
     return `expected ${TOKEN_ATTRIBUTE} of the feedback target ${feedback.address} ${feedback.port}, got "${mapping}"`;
   const source = sourceFilter?.filterMode === 'incl' ? (sourceFilter.srcList.split(' ', 1)[0] ?? '') : '';
@@ -72,6 +83,8 @@ export function readMulticast(text: string): ReadSession | string {
     fec: parity.length > 0,
     feedback,
     tokens: feedback !== null && mapping !== null,
+    acquisition: feedback !== null && transport.rtcpFb.some(isRapidAcquisition),
+    range: attributeOf(transport, RANGE_ATTRIBUTE)?.trim() ?? null,
   };
 }
 
@@ -91,6 +104,16 @@ function isParity({ rtp }: Media): boolean {
   return rtp.some(({ codec }) => [PARITY_CODEC, BLOCK_CODEC].includes(codec.toLowerCase()));
 }
 
+function isRapidAcquisition({
+  type,
+  subtype,
+}: {
+  readonly type: string;
+  readonly subtype?: string | undefined;
+}): boolean {
+  return type === 'nack' && subtype === RAPID_ACQUISITION;
+}
+
 function feedbackOf({ rtcp, rtcpFb }: Media): ReadSession['feedback'] {
   const asks = rtcpFb.some(({ type }) => type === 'nack');
   if (!asks || rtcp?.address === undefined || rtcp.port === undefined) return null;
@@ -98,8 +121,8 @@ function feedbackOf({ rtcp, rtcpFb }: Media): ReadSession['feedback'] {
 }
 
 /** What stands behind the attribute, or null where it is not there. */
-function mappingOf({ invalid }: Media): string | null {
-  const prefix = `${TOKEN_ATTRIBUTE}:`;
+function attributeOf({ invalid }: Media, name: string): string | null {
+  const prefix = `${name}:`;
   return invalid.find(({ value }) => value.startsWith(prefix))?.value.slice(prefix.length) ?? null;
 }
 

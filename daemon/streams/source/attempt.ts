@@ -1,7 +1,9 @@
 import type { Clock } from '../../base/clock.js';
 import type { SluiceError } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
 import type { PlaneApi, StreamCounters, StreamHandle, UpstreamHandle } from '../../plane/contract.js';
 import type { Fetcher } from './fetcher.js';
+import type { Guide } from './guide.js';
 import type { UpstreamSlot } from './upstream-slot.js';
 
 /** What every driver of one rendition works with. */
@@ -11,6 +13,8 @@ export interface SourceContext {
   readonly stream: StreamHandle;
   readonly slot: UpstreamSlot;
   readonly fetcher: Fetcher;
+  readonly guide: Guide;
+  readonly log: Logger;
   counters(): StreamCounters;
 }
 

@@ -1,6 +1,6 @@
 import { SluiceError } from '../../base/errors.js';
-import type { InputCounters, InputHandle, InputOptions } from '../../plane/contract.js';
-import type { DatagramLocation } from '../media-url.js';
+import type { InputCounters, InputHandle, RangeSource } from '../../plane/contract.js';
+import { type DatagramLocation, displayUrl } from '../media-url.js';
 import { type NumberedConfig, repairOptionsOf } from '../repair-settings.js';
 import type { Attempt, Driver, SourceContext } from './attempt.js';
 
@@ -15,7 +15,7 @@ export class DatagramDriver implements Driver {
   readonly skipped = 0;
   readonly #context: SourceContext;
   readonly #location: DatagramLocation;
-  readonly #rtp: Pick<InputOptions, 'numbering' | 'repair'>;
+  readonly #rtp: NumberedConfig;
   #input: InputHandle | null = null;
 
   constructor(context: SourceContext, location: DatagramLocation, { numbering, repair }: NumberedConfig) {
@@ -23,13 +23,13 @@ export class DatagramDriver implements Driver {
     this.#location = location;
     // Plain MPEG-TS has no numbers by which anything could be missed.
     const numbered = location.kind === 'rtp' || numbering === 'field';
-    this.#rtp = { numbering, repair: repairOptionsOf(numbered ? repair : undefined) };
+    this.#rtp = { numbering, repair: numbered ? repair : undefined };
     this.kind = location.kind;
   }
 
   /** Counters of the open input where it repairs, else null. */
   get repairs(): InputCounters | null {
-    if (this.#input === null || this.#rtp.repair === null) return null;
+    if (this.#input === null || this.#rtp.repair === undefined) return null;
     return this.#context.plane.inputCounters(this.#input);
   }
 
@@ -41,13 +41,30 @@ export class DatagramDriver implements Driver {
     const { plane, stream } = this.#context;
     const { address, port, source, interfaceName } = this.#location;
     if (this.#context.counters().bytesIn > 0) plane.spliceStream(stream);
-    const input = plane.addInput(stream, { address, port, source, interfaceName, reorderMs: REORDER_MS, ...this.#rtp });
+    const { numbering } = this.#rtp;
+    const repair = repairOptionsOf(this.#rtp.repair, await this.#range());
+    attempt.signal.throwIfAborted();
+    const where = { address, port, source, interfaceName };
+    const input = plane.addInput(stream, { ...where, reorderMs: REORDER_MS, numbering, repair });
     this.#input = input;
     try {
       return await this.#watch(input, attempt);
     } finally {
       this.#input = null;
       plane.removeInput(input);
+    }
+  }
+
+  /** Where packets are fetched from. The last resort is not to keep the source from playing. */
+  async #range(): Promise<RangeSource | null> {
+    const { range } = this.#rtp.repair ?? {};
+    if (range === undefined) return null;
+    try {
+      return await this.#context.guide.endpoint(range);
+    } catch (error) {
+      const { display: source } = this.#location;
+      this.#context.log.warn({ source, range: displayUrl(range), err: error }, 'packets cannot be fetched by HTTP');
+      return null;
     }
   }
 

@@ -46,6 +46,13 @@ export class Guide {
     }
   }
 
+  /** The way to a URL whose requests are made natively: the first of its addresses, no redirects. @throws as follow() */
+  async endpoint(url: string): Promise<Endpoint> {
+    const target = new URL(url);
+    const [address = ''] = this.rules.permitted(target, await this.resolver.resolve(bareHost(target)));
+    return this.#describe(target, address);
+  }
+
   #requireProgress(visited: readonly string[], target: string): void {
     const way = [...visited, target].map(displayUrl).join(' -> ').slice(0, 1000);
     if (visited.includes(target)) throw new SluiceError('UPSTREAM_REDIRECTS', `the redirects go round: ${way}`);

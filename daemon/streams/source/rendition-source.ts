@@ -126,9 +126,20 @@ export class RenditionSource {
   }
 
   #context(): SourceContext {
-    const { plane, clock, stream, guide, locations } = this.#options;
-    const fetcher = new Fetcher(plane, this.#slot, guide.for(urlsOf(locations)), this.#counts);
-    return { plane, clock, stream, slot: this.#slot, fetcher, counters: () => plane.streamCounters(stream) };
+    const { plane, clock, stream, locations, packets, log } = this.#options;
+    const { range } = packets.repair ?? {};
+    const guide = this.#options.guide.for([...urlsOf(locations), ...(range === undefined ? [] : [range])]);
+    const fetcher = new Fetcher(plane, this.#slot, guide, this.#counts);
+    return {
+      plane,
+      clock,
+      stream,
+      slot: this.#slot,
+      fetcher,
+      guide,
+      log,
+      counters: () => plane.streamCounters(stream),
+    };
   }
 
   #createDriver(context: SourceContext, location: MediaLocation): Driver {

@@ -88,13 +88,21 @@ export class End {
     return this.#drop(`${match} numgen inc mod ${every} < ${length}`);
   }
 
-  async #drop(condition: string): Promise<void> {
+  /** As {@link loseBursts}, and of all that does not match a random share. */
+  loseBurstsAndElse(length: number, every: number, match: string, share: number): Promise<void> {
+    const bursts = `${match} numgen inc mod ${every} < ${length}`;
+    return this.#drop(bursts, `${match} accept`, `numgen random mod 1000000 < ${Math.round(share * 1_000_000)}`);
+  }
+
+  /** Drops what meets a condition, unless one before it that ends in `accept` let it through. */
+  async #drop(...conditions: readonly string[]): Promise<void> {
     await this.heal();
+    const rules = conditions.map((one) => (one.endsWith(' accept') ? one : `${one} counter name lost drop`));
     await this.host.nft(`table netdev ${this.#table} {
       counter lost { }
       chain arriving {
         type filter hook ingress device "${this.name}" priority 0;
-        ${condition} counter name lost drop
+        ${rules.join('\n        ')}
       }
     }`);
   }
