@@ -132,6 +132,7 @@ struct Scene {
     options.rate = rate;
     if (!tokens) options.allowed.push_back(*kernel::AddressPrefix::parse("127.0.0.1"));
     if (tokens) options.token_lifetime = tokens->lifetime;
+    options.acquisition.emplace();
     auto opened = plane::RetransmissionServer::open(bed.reactor, *bed.stream, options, sent);
     REQUIRE(opened.ok());
     sender->keep(std::move(opened.value()));
