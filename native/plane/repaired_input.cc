@@ -208,6 +208,7 @@ void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
   std::array<std::uint8_t, kMostDatagram> room;
   const auto packet = original(datagram, room);
   if (!packet) return;
+  if (bursting) burst_source_ = codec::load32(datagram.data() + 8);
   if (bursting) return take_burst(*packet, now);
   recovery_.on_retransmission(*packet, now);
 }
@@ -236,8 +237,13 @@ std::optional<codec::Bytes> RepairedInput::original(codec::Bytes datagram,
 }
 
 void RepairedInput::take_burst(codec::Bytes original, Nanos now) noexcept {
-  recovery_.on_burst(original, now);
   const auto header = codec::parse_rtp_header(original);
+  // Those before it that were told of are missed. Whose they are shows the burst: not every server says it.
+  const auto ahead =
+      static_cast<std::uint16_t>(header && burst_first_ ? header->sequence - *burst_first_ : 0);
+  if (ahead > 0 && ahead < options_.repair->recovery.window / 2)
+    recovery_.expect(header->ssrc, *burst_first_);
+  recovery_.on_burst(original, now);
   if (!header || !recovery_.highest()) return;
   bump(counters_.acquired);
   acquisition_->on_burst(codec::extend_sequence(*recovery_.highest(), header->sequence), now);
@@ -273,9 +279,8 @@ void RepairedInput::take_information(const codec::RtcpPacket& packet) noexcept {
   const auto told = feedback ? codec::rams::parse_information(feedback->control) : std::nullopt;
   if (!told) return;
   acquisition_->on_information(*told);
-  burst_source_ = feedback->media;
-  if (told->first_sequence && acquisition_->listens(reactor_.now()))
-    recovery_.expect(told->source.value_or(feedback->sender), *told->first_sequence);
+  if (burst_source_ == 0) burst_source_ = feedback->media;
+  if (told->first_sequence) burst_first_ = told->first_sequence;
 }
 
 /** Behind the report and the name of a compound it is as long as its answer: a longer one would not come. */
@@ -332,7 +337,7 @@ void RepairedInput::acquire(Nanos now) noexcept {
     if (feed_back(codec::rams::kFormat, burst_source_, Writer(control).termination(end)))
       acquisition_->terminated(now);
   }
-  recovery_.expect_burst(acquisition_->fills(now));
+  recovery_.expect_burst(acquisition_->fills(now), now);
 }
 
 /** What can be joined is: the rest again in a second. */

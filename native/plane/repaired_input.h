@@ -124,8 +124,10 @@ class RepairedInput final : public Input,
   std::optional<TokenClient> tokens_;
   const UdpInputOptions options_;
   std::optional<AcquisitionClient> acquisition_;
-  /** SSRC of the server's, by which it names the source. */
+  /** SSRC of the burst, by which the server knows it; 0 before. */
   std::uint32_t burst_source_ = 0;
+  /** Number of its first packet, where it was told. */
+  std::optional<std::uint16_t> burst_first_;
   Nanos join_again_ = 0;
   /** Where there is one to fetch from; its client holds a buffer of 64 KiB. */
   std::unique_ptr<RangeClient> range_;

@@ -160,7 +160,10 @@ void RetransmissionServer::take_acquisition(const codec::RtcpPacket& packet, con
   if (message == codec::rams::Message::request) return acquire(feedback->control, asking);
   if (message != codec::rams::Message::termination || !bursts_ || feedback->media != stream_.ssrc()) return;
   const auto termination = codec::rams::parse_termination(feedback->control);
-  if (!termination) return bump(counters_.feedback_malformed);
+  if (!termination) {
+    bump(counters_.feedback_malformed);
+    return respond(asking.sender, codec::rams::Response::malformed_termination);
+  }
   bursts_->terminate(asking.sender, *termination, asking.now);
   flush();
 }
@@ -187,10 +190,15 @@ void RetransmissionServer::acquire(codec::Bytes control, const Asking& asking) n
 
 void RetransmissionServer::refuse(const kernel::Address& to, codec::rams::Response why) noexcept {
   bump(counters_.acquisitions_refused);
+  respond(to, why);
+}
+
+void RetransmissionServer::respond(const kernel::Address& to, codec::rams::Response why) noexcept {
   Burst none;
   none.to = to;
   none.information.response = static_cast<std::uint16_t>(why);
   none.information.source = stream_.ssrc();
+  none.information.earliest_join = 0;
   inform(none, none.information);
 }
 

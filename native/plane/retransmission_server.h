@@ -107,6 +107,7 @@ class RetransmissionServer final : private kernel::Watcher,
   void take_acquisition(const codec::RtcpPacket& packet, const Asking& asking) noexcept;
   void acquire(codec::Bytes control, const Asking& asking) noexcept;
   void refuse(const kernel::Address& to, codec::rams::Response why) noexcept;
+  void respond(const kernel::Address& to, codec::rams::Response why) noexcept;
   void leave(const Asking& asking) noexcept;
   void grant(const codec::PortMappingRequest& request, const Asking& asking) noexcept;
   void refuse(const codec::TokenProof& proof, const Asking& asking) noexcept;

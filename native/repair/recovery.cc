@@ -25,6 +25,13 @@ constexpr unsigned kUnanswered = 2;
 /** So long a slow repair is remembered. */
 constexpr Nanos kForgets = 60'000 * kMillisecond;
 
+/** The first that is not before it. */
+template <class T>
+auto lower_bound(T& missing, std::int64_t sequence) noexcept {
+  return std::lower_bound(missing.begin(), missing.end(), sequence,
+                          [](const auto& one, std::int64_t number) { return one.sequence < number; });
+}
+
 }  // namespace
 
 Recovery::Recovery(const RecoveryOptions& options, RecoveryOutput& output, std::uint32_t seed)
@@ -108,12 +115,12 @@ std::int64_t Recovery::oldest() const noexcept {
 /** All up to and without `sequence` was on its way before. */
 void Recovery::reach(std::int64_t sequence, Nanos now) noexcept {
   const auto most = static_cast<std::int64_t>(options_.window / 2);
-  while (sequence - next_ >= most && next_ <= highest_) deliver(due(next_));
+  while (sequence - next_ >= most && next_ <= highest_) deliver(due(next_), false);
   const Nanos end = now + playout_;
   const Nanos begin = due_slot(highest_) == kNone ? end : due_slot(highest_);
   for (std::int64_t i = highest_ + 1; i < sequence; i++) {
     due_slot(i) = kNone;
-    missing_.push_back({i, now, begin + (end - begin) * (i - highest_) / (sequence - highest_), 0, 0, 0});
+    missing_.push_back({i, now, begin + (end - begin) * (i - highest_) / (sequence - highest_)});
     counters_.missing++;
   }
   highest_ = std::max(highest_, sequence - 1);
@@ -243,9 +250,7 @@ void Recovery::take_copy(Bytes datagram, Origin origin, bool answers, Nanos now)
 }
 
 Recovery::Missing* Recovery::find_missing(std::int64_t sequence) noexcept {
-  const auto at =
-      std::lower_bound(missing_.begin(), missing_.end(), sequence,
-                       [](const Missing& one, std::int64_t number) { return one.sequence < number; });
+  const auto at = lower_bound(missing_, sequence);
   return at != missing_.end() && at->sequence == sequence ? &*at : nullptr;
 }
 
@@ -268,6 +273,8 @@ void Recovery::on_burst(Bytes datagram, Nanos now) noexcept {
   // It may begin after the multicast has: what is over is no other source, nor is a stranger.
   if (header->ssrc != ssrc_ || std::abs(sequence - highest_) >= static_cast<std::int64_t>(window_.size() / 2))
     return;
+  for (std::int64_t i = std::max(burst_next_, next_); i < std::min(sequence, highest_); i++)
+    if (Missing* const passed = find_missing(i)) give_time(*passed, now);
   burst_next_ = std::max(burst_next_, sequence + 1);
   const Missing* const at = sequence >= next_ ? find_missing(sequence) : nullptr;
   if (at == nullptr || at->asks > 0 || window_.has(sequence) || !whole(datagram)) {
@@ -277,6 +284,27 @@ void Recovery::on_burst(Bytes datagram, Nanos now) noexcept {
   // It was not lost: it only came by the other way, later.
   counters_.missing--;
   insert(sequence, datagram, Origin::received, now);
+}
+
+void Recovery::expect_burst(bool expected, Nanos now) noexcept {
+  if (burst_expected_ && !expected)
+    for (Missing& one : missing_) give_time(one, now);
+  burst_expected_ = expected;
+}
+
+/** Only now it is missing: to be asked for, and answered, even if it should have been delivered before. */
+void Recovery::give_time(Missing& one, Nanos now) noexcept {
+  one.patience = now + kRounds * round_trip_.smoothed();
+  one.due = std::max(one.due, one.patience);
+  if (one.next == kNever) one.next = now;
+}
+
+/** How long the next to be delivered is waited for if it is missing. */
+Nanos Recovery::waits_until() const noexcept {
+  if (missing_.empty() || window_.has(next_)) return 0;
+  const auto at = lower_bound(missing_, next_);
+  if (at == missing_.end() || at->sequence != next_) return 0;
+  return held(*at) ? kNever : at->patience;
 }
 
 /** For a packet before the anchor: between the one delivered last and the anchor. */
@@ -292,12 +320,13 @@ void Recovery::find_anchor() noexcept {
   while (anchor_ < highest_ && due_slot(anchor_) == kNone) anchor_++;
 }
 
-void Recovery::deliver(Nanos now) noexcept {
+/** `patient`: not what is waited for beyond its time. */
+void Recovery::deliver(Nanos now, bool patient) noexcept {
   std::int64_t lost = 0;
   while (next_ <= highest_) {
     find_anchor();
     const Nanos at = due(next_);
-    if (at > now) break;
+    if (at > now || (patient && waits_until() > now)) break;
     if (window_.has(next_)) {
       give_up(lost);
       delivered_due_ = std::max(delivered_due_, at);
@@ -438,7 +467,7 @@ void Recovery::adapt(Nanos now) noexcept {
 void Recovery::advance(Nanos now) noexcept {
   now_ = now;
   adapt(now);
-  deliver(now);
+  deliver(now, true);
   ask(now);
   fetch(now);
 }
@@ -451,16 +480,17 @@ Nanos Recovery::ask_at(const Missing& one) const noexcept {
 
 std::optional<Nanos> Recovery::deadline() const noexcept {
   if (!begun_ || next_ > highest_) return std::nullopt;
-  Nanos first = due(next_);
-  if (!options_.asks && !options_.fetches) return first;
-  for (const Missing& one : missing_)
-    if (!window_.has(one.sequence))
-      first = std::min({first, ask_at(one), std::max(fetch_at(one), pace_.ready())});
+  Nanos first = std::max(due(next_), waits_until());
+  if (options_.asks || options_.fetches)
+    for (const Missing& one : missing_)
+      if (!window_.has(one.sequence))
+        first = std::min({first, ask_at(one), std::max(fetch_at(one), pace_.ready())});
+  if (first == kNever) return std::nullopt;
   return first;
 }
 
 void Recovery::flush() noexcept {
-  deliver(kNever);
+  deliver(kNever, false);
   missing_.clear();
 }
 

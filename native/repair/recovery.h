@@ -118,8 +118,9 @@ class Recovery final : private RepairOutput {
   void expect(std::uint32_t ssrc, std::uint16_t first) noexcept;
   /** A packet of a burst from the past (RFC 6285): in order, up to those that come by themselves. */
   void on_burst(codec::Bytes datagram, Nanos now) noexcept;
-  /** Whether a burst is expected to bring what is missing after its newest packet: that is not asked for. */
-  void expect_burst(bool expected) noexcept { burst_expected_ = expected; }
+  /** Whether a burst is expected to bring what is missing after its newest packet: that is not asked for, and
+   * waited for, however late. What it has not brought in the end is asked for. */
+  void expect_burst(bool expected, Nanos now) noexcept;
 
   /** Delivers what is due and asks for what is missing. */
   void advance(Nanos now) noexcept;
@@ -160,6 +161,8 @@ class Recovery final : private RepairOutput {
     unsigned fetches = 0;
     /** Part of the fetch that is under way. */
     bool fetching = false;
+    /** Not given up before, where that is after it is due. */
+    Nanos patience = 0;
   };
   struct Candidate {
     std::uint32_t ssrc = 0;
@@ -183,7 +186,7 @@ class Recovery final : private RepairOutput {
   }
   [[nodiscard]] Nanos due(std::int64_t sequence) const noexcept;
   void find_anchor() noexcept;
-  void deliver(Nanos now) noexcept;
+  void deliver(Nanos now, bool patient) noexcept;
   void ask(Nanos now) noexcept;
   void learn_span(std::uint16_t base) noexcept;
   [[nodiscard]] bool parity_is_due(const Missing& one) const noexcept;
@@ -196,6 +199,8 @@ class Recovery final : private RepairOutput {
   void fetch(Nanos now) noexcept;
   void take_copy(codec::Bytes datagram, Origin origin, bool answers, Nanos now) noexcept;
   [[nodiscard]] Missing* find_missing(std::int64_t sequence) noexcept;
+  [[nodiscard]] Nanos waits_until() const noexcept;
+  void give_time(Missing& one, Nanos now) noexcept;
   [[nodiscard]] bool held(const Missing& one) const noexcept {
     return burst_expected_ && one.sequence >= burst_next_;
   }

@@ -165,6 +165,37 @@ TEST_CASE("recovery: what came late in a burst of loss is asked for longer than 
   CHECK(last[109] > last[50] + 40 * kMillisecond);
 }
 
+TEST_CASE(
+    "recovery: a group that is joined early waits for its burst, and asks for what that has not brought") {
+  RecoveryOptions o;
+  o.playout = 50 * kMillisecond;
+  o.asks = true;
+  o.round_trip = 20 * kMillisecond;
+  Bed bed(o);
+  bed.recovery.expect_burst(true, 0);
+  std::size_t answered = 0;
+  for (int i = 0; i < 400; i++) {
+    bed.to(i * kSpacing);
+    // Two at a time, far behind the group. Some are lost, one of them when the group was due; the end never
+    // comes.
+    for (const int n : {2 * i, 2 * i + 1})
+      if (n != 40 && n != 270 && n < 290) bed.recovery.on_burst(ts_packet(n), bed.now);
+    bed.packet(ts_packet(300 + i));
+    if (i == 200) bed.recovery.expect_burst(false, bed.now);
+    for (; answered < bed.out.requests.size() &&
+           bed.out.requests[answered].second + 20 * kMillisecond <= bed.now;
+         answered++)
+      bed.recovery.on_retransmission(ts_packet(bed.out.requests[answered].first), bed.now);
+  }
+  bed.to(1000 * kMillisecond);
+  CHECK(bed.out.numbers == range(0, 700));
+  CHECK(bed.out.lost.empty());
+  CHECK(bed.recovery.counters().by_retransmission == 12);
+  // What the burst brought was not asked for, and what came last is not late any more.
+  for (const auto& [number, at] : bed.out.requests) CHECK((number == 40 || number == 270 || number >= 290));
+  CHECK(bed.out.times.back() == 449 * kMillisecond);
+}
+
 TEST_CASE("recovery: parity comes first, and only what it does not repair is asked for") {
   RecoveryOptions o;
   o.playout = 200 * kMillisecond;

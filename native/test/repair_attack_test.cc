@@ -6,6 +6,7 @@
 #include <random>
 
 #include "codec/nack.h"
+#include "codec/rams.h"
 #include "test/own_network.h"
 #include "test/repair_scene.h"
 #include "test/rtcp_bytes.h"
@@ -59,6 +60,20 @@ Datagram nack(const Scene& scene, const std::optional<codec::TokenProof>& proof 
     if (proof) codec::write(writer, *proof);
     writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rtcp_feedback::kNack, 7,
                     scene.bed.stream->ssrc(), numbers.written());
+  });
+}
+
+/** Asks for a burst (RFC 6285), and ends one. */
+Datagram rapid(codec::rams::Message message, const Scene& scene,
+               const std::optional<codec::TokenProof>& proof = {}) {
+  std::array<std::uint8_t, codec::rams::kMostControl> control{};
+  codec::rams::Writer fields(control);
+  const bool asks = message == codec::rams::Message::request;
+  const codec::Bytes written = asks ? fields.request({}, std::nullopt) : fields.termination({});
+  return compound([&](codec::RtcpWriter& writer) {
+    if (proof) codec::write(writer, *proof);
+    writer.feedback(codec::rtcp_type::kTransportFeedback, codec::rams::kFormat, 7,
+                    asks ? 7 : scene.bed.stream->ssrc(), written);
   });
 }
 
@@ -129,7 +144,8 @@ class Attacker {
   Datagram next(const Scene& scene) {
     Token invented = stolen_;
     for (std::uint8_t& byte : invented.token) byte = static_cast<std::uint8_t>(random_());
-    switch (turn_++ % 7) {
+    using codec::rams::Message;
+    switch (turn_++ % 11) {
       case 0:
         return nack(scene);
       case 1:
@@ -142,6 +158,14 @@ class Attacker {
         return compound([](codec::RtcpWriter& w) { codec::write(w, codec::PortMappingRequest{7, kNonce}); });
       case 5:
         return broken(nack(scene, stolen_.proof()));
+      case 6:
+        return rapid(Message::request, scene);
+      case 7:
+        return rapid(Message::request, scene, stolen_.proof());
+      case 8:
+        return rapid(Message::termination, scene, invented.proof());
+      case 9:
+        return broken(rapid(Message::request, scene, stolen_.proof()));
       default:
         return broken(request());
     }
@@ -233,6 +257,35 @@ TEST_CASE("tokens: whoever shows none of its own gets at most as much as it sent
   CHECK(scene.sent.tokens_refused == 3);
 }
 
+TEST_CASE("tokens: a burst is for whoever shows its own, and ends when it goes") {
+  Scene scene({}, true, none, kRate, Tokens{60 * kSecond, false});
+  REQUIRE(scene.play(500));
+  Socket own(0);
+  Socket thief(0);
+  const Token token = token_for(scene, own);
+  const auto asking = [&](const std::optional<codec::TokenProof>& proof) {
+    return rapid(codec::rams::Message::request, scene, proof);
+  };
+  CHECK(exchange(scene, own, asking({})).packets == 0);
+  const Traffic replayed = exchange(scene, thief, asking(token.proof()));
+  CHECK(replayed.received <= replayed.sent);
+  CHECK(only(replayed, codec::token_failure));
+  CHECK(scene.sent.acquisitions == 0);
+  CHECK(exchange(scene, own, asking(token.proof())).retransmissions > 0);
+  CHECK(scene.sent.acquisitions == 1);
+  // Nobody else ends it.
+  const Datagram end = rapid(codec::rams::Message::termination, scene, token.proof());
+  CHECK(exchange(scene, thief, end).retransmissions == 0);
+  const auto response = [&](const Traffic& traffic) -> std::uint16_t {
+    const auto control = codec::RtcpCompound::parse(traffic.control, codec::RtcpForm::reduced_too);
+    const auto feedback = control ? codec::feedback_packet(*control->begin()) : std::nullopt;
+    const auto told = feedback ? codec::rams::parse_information(feedback->control) : std::nullopt;
+    return told ? told->response : 0;
+  };
+  CHECK(response(exchange(scene, own, asking(token.proof()))) == 200);
+  CHECK(response(exchange(scene, own, end)) == 201);
+}
+
 TEST_CASE("tokens: an expired one is refused") {
   Scene scene({}, true, none, kRate, Tokens{kSecond, false});
   REQUIRE(scene.play(500));
@@ -295,6 +348,7 @@ TEST_CASE("attack: a flood of requests without proof, with others' tokens and wi
     CHECK(traffic[i].received <= traffic[i].sent);
     CHECK(traffic[i].retransmissions == 0);
   }
+  CHECK(scene.sent.burst_packets == 0);
   CHECK(scene.sent.tokens_refused > 100);
   CHECK(scene.sent.feedback_refused > 100);
   CHECK(scene.sent.feedback_malformed > 100);
@@ -369,6 +423,7 @@ TEST_CASE("attack: requests in the name of a victim bring it no more than was se
   CHECK(traffic.received > 0);
   CHECK(traffic.received <= traffic.sent);
   CHECK(traffic.retransmissions == 0);
+  CHECK(scene.sent.acquisitions == 0);
   CHECK(scene.received.by_retransmission == scene.received.missing);
   CHECK(scene.received.rtp_lost == 0);
 }

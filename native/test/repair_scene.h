@@ -136,6 +136,7 @@ struct Scene {
     options.group.emplace();
     options.group->destination = *kernel::Address::parse("127.0.0.1", group.port());
     if (tokens) options.token_lifetime = tokens->lifetime;
+    options.acquisition.emplace();
     auto opened = plane::RetransmissionServer::open(bed.reactor, *bed.stream, options, sent);
     REQUIRE(opened.ok());
     sender->keep(std::move(opened.value()));

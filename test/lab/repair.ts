@@ -12,6 +12,7 @@ import { Audience, losses } from './lib/viewers.js';
 import { Capture } from './parts/capture.js';
 import { type Comparison, compared, pictures, sentMedia } from './parts/media.js';
 import { HIGH, ORIGIN_PORT, startOrigin } from './parts/origin.js';
+import { acquisition } from './parts/repair-acquisition.js';
 import { dissectParity, dissectRetransmission } from './parts/repair-dissection.js';
 import {
   ffmpegSends,
@@ -28,9 +29,11 @@ import { EDGE_ADDRESS, ORIGIN_ADDRESS } from './topology.js';
 const RECEIVER_ADDRESS = '10.10.2.2';
 const PORT = 5000;
 const RETRANSMISSION_PORT = PORT + 8;
+/** Of the stream that receivers come to by a burst. */
+const ACQUISITION_PORT = RETRANSMISSION_PORT + 10;
 /** Where GStreamer takes retransmissions; the port above is where it asks from. */
 const ANSWERS_PORT = 5100;
-const GROUPS = { columns: '239.10.2.1', both: '239.10.2.2', asked: '239.10.2.3' } as const;
+const GROUPS = { columns: '239.10.2.1', both: '239.10.2.2', asked: '239.10.2.3', acquired: '239.10.2.4' } as const;
 type GroupName = keyof typeof GROUPS;
 /** How long each receiver listens. */
 const LISTEN_MS = 10_000;
@@ -92,6 +95,14 @@ const CHANNELS = [
       rendition('asked', {
         fec: COLUMNS_AND_ROWS,
         retransmission: { address: EDGE_ADDRESS, port: RETRANSMISSION_PORT, allow: [`${RECEIVER_ADDRESS}/32`] },
+      }),
+      rendition('acquired', {
+        retransmission: {
+          address: EDGE_ADDRESS,
+          port: ACQUISITION_PORT,
+          allow: [`${RECEIVER_ADDRESS}/32`],
+          rapid_acquisition: {},
+        },
       }),
     ],
   },
@@ -336,6 +347,11 @@ async function box(stage: Stage): Promise<void> {
   await edge.child.stop();
 }
 
+function comeByBurst({ lab, report, edge, receiver, lossy }: Stage): Promise<void> {
+  const group = { group: GROUPS.acquired, port: PORT, description: '/live/news/acquired.repair.sdp' };
+  return acquisition({ lab, report, edge, edgeAddress: EDGE_ADDRESS, receiver, lossy, ...group }, 'access0');
+}
+
 async function dissect({ report, captures }: Stage): Promise<void> {
   const captured = (name: string): Capture => {
     const capture = captures.get(name);
@@ -361,6 +377,7 @@ export const repairLab: Scenario = {
     await ourRetransmission(stage);
     await theirParity(stage);
     await box(stage);
+    await comeByBurst(stage);
     await dissect(stage);
   },
 };

@@ -4,11 +4,16 @@ import { need } from '../lib/tools.js';
 import type { Capture } from './capture.js';
 
 const RTP_HEADER = 12;
+const FIRST_RTCP = 192;
+const LAST_RTCP = 223;
 
 /** The MPEG-TS of each RTP packet to an address and port, as it was before anything got lost. */
 export async function sentMedia(capture: Capture, to: string, port: number): Promise<Buffer[]> {
   const rows = await capture.fields(`ip.dst == ${to} && udp.dstport == ${port}`, ['udp.payload']);
-  return rows.map(([hex = '']) => Buffer.from(hex, 'hex').subarray(RTP_HEADER));
+  const datagrams = rows.map(([hex = '']) => Buffer.from(hex, 'hex'));
+  // Servers of retransmissions announce themselves there by RTCP (RFC 5760), which is no media (RFC 5761 section 4).
+  const media = datagrams.filter((bytes) => bytes.readUInt8(1) < FIRST_RTCP || bytes.readUInt8(1) > LAST_RTCP);
+  return media.map((bytes) => bytes.subarray(RTP_HEADER));
 }
 
 export interface Comparison {
