@@ -73,6 +73,7 @@ const repairStatus = z.object({
   overhead: z.number().describe('packets of parity, retransmissions and fetches for each packet of media'),
   playoutMs: z.number().describe('gauge: from arrival to delivery'),
   roundTripMs: z.number().nullable().describe('gauge: from asking to the answer'),
+  acquired: count.describe('packets that came as a burst before the group was joined'),
 });
 
 const sentRepairStatus = z.object({
@@ -84,6 +85,8 @@ const sentRepairStatus = z.object({
   gone: count.describe('asked for, and no longer kept'),
   overBudget: count,
   refused: count.describe('RTCP from where nobody may ask'),
+  acquisitions: count.describe('bursts given to those that begin'),
+  acquisitionsRefused: count,
   fetched: count.describe('packets given by HTTP'),
   overhead: z.number().describe('bytes of parity, retransmissions and those for each byte of media'),
   chosen: z

@@ -54,10 +54,18 @@ function settings(path: string, schema: Schema): string[] {
     const keys = Object.entries(branch.properties ?? {}).flatMap(([key, inner]) => {
       if (!isSchema(inner)) return [];
       const required = branch.required?.includes(key) === true;
-      return [...tagged(bold(`${path}.${key}`), sentence(inner, required)), ...settings(`${path}.${key}`, inner)];
+      return [...tagged(keyName(`${path}.${key}`), sentence(inner, required)), ...settings(`${path}.${key}`, inner)];
     });
     return [...item, ...keys];
   });
+}
+
+/** Longest name that finds room in a line behind its indentation. */
+const LINE = 60;
+
+/** What is longer than a line may be broken behind each point. */
+function keyName(path: string): string {
+  return path.length <= LINE ? bold(path) : bold(path).replaceAll('.', '.\\:');
 }
 
 function isSchema(value: unknown): value is Schema {

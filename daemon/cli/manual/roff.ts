@@ -65,5 +65,6 @@ export function page(
 ): string {
   const head = `.TH ${literal(name.toUpperCase())} ${section} ${date} "sluice ${version}" "Sluice manual"`;
   const body = sections.filter(([, lines]) => lines.length > 0).flatMap(([title, lines]) => [`.SH ${title}`, ...lines]);
-  return `${[head, ...body].join('\n')}\n`;
+  // Flush left: a line that ends within a long name cannot be adjusted.
+  return `${[head, '.ad l', ...body].join('\n')}\n`;
 }
