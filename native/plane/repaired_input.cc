@@ -209,7 +209,8 @@ void RepairedInput::take_answer(codec::Bytes datagram) noexcept {
 void RepairedInput::take_burst(codec::Bytes original, Nanos now) noexcept {
   const auto header = codec::parse_rtp_header(original);
   // Those before it that were told of are missed. Whose they are shows the burst: not every server says it.
-  const auto ahead = static_cast<std::uint16_t>(header && burst_first_ ? header->sequence - *burst_first_ : 0);
+  const auto ahead =
+      static_cast<std::uint16_t>(header && burst_first_ ? header->sequence - *burst_first_ : 0);
   if (ahead > 0 && ahead < options_.repair->recovery.window / 2)
     recovery_.expect(header->ssrc, *burst_first_);
   recovery_.on_burst(original, now);

@@ -165,7 +165,8 @@ TEST_CASE("recovery: what came late in a burst of loss is asked for longer than 
   CHECK(last[109] > last[50] + 40 * kMillisecond);
 }
 
-TEST_CASE("recovery: a group that is joined early waits for its burst, and asks for what that has not brought") {
+TEST_CASE(
+    "recovery: a group that is joined early waits for its burst, and asks for what that has not brought") {
   RecoveryOptions o;
   o.playout = 50 * kMillisecond;
   o.asks = true;
@@ -175,7 +176,8 @@ TEST_CASE("recovery: a group that is joined early waits for its burst, and asks 
   std::size_t answered = 0;
   for (int i = 0; i < 400; i++) {
     bed.to(i * kSpacing);
-    // Two at a time, far behind the group. Some are lost, one of them when the group was due; the end never comes.
+    // Two at a time, far behind the group. Some are lost, one of them when the group was due; the end never
+    // comes.
     for (const int n : {2 * i, 2 * i + 1})
       if (n != 40 && n != 270 && n < 290) bed.recovery.on_burst(ts_packet(n), bed.now);
     bed.packet(ts_packet(300 + i));
