@@ -232,8 +232,10 @@ struct Channel {
   bool play_until(F&& done, plane::Nanos longest = 10 * kSecond) {
     const plane::Nanos end = kernel::monotonic_now() + longest;
     while (!done() && kernel::monotonic_now() < end) {
-      if (bed.stream->wants_more() && bed.stream->counters().buffer_level_us < 50'000)
+      if (bed.stream->wants_more() && fed < sent.packets + test::kAhead) {
         bed.stream->write(source.make(350), kernel::monotonic_now());
+        fed += 50;
+      }
       bed.reactor.turn();
     }
     return done();
@@ -274,6 +276,8 @@ struct Channel {
   test::TsSource source;
   test::Recorder all;
   plane::SenderCounters sent{};
+  /** RTP packets made. */
+  std::uint64_t fed = 0;
   std::unique_ptr<plane::Sender> sender;
 };
 

@@ -89,6 +89,9 @@ struct Tokens {
   bool for_input = true;
 };
 
+/** RTP packets that fast() makes in fifty milliseconds. */
+inline constexpr std::uint64_t kAhead = 360;
+
 struct Scene {
   /** With `tokens` nobody is answered without one. What so many ask for goes to `group`. */
   Scene(plane::ParitySenderOptions parity, bool asks, Loss lost, std::uint64_t rate = 100'000'000,
@@ -160,14 +163,15 @@ struct Scene {
     TsSource source{fast()};
     const plane::Nanos end = kernel::monotonic_now() + 20 * kernel::kSecond;
     std::uint64_t fed = 0;
+    const std::uint64_t before = sent.packets;
     const auto done = [&] {
       return sent.packets > packets && received.packets + received.rtp_lost > 0 &&
              counts[0] >= static_cast<int>(sent.packets) &&
              sink.bytes.size() / 1316 + received.rtp_lost + 1 >= sent.packets;
     };
     while (!done() && kernel::monotonic_now() < end) {
-      if (fed < packets + 500 && bed.stream->wants_more() &&
-          bed.stream->counters().buffer_level_us < 50'000) {
+      // Fifty milliseconds ahead of what has departed: the counter of that stands still while nothing is fed.
+      if (fed < packets + 500 && bed.stream->wants_more() && fed < sent.packets - before + kAhead) {
         bed.stream->write(source.make(350), kernel::monotonic_now());
         fed += 50;
       }
