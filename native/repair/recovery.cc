@@ -20,6 +20,9 @@ constexpr Nanos kRounds = 4;
 constexpr unsigned kMostFetches = 2;
 /** So many requests may be without an answer before a packet is fetched. */
 constexpr unsigned kUnanswered = 2;
+/** At least so much for what a burst has not brought: its server may be behind the group, however near it is.
+ */
+constexpr Nanos kLeastTime = 100 * kMillisecond;
 /** So long a slow repair is remembered. */
 constexpr Nanos kForgets = 60'000 * kMillisecond;
 
@@ -284,7 +287,7 @@ void Recovery::expect_burst(bool expected, Nanos now) noexcept {
 
 /** Only now it is missing: to be asked for, and answered, even if it should have been delivered before. */
 void Recovery::give_time(Missing& one, Nanos now) noexcept {
-  one.patience = now + kRounds * round_trip_.smoothed();
+  one.patience = now + std::max(kLeastTime, kRounds * round_trip_.smoothed());
   one.due = std::max(one.due, one.patience);
   if (one.next == kNever) one.next = now;
 }
