@@ -348,7 +348,8 @@ async function box(stage: Stage): Promise<void> {
 }
 
 function comeByBurst({ lab, report, edge, receiver, lossy }: Stage): Promise<void> {
-  const group = { group: GROUPS.acquired, port: PORT, description: '/live/news/acquired.repair.sdp' };
+  const description = '/live/news/acquired.repair.sdp';
+  const group = { group: GROUPS.acquired, port: PORT, description, target: ACQUISITION_PORT };
   return acquisition({ lab, report, edge, edgeAddress: EDGE_ADDRESS, receiver, lossy, ...group }, 'access0');
 }
 

@@ -23,24 +23,37 @@ export interface Acquiring {
   readonly port: number;
   /** Of the channel's description on the edge. */
   readonly description: string;
+  /** Of the channel's retransmission server on the edge. */
+  readonly target: number;
 }
 
-/** Names the dipifccret of dvbipitools, which is in no distribution. */
-const PEER = 'SLUICE_PEER_DIPIFCCRET';
+/** Programs of dvbipitools, which are in no distribution. */
+const PEERS = { dipifccret: 'SLUICE_PEER_DIPIFCCRET', dipirec: 'SLUICE_PEER_DIPIREC' } as const;
 const PEER_PORT = 6000;
 /** With --fcc-resolve-by-port: one port for one group. */
 const PEER_BURST_PORT = PEER_PORT + 1;
 /** How often a receiver comes: each time at another place between two access points. */
 const ZAPS = 6;
+const LIGHT = 0.01;
+const HEAVY = 0.03;
 const WATCH = '4s';
 const PLAYOUT = ['--playout', '500ms'];
 /** Packets that must come out, else nothing is proven. */
 const LEAST = 200;
+/** Bytes of what was under repair when a receiver was ended. */
+const UNREPAIRED = 50 * 7 * 188;
 /** For the longest group of pictures to be in the capture from its beginning. */
 const LONGEST_GROUP_MS = 4_000;
+/** RFC 6285 section 7.3.1. */
+const WHOLE_SESSION = 510;
 
 const count = z.number();
-const summary = z.object({ acquired: count, acquisitionResponse: count, byRetransmission: count });
+const summary = z.object({
+  packets: count,
+  acquired: count,
+  acquisitionResponse: count,
+  byRetransmission: count,
+});
 type Summary = z.infer<typeof summary>;
 
 /** `sluice receive` for some seconds. */
@@ -76,7 +89,9 @@ async function zap(stage: Acquiring, name: string, share: number, options: reado
   const sent = await sentMedia(capture, group, port);
   let [packets, shown] = [0, 0];
   for (const [i, file] of files.entries()) {
-    const result = compared(sent, readFileSync(file), LEAST);
+    const received = readFileSync(file).subarray(0, -UNREPAIRED);
+    writeFileSync(file, received);
+    const result = compared(sent, received, LEAST);
     const words = `zap ${i}: ${result.missing} of ${result.packets} packets missing, ${JSON.stringify(summaries[i])}`;
     expect(result.missing === 0 && (summaries[i]?.acquired ?? 0) > 0, words);
     packets += result.packets;
@@ -101,9 +116,14 @@ function words({ summaries, packets, lost, pictures: shown }: Zapped): string {
   return `${lost} packets lost on the way, ${ways}, ${again} sent again; none of ${packets} missing, ${shown} pictures`;
 }
 
+function peerProgram(name: keyof typeof PEERS): string {
+  const program = process.env[PEERS[name]];
+  if (program === undefined) throw new Skip(`${PEERS[name]} names no ${name} (dvbipitools)`);
+  return program;
+}
+
 async function startPeer({ edge, edgeAddress, group }: Acquiring, device: string): Promise<Child> {
-  const program = process.env[PEER];
-  if (program === undefined) throw new Skip(`${PEER} names no dipifccret (dvbipitools)`);
+  const program = peerProgram('dipifccret');
   const where = ['-g', `${group}/32`, '-l', `${edgeAddress}:${PEER_PORT}`, '-I', device];
   // RFC 6285 has the sources in an element; its shared port wants DVB's profile, with the SSRC in the header.
   const byPort = ['-M', '1', '--fcc-resolve-by-port', '--fcc-resolve-base-port', String(PEER_BURST_PORT)];
@@ -114,7 +134,8 @@ async function startPeer({ edge, edgeAddress, group }: Acquiring, device: string
 async function byTheirBurst(stage: Acquiring, device: string): Promise<void> {
   const { report, edgeAddress, group, port, lossy } = stage;
   const url = `rtp://${edgeAddress}@${group}:${port}?iface=${lossy.name}`;
-  const options = [url, '--retransmission', `${edgeAddress}:${PEER_BURST_PORT}`, '--rapid'];
+  const from = (peerPort: number): string[] => [url, '--retransmission', `${edgeAddress}:${peerPort}`, '--rapid'];
+  const options = from(PEER_BURST_PORT);
   let peer: Child | undefined;
   const play = async (name: string, share: number): Promise<string> => {
     peer ??= await startPeer(stage, device);
@@ -125,8 +146,39 @@ async function byTheirBurst(stage: Acquiring, device: string): Promise<void> {
   };
   const optional = { required: false };
   await report.step('dipifccret: a burst of it, then the group', () => play('theirs', 0), optional);
-  await report.step('dipifccret, 3 % of everything by chance', () => play('theirs-lossy', 0.03), optional);
+  await report.step('dipifccret, 3 % of everything by chance', () => play('theirs-lossy', HEAVY), optional);
+  const refused = async (): Promise<string> => {
+    if (peer === undefined) throw new Skip('there is no dipifccret');
+    const { packets, acquired, acquisitionResponse: response } = await watch(stage, from(PEER_PORT), '2s');
+    expect(response === WHOLE_SESSION && acquired === 0 && packets > 0, `response ${response}, ${packets} packets`);
+    return `response ${response}, ${packets} packets by the group`;
+  };
+  await report.step(
+    'dipifccret, where it does not know the stream: refused, the group all the same',
+    refused,
+    optional,
+  );
   await peer?.stop();
+}
+
+/** Somebody else's receiver asks our server for what it misses; it does not ask for bursts. */
+async function theirRequests(stage: Acquiring): Promise<string> {
+  const { lab, receiver, lossy, edgeAddress, group, port, target } = stage;
+  const program = peerProgram('dipirec');
+  const file = lab.file('dipirec.ts');
+  const capture = await Capture.start(receiver, lossy.name, `udp dst port ${port}`, 'dipirec');
+  await lossy.lose(HEAVY, `ip saddr ${edgeAddress} meta l4proto udp`);
+  const source = ['-i', `rtp://@${group}:${port}`, '-I', lossy.name, '-f', 'raw', '-t', '10'];
+  const again = ['--ret', `${edgeAddress}:${target}`, '--no-ret-mc', '--ret-pt', '97', '--ret-wait', '400'];
+  await receiver.must([program, ...source, ...again, '-o', file], { timeoutMs: 30_000 });
+  const lost = await lossy.lost();
+  await lossy.heal();
+  await during(1_500);
+  await capture.stop();
+  const received = readFileSync(file).subarray(0, -UNREPAIRED);
+  const { missing, packets } = compared(await sentMedia(capture, group, port), received, LEAST);
+  expect(lost > 0 && missing === 0, `${lost} lost, ${missing} of ${packets} missing`);
+  return `${lost} packets lost on the way, none of ${packets} missing`;
 }
 
 /**
@@ -138,6 +190,9 @@ export async function acquisition(stage: Acquiring, device: string): Promise<voi
   await byTheirBurst(stage, device);
   const url = `http://${stage.edgeAddress}:${VIEWERS_PORT}${stage.description}`;
   await stage.report.step('our bursts, 1 % of everything by chance: a receiver that reads the description', async () =>
-    words(await zap(stage, 'ours', 0.01, [url, '--iface', stage.lossy.name])),
+    words(await zap(stage, 'ours', LIGHT, [url, '--iface', stage.lossy.name])),
   );
+  await stage.report.step('dipirec asks us for what is lost, 3 % of everything by chance', () => theirRequests(stage), {
+    required: false,
+  });
 }
