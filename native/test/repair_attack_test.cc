@@ -326,6 +326,7 @@ TEST_CASE("attack: a flood of requests without proof, with others' tokens and wi
   Socket own(0);
   Attacker attacker(token_for(scene, own));
   std::vector<std::unique_ptr<Socket>> sockets;
+  sockets.reserve(4);
   for (int i = 0; i < 4; i++) sockets.push_back(std::make_unique<Socket>(0));
   std::vector<Traffic> traffic(sockets.size());
   scene.meanwhile = [&] {

@@ -48,13 +48,11 @@ class Channel {
 
   async play(t: Test): Promise<void> {
     const sender = await LoopbackSender.open(t);
-    let ended = false;
-    t.teardown(() => {
-      ended = true;
-    });
+    const ending = new AbortController();
+    t.teardown(() => ending.abort());
     const began = performance.now();
     const send = async (): Promise<void> => {
-      while (!ended && this.now < this.packets.length) {
+      while (!ending.signal.aborted && this.now < this.packets.length) {
         const due = (performance.now() - began) / PAUSE_MS;
         while (this.now < due) await sender.send([this.packet(this.now++)], PORT, GROUP);
         await pause();

@@ -76,12 +76,10 @@ async function until(done: () => boolean): Promise<void> {
 async function live(t: Test, packets: readonly Buffer[], port: number): Promise<void> {
   const sender = await LoopbackSender.open(t);
   const began = performance.now();
-  let ended = false;
-  t.teardown(() => {
-    ended = true;
-  });
+  const ending = new AbortController();
+  t.teardown(() => ending.abort());
   const play = async (): Promise<void> => {
-    for (let sent = 0; !ended && sent < packets.length; ) {
+    for (let sent = 0; !ending.signal.aborted && sent < packets.length; ) {
       const due = Math.ceil(((performance.now() - began) / 1000 / SECONDS) * packets.length);
       await sender.send(packets.slice(sent, due), port, HOST);
       sent = Math.max(sent, due);
