@@ -13,7 +13,7 @@ const LINES = '-g1';
 
 /** The three ways: what each finds, the others cannot; and ISA-L in the place of our own arithmetic. */
 const VARIANTS = {
-  plain: { flags: ['-O2', '-g'], env: {} },
+  plain: { flags: ['-O1', LINES], env: {} },
   address: {
     flags: ['-O1', LINES, '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
@@ -25,7 +25,7 @@ const VARIANTS = {
     skips: (file) => file.endsWith('_test.cc') && !includes(file, '<thread>'),
   },
   isal: {
-    flags: ['-O2', '-g', '-DSLUICE_ISAL'],
+    flags: ['-O1', LINES, '-DSLUICE_ISAL'],
     env: {},
     tests: ['native/test/main.cc', 'native/test/block_code_test.cc', 'native/test/galois_test.cc'],
     libraries: ['-lisal'],
@@ -46,6 +46,14 @@ function sources({ tests, skips = () => false }) {
  * @returns {Promise<import('./lib/run.mjs').StepResult & {output: string}>} `output` is all that the program printed
  */
 export async function nativeTestStep(variant, doctest = []) {
+  return (await startNativeTests(variant, doctest)).ended;
+}
+
+/**
+ * The same, but resolves as soon as it is built: most of the time that the tests take they wait.
+ * @returns {Promise<{ended: ReturnType<typeof nativeTestStep>}>}
+ */
+export async function startNativeTests(variant, doctest = []) {
   const name = `native tests (${variant})`;
   const began = performance.now();
   const done = (counts, notes, output = '') => ({
@@ -55,26 +63,33 @@ export async function nativeTestStep(variant, doctest = []) {
     notes,
     output,
   });
-  if (which('g++') === null) return skippedStep(name, 'g++ is not installed');
-  if (!existsSync('/usr/include/doctest/doctest.h')) return skippedStep(name, 'doctest-dev is not installed');
-  if (missingLibrary() !== null) return skippedStep(name, missingLibrary());
+  const ended = (step) => ({ ended: Promise.resolve(step) });
+  if (which('g++') === null) return ended(skippedStep(name, 'g++ is not installed'));
+  if (!existsSync('/usr/include/doctest/doctest.h')) return ended(skippedStep(name, 'doctest-dev is not installed'));
+  if (missingLibrary() !== null) return ended(skippedStep(name, missingLibrary()));
+  if (variant === 'isal' && !(await hasIsal())) return ended(skippedStep(name, 'libisal-dev is not installed'));
+  const built = await build(variant);
+  if (built.broken.length > 0) return ended(done({ passed: 0, failed: built.broken.length, skipped: 0 }, built.broken));
+  return {
+    ended: runProgram(variant, built.program, doctest).then(({ counts, notes, output }) => done(counts, notes, output)),
+  };
+}
+
+/** What the compiler has to say where it fails. */
+async function build(variant) {
   const { flags, libraries = [] } = VARIANTS[variant];
-  if (variant === 'isal' && !(await hasIsal())) return skippedStep(name, 'libisal-dev is not installed');
   const compile = await objectCompiler({ c: 'gcc', cxx: 'g++', flags, cache: 'native-test' });
   const objects = await mapLimit(sources(VARIANTS[variant]), availableParallelism(), compile);
-  const broken = objects.filter((o) => o.code !== 0);
-  if (broken.length > 0)
-    return done(
-      { passed: 0, failed: broken.length, skipped: 0 },
-      broken.map((o) => o.output),
-    );
-
+  const broken = objects.filter((o) => o.code !== 0).map((o) => o.output);
   mkdirSync(join(ROOT, 'build', 'native-test'), { recursive: true });
   const program = join(ROOT, 'build', 'native-test', variant);
+  if (broken.length > 0) return { program, broken };
   const link = ['-pthread', ...flags, ...objects.map((o) => o.object), ...LIBRARIES, ...libraries, '-o', program];
   const linked = await run('g++', link);
-  if (linked.code !== 0) return done({ passed: 0, failed: 1, skipped: 0 }, [linked.output]);
+  return { program, broken: linked.code === 0 ? [] : [linked.output] };
+}
 
+async function runProgram(variant, program, doctest) {
   // Thread sanitizer cannot place its shadow where the kernel randomises a lot; setarch switches that off for one program.
   const [command, ...args] = which('setarch') === null ? [program] : ['setarch', '-R', program];
   const env = { ...process.env, ...VARIANTS[variant].env };
@@ -83,11 +98,11 @@ export async function nativeTestStep(variant, doctest = []) {
   const passed = Number(summary?.[1] ?? 0);
   const failed = Number(summary?.[2] ?? 0);
   const ok = ran.code === 0 && failed === 0 && summary !== null;
-  return done(
-    { passed, failed: ok ? 0 : Math.max(failed, 1), skipped: 0 },
-    ok ? [] : [ran.output.trimEnd()],
-    ran.output,
-  );
+  return {
+    counts: { passed, failed: ok ? 0 : Math.max(failed, 1), skipped: 0 },
+    notes: ok ? [] : [ran.output.trimEnd()],
+    output: ran.output,
+  };
 }
 
 export const NATIVE_VARIANTS = Object.keys(VARIANTS);

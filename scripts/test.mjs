@@ -8,7 +8,7 @@ import { run, singleStep, skippedStep } from './lib/run.mjs';
 import { asCommand, build } from './lib/setup.mjs';
 import { compiledTest, tapStep, testFiles } from './lib/tap-step.mjs';
 import { setUpTests } from './lib/test-setup.mjs';
-import { NATIVE_VARIANTS, nativeTestStep } from './native-test.mjs';
+import { NATIVE_VARIANTS, nativeTestStep, startNativeTests } from './native-test.mjs';
 import { SANITIZER_NAMES, sanitizerStep } from './sanitize.mjs';
 
 const USAGE = 'usage: npm test -- [--all] [test/….test.ts | native/test/…_test.cc …]';
@@ -48,10 +48,10 @@ async function runAll({ all }, report) {
   for (const step of [biomeStep, oxlintStep, clangFormatStep]) report.add(await step());
   // It takes longest and at the lowest priority: in the time that native tests spend waiting.
   const tidy = clangTidyStep({ all });
-  const [first, ...others] = NATIVE_VARIANTS;
-  report.add(await nativeTestStep(first));
-  // Each waits for its own sockets and timers most of the time.
-  for (const step of await Promise.all(others.map((variant) => nativeTestStep(variant)))) report.add(step);
+  // The tests of one wait for their sockets and timers while the next is compiled.
+  const started = [];
+  for (const variant of NATIVE_VARIANTS) started.push(await startNativeTests(variant));
+  for (const { ended } of started) report.add(await ended);
   report.add(await fuzzStep(all ? { seconds: 60, keep: true } : { seconds: 3 }));
   for (const name of all ? SANITIZER_NAMES : ['address']) report.add(await sanitizerStep(name, { all }));
   report.add(await tidy);
