@@ -70,9 +70,11 @@ export async function startNativeTests(variant, doctest = []) {
   if (variant === 'isal' && !(await hasIsal())) return ended(skippedStep(name, 'libisal-dev is not installed'));
   const built = await build(variant);
   if (built.broken.length > 0) return ended(done({ passed: 0, failed: built.broken.length, skipped: 0 }, built.broken));
-  return {
-    ended: runProgram(variant, built.program, doctest).then(({ counts, notes, output }) => done(counts, notes, output)),
+  const finish = async () => {
+    const { counts, notes, output } = await runProgram(variant, built.program, doctest);
+    return done(counts, notes, output);
   };
+  return { ended: finish() };
 }
 
 /** What the compiler has to say where it fails. */

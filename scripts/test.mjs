@@ -51,9 +51,14 @@ async function runAll({ all }, report) {
   // The tests of one wait for their sockets and timers while the next is compiled.
   const started = [];
   for (const variant of NATIVE_VARIANTS) started.push(await startNativeTests(variant));
+  const fuzzed = fuzzStep(all ? { seconds: 60, keep: true } : { seconds: 3 });
+  // One after the other: each keeps the processors busy by itself.
+  const sanitized = (async () => {
+    for (const name of all ? SANITIZER_NAMES : ['address']) report.add(await sanitizerStep(name, { all }));
+  })();
+  report.add(await fuzzed);
+  await sanitized;
   for (const { ended } of started) report.add(await ended);
-  report.add(await fuzzStep(all ? { seconds: 60, keep: true } : { seconds: 3 }));
-  for (const name of all ? SANITIZER_NAMES : ['address']) report.add(await sanitizerStep(name, { all }));
   report.add(await tidy);
   report.add(await tapStep(testFiles({ all }), { coverage: true, echo: false }));
   if (all) for (const step of await longSteps()) report.add(await step());
