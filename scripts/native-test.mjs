@@ -3,7 +3,8 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { LIBRARIES, missingLibrary, objectCompiler } from './lib/native-objects.mjs';
+import { addonObject, ensureAddon } from './lib/compile.mjs';
+import { LIBRARIES, missingLibrary, objectCompiler, SANITIZED } from './lib/native-objects.mjs';
 import { includes, linkedSources, nativeFiles, thirdPartySources } from './lib/native-sources.mjs';
 import { hasIsal } from './lib/packages.mjs';
 import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
@@ -13,13 +14,14 @@ const LINES = '-g1';
 
 /** The three ways: what each finds, the others cannot; and ISA-L in the place of our own arithmetic. */
 const VARIANTS = {
-  plain: { flags: ['-O1', LINES], env: {} },
+  // The objects of the addon as it is shipped.
+  plain: { flags: ['-O1', LINES], env: {}, shipped: true },
   address: {
-    flags: ['-O1', LINES, '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+    flags: SANITIZED.address,
     env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
   },
   thread: {
-    flags: ['-O1', LINES, '-fno-omit-frame-pointer', '-fsanitize=thread'],
+    flags: SANITIZED.thread,
     env: { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' },
     // There is nothing for it to find where there is one thread only.
     skips: (file) => file.endsWith('_test.cc') && !includes(file, '<thread>'),
@@ -79,14 +81,17 @@ export async function startNativeTests(variant, doctest = []) {
 
 /** What the compiler has to say where it fails. */
 async function build(variant) {
-  const { flags, libraries = [] } = VARIANTS[variant];
+  const { flags, shipped = false, libraries = [] } = VARIANTS[variant];
+  if (shipped) await ensureAddon();
   const compile = await objectCompiler({ c: 'gcc', cxx: 'g++', flags, cache: 'native-test' });
-  const objects = await mapLimit(sources(VARIANTS[variant]), availableParallelism(), compile);
+  const object = (file) => (shipped && !file.startsWith('native/test/') ? addonObject(file) : compile(file));
+  const objects = await mapLimit(sources(VARIANTS[variant]), availableParallelism(), object);
   const broken = objects.filter((o) => o.code !== 0).map((o) => o.output);
   mkdirSync(join(ROOT, 'build', 'native-test'), { recursive: true });
   const program = join(ROOT, 'build', 'native-test', variant);
   if (broken.length > 0) return { program, broken };
-  const link = ['-pthread', ...flags, ...objects.map((o) => o.object), ...LIBRARIES, ...libraries, '-o', program];
+  const more = shipped && (await hasIsal()) ? ['-lisal'] : libraries;
+  const link = ['-pthread', ...flags, ...objects.map((o) => o.object), ...LIBRARIES, ...more, '-o', program];
   const linked = await run('g++', link);
   return { program, broken: linked.code === 0 ? [] : [linked.output] };
 }

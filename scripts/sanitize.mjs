@@ -2,8 +2,11 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { buildAddonWith, nodeHeaders } from './lib/compile.mjs';
-import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
+import { availableParallelism } from 'node:os';
+import { nodeHeaders } from './lib/compile.mjs';
+import { LIBRARIES, objectCompiler, SANITIZED } from './lib/native-objects.mjs';
+import { nativeFiles, thirdPartySources } from './lib/native-sources.mjs';
+import { mapLimit, ROOT, run, singleStep, skippedStep, which } from './lib/run.mjs';
 import { filesBelow } from './lib/stamp.mjs';
 import { countTap } from './lib/tap-count.mjs';
 
@@ -11,16 +14,12 @@ import { countTap } from './lib/tap-count.mjs';
 const TESTS = [/^dist\/test\/plane\//];
 /** Besides, where there is time: sources over real sockets, and captures. */
 const MORE_TESTS = [/^dist\/test\/streams\/(service|fetching)\./, /^dist\/test\/replay\/(captures|live-clip)\./];
-/** After those of the addon itself: reports that a person can follow, compiled in half of the time. */
-const REPORTS = ['-fno-omit-frame-pointer', '-O1', '-g1'];
-
 /**
  * Node itself is not instrumented, so the runtime is loaded before it, and what Node's own code does among itself is left out.
  * Every report goes into a file of its own: child processes report, too, and some tests expect them to fail.
  */
 const SANITIZERS = {
   address: {
-    flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', ...REPORTS],
     runtimes: ['libasan.so', 'libubsan.so'],
     canaries: ['overflow', 'undefined'],
     // Node frees little of its own at its end.
@@ -30,7 +29,6 @@ const SANITIZERS = {
     }),
   },
   thread: {
-    flags: ['-fsanitize=thread', ...REPORTS],
     runtimes: ['libtsan.so'],
     canaries: ['race'],
     env: (log) => ({ TSAN_OPTIONS: `ignore_noninstrumented_modules=1:second_deadlock_stack=1:log_path=${log}` }),
@@ -38,6 +36,24 @@ const SANITIZERS = {
 };
 
 export const SANITIZER_NAMES = Object.keys(SANITIZERS);
+
+/**
+ * Links the addon of objects that the native tests have compiled already, but for its own room.
+ * @returns {Promise<{addon: string, broken: string[]}>} the file; what the compiler has to say where it fails
+ */
+async function buildAddon(name) {
+  const flags = SANITIZED[name];
+  const sources = nativeFiles(/\.cc$/).filter((file) => !/^native\/(test|fuzz)\//.test(file));
+  const compile = await objectCompiler({ c: 'gcc', cxx: 'g++', flags, cache: 'native-test' });
+  const objects = await mapLimit([...sources, ...thirdPartySources()], availableParallelism(), compile);
+  const addon = join(ROOT, 'build', name, 'sluice.node');
+  const broken = objects.filter((object) => object.code !== 0).map((object) => object.output);
+  if (broken.length > 0) return { addon, broken };
+  mkdirSync(join(ROOT, 'build', name), { recursive: true });
+  const parts = objects.map((object) => object.object);
+  const linked = await run('g++', ['-shared', '-pthread', ...flags, ...parts, ...LIBRARIES, '-o', addon]);
+  return { addon, broken: linked.code === 0 ? [] : [linked.output] };
+}
 
 /** Runs a program in Node with the sanitizer; reports are added to `reports`. */
 function runner(name, addon, runtimes) {
@@ -63,10 +79,10 @@ function runner(name, addon, runtimes) {
 
 /** The mistakes that were not reported. */
 async function silentCanaries(name, play) {
-  const { flags, canaries } = SANITIZERS[name];
+  const { canaries } = SANITIZERS[name];
   const file = join(ROOT, 'build', name, 'canary.node');
   const includes = nodeHeaders().map((folder) => `-I${folder}`);
-  const args = ['-std=c++20', '-g', '-shared', '-fPIC', ...flags, ...includes, 'test/sanitizer/canary.cc', '-o', file];
+  const args = ['-std=c++20', '-g', '-shared', ...SANITIZED[name], ...includes, 'test/sanitizer/canary.cc', '-o', file];
   const built = await run('g++', args);
   if (built.code !== 0) return [`the canary was not built: ${built.output}`];
   const results = await mapLimit(canaries, 1, async (mistake) => {
@@ -93,7 +109,9 @@ export async function sanitizerStep(name, { all = true } = {}) {
   if (missing !== undefined) return skippedStep(title, `the compiler has no ${missing}`);
   if (which('setarch') === null) return skippedStep(title, 'setarch is not installed');
   const began = performance.now();
-  const play = runner(name, join(ROOT, await buildAddonWith(name, SANITIZERS[name].flags)), runtimes);
+  const { addon, broken } = await buildAddon(name);
+  if (broken.length > 0) return singleStep(title, { code: 1, ms: performance.now() - began, output: broken.join('\n') });
+  const play = runner(name, addon, runtimes);
   const silent = await silentCanaries(name, play);
   const wanted = all ? [...TESTS, ...MORE_TESTS] : TESTS;
   const files = filesBelow(['dist/test'], /\.test\.js$/).filter((file) => wanted.some((one) => one.test(file)));

@@ -114,7 +114,7 @@ struct Scene {
     plane::RepairOptions repair;
     repair.columns = repair.rows = parity.parity.has_value();
     repair.recovery.block = parity.block;
-    repair.recovery.playout = 300 * kernel::kMillisecond;
+    repair.recovery.playout = kernel::kSecond;
     repair.recovery.window = 1U << 14;
     if (asks) serve(rate, tokens, to_all_after, repair);
     ear_port = free_ports();

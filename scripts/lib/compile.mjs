@@ -63,35 +63,10 @@ export async function ensureAddon() {
   stamp('addon', current);
 }
 
-/**
- * Compiles the addon once more with further flags, by the Makefile that node-gyp wrote.
- * @param {string} name of its folder below build/
- * @param {readonly string[]} flags for compiler and linker
- * @returns {Promise<string>} the file, relative to the root
- */
-export async function buildAddonWith(name, flags) {
-  const sources = addonSources();
-  const file = join('build', name, 'sluice.node');
-  const current = fingerprint(
-    [...sources, 'binding.gyp', 'package-lock.json'],
-    process.version + flags.join(' ') + (await isalSalt()),
-  );
-  if (isStamped(`addon-${name}`, current) && existsSync(join(ROOT, file))) return file;
-  await configure(sources.filter((source) => !source.endsWith('.h')));
-  // Whole every time: it is made seldom, and the compiler's cache knows what has not changed.
-  rmSync(join(ROOT, 'build', name), { recursive: true, force: true });
-  const variables = ['CFLAGS', 'CXXFLAGS', 'LDFLAGS'].map((variable) => `${variable}=${flags.join(' ')}`);
-  const jobs = `-j${availableParallelism()}`;
-  await runStep(
-    `make (${name})`,
-    'make',
-    ['-C', 'build', jobs, 'BUILDTYPE=Release', `builddir=${name}`, ...variables],
-    {
-      quiet: true,
-    },
-  );
-  stamp(`addon-${name}`, current);
-  return file;
+/** What a source of the addon was compiled to by {@link ensureAddon}. */
+export function addonObject(file) {
+  const object = join(ROOT, 'build', 'Release', 'obj.target', 'sluice', file.replace(/\.cc?$/, '.o'));
+  return { object, code: 0, output: '' };
 }
 
 /** Make goes by time, and a copied or restored source may be new in content and old in time. */
