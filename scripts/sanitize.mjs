@@ -1,8 +1,8 @@
 // node scripts/sanitize.mjs [address | thread]: the addon under Node, built with sanitizers, and the tests that work it hard.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { availableParallelism } from 'node:os';
 import { nodeHeaders } from './lib/compile.mjs';
 import { LIBRARIES, objectCompiler, SANITIZED } from './lib/native-objects.mjs';
 import { nativeFiles, thirdPartySources } from './lib/native-sources.mjs';
@@ -110,7 +110,8 @@ export async function sanitizerStep(name, { all = true } = {}) {
   if (which('setarch') === null) return skippedStep(title, 'setarch is not installed');
   const began = performance.now();
   const { addon, broken } = await buildAddon(name);
-  if (broken.length > 0) return singleStep(title, { code: 1, ms: performance.now() - began, output: broken.join('\n') });
+  if (broken.length > 0)
+    return singleStep(title, { code: 1, ms: performance.now() - began, output: broken.join('\n') });
   const play = runner(name, addon, runtimes);
   const silent = await silentCanaries(name, play);
   const wanted = all ? [...TESTS, ...MORE_TESTS] : TESTS;
