@@ -46,7 +46,7 @@ async function runSome({ native, script }, report) {
 
 async function runAll({ all }, report) {
   for (const step of [biomeStep, oxlintStep, clangFormatStep]) report.add(await step());
-  // It takes longest and at the lowest priority: in the time that native tests spend waiting.
+  // It takes longest and at the lowest priority: in the time that all the tests spend waiting.
   const tidy = clangTidyStep({ all });
   // The tests of one wait for their sockets and timers while the next is compiled.
   const started = [];
@@ -59,8 +59,8 @@ async function runAll({ all }, report) {
   report.add(await fuzzed);
   await sanitized;
   for (const { ended } of started) report.add(await ended);
-  report.add(await tidy);
   report.add(await tapStep(testFiles({ all }), { coverage: true, echo: false }));
+  report.add(await tidy);
   if (all) for (const step of await longSteps()) report.add(await step());
 }
 
