@@ -13,8 +13,9 @@
 namespace sluice::codec {
 
 /**
- * A value of 16 bytes; IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2), which is how kernel::Address shows it, too.
- * All IPv4 addresses come before all IPv6 ones of use, each kind in numeric order, as elections compare them.
+ * A value of 16 bytes; IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2), which is how kernel::Address shows it,
+ * too. All IPv4 addresses come before all IPv6 ones of use, each kind in numeric order, as elections compare
+ * them.
  */
 class IpAddress {
  public:
@@ -58,8 +59,8 @@ class IpAddress {
   [[nodiscard]] constexpr bool is_multicast() const noexcept {
     return is_v4() ? number() >> 28 == 14 : bytes_[0] == 0xff;
   }
-  /** A group that no router forwards: 224.0.0.0/24 (RFC 5771 section 4); ffx0, ffx1 and ffx2::/16, which are of a scope
-   * that is reserved, an interface or a link (RFC 7346 section 2). */
+  /** A group that no router forwards: 224.0.0.0/24 (RFC 5771 section 4); ffx0, ffx1 and ffx2::/16, which are
+   * of a scope that is reserved, an interface or a link (RFC 7346 section 2). */
   [[nodiscard]] constexpr bool is_link_scope_group() const noexcept {
     return is_v4() ? number() >> 8 == 0xe00000 : bytes_[0] == 0xff && (bytes_[1] & 0x0fU) <= 2;
   }

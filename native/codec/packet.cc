@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "codec/ip_header.h"
+
 namespace sluice::codec {
 
 namespace {
@@ -145,6 +147,8 @@ IpFind parse_ipv4(Bytes rest, IpView& out) noexcept {
   std::copy_n(rest.data() + 12, 4, out.source.begin());
   std::copy_n(rest.data() + 16, 4, out.destination.begin());
   out.protocol = rest[9];
+  out.hops = rest[8];
+  out.router_alert = has_router_alert4(rest.subspan(20, header - 20));
   out.fragment = (load16(rest.data() + 6) & 0x3fff) != 0;
   out.later_fragment = (load16(rest.data() + 6) & 0x1fff) != 0;
   out.cut = total > rest.size();
@@ -167,6 +171,7 @@ IpFind skip_extensions(Bytes& rest, std::uint8_t next, IpView& out) noexcept {
       out.fragment = true;
       out.later_fragment = (load16(rest.data() + 2) & 0xfff8) != 0;
     }
+    if (next == kHopByHop) out.router_alert = has_router_alert6(rest);
     next = rest[0];
     if (!skip(rest, fragment ? 8U : 8U + rest[1] * 8U)) return IpFind::cut;
     if (out.later_fragment) {
@@ -187,6 +192,7 @@ IpFind parse_ipv6(Bytes rest, IpView& out) noexcept {
   std::copy_n(rest.data() + 8, 16, out.source.begin());
   std::copy_n(rest.data() + 24, 16, out.destination.begin());
   out.cut = length > there;
+  out.hops = rest[7];
   const std::uint8_t next = rest[6];
   rest = rest.subspan(kIpv6Header, std::min(length, there));
   const IpFind found = skip_extensions(rest, next, out);
@@ -235,30 +241,15 @@ UdpFind find_udp(Bytes packet, std::uint32_t link_type, UdpDatagram& out) noexce
 
 namespace {
 
-/** RFC 1071; `sum` holds what came before, an even number of bytes. */
-std::uint32_t add_words(std::uint32_t sum, Bytes bytes) noexcept {
-  std::size_t at = 0;
-  for (; at + 2 <= bytes.size(); at += 2) sum += load16(bytes.data() + at);
-  return at < bytes.size() ? sum + (std::uint32_t{bytes[at]} << 8) : sum;
-}
-
-std::uint16_t folded(std::uint32_t sum) noexcept {
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(~sum);
-}
-
-/** RFC 791 section 3.1, do not fragment. */
 void write_ipv4(const UdpHeaders& from, std::size_t udp_length, MutableBytes out) noexcept {
-  std::fill(out.begin(), out.begin() + 20, std::uint8_t{0});
-  out[0] = 0x45;
-  out[1] = from.traffic_class;
-  store16(out.data() + 2, static_cast<std::uint16_t>(20 + udp_length));
-  store16(out.data() + 6, 0x4000);
-  out[8] = from.ttl;
-  out[9] = kUdp;
-  std::copy_n(from.datagram.source.begin(), 4, out.begin() + 12);
-  std::copy_n(from.datagram.destination.begin(), 4, out.begin() + 16);
-  store16(out.data() + 10, folded(add_words(0, out.first(20))));
+  Ipv4Header header{
+      {IpAddress::v4(from.datagram.source.data()), IpAddress::v4(from.datagram.destination.data())}};
+  header.protocol = kUdp;
+  header.ttl = from.ttl;
+  header.traffic_class = from.traffic_class;
+  header.do_not_fragment = true;
+  std::array<std::uint8_t, kMostIpv4Header> bytes;
+  std::copy_n(bytes.begin(), write_ipv4_header(header, udp_length, bytes), out.begin());
 }
 
 void write_ipv6(const UdpHeaders& from, std::size_t udp_length, MutableBytes out) noexcept {

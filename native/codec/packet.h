@@ -66,6 +66,10 @@ struct IpView {
   std::array<std::uint8_t, 16> destination{};
   /** Of the transport: behind the extension headers of IPv6. */
   std::uint8_t protocol = 0;
+  /** TTL or hop limit. */
+  std::uint8_t hops = 0;
+  /** It bears the option that makes routers look at it (RFC 2113, RFC 2711). */
+  bool router_alert = false;
   /** One of several fragments (RFC 791 section 3.2, RFC 8200 section 4.5). */
   bool fragment = false;
   /** Not the first of them: it has no transport header. */
