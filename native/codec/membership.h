@@ -1,10 +1,9 @@
-// What hosts tell routers of the groups and sources that they want, the same for IGMP (RFC 9776) and MLD (RFC 9777); how it
-// stands in packets is in codec/igmp.h and codec/mld.h.
+// What hosts tell routers of the groups and sources that they want, the same for IGMP (RFC 9776) and MLD (RFC
+// 9777); how it stands in packets is in codec/igmp.h and codec/mld.h.
 #pragma once
 
-#include <iterator>
-
 #include "codec/ip_address.h"
+#include "codec/sequence.h"
 
 namespace sluice::codec {
 
@@ -83,15 +82,15 @@ class SourceList {
 static_assert(sizeof(IpAddress) == 16);
 
 /**
- * What a host tells about one group. A report of IGMPv1, IGMPv2 or MLDv1 is one record `is_exclude` without sources, a leave
- * or done one record `to_include` without sources (RFC 9776 section 7.3.2).
+ * What a host tells about one group. A report of IGMPv1, IGMPv2 or MLDv1 is one record `is_exclude` without
+ * sources, a leave or done one record `to_include` without sources (RFC 9776 section 7.3.2).
  */
 struct GroupRecord {
   RecordType type = RecordType::is_include;
   /** Multicast. */
   IpAddress group;
   /** Unicast all of them. */
-  SourceList sources;
+  SourceList sources{};
 };
 
 struct MembershipQuery {
@@ -108,7 +107,27 @@ struct MembershipQuery {
   /** The querier's interval; 0 where it is not told. */
   std::uint32_t interval_s = 0;
   /** Unicast all of them; empty but in queries for a group and sources. */
-  SourceList sources;
+  SourceList sources{};
+};
+
+/** Records of a type that is unknown, of what is no group, or with what is no source, are passed over. */
+struct MembershipReport {
+  /** Of the message, as in a query. */
+  std::uint8_t version = 0;
+  Sequence<GroupRecord> records{};
+};
+
+/** other: a type that is none of theirs, such as DVMRP or an echo request. malformed: of no version's length.
+ */
+enum class MembershipKind : std::uint8_t { query, report, other, malformed, bad_checksum };
+
+/** A message of IGMP or MLD; what it holds points into the packet. */
+struct MembershipMessage {
+  MembershipKind kind = MembershipKind::other;
+  /** Of a query. */
+  MembershipQuery query;
+  /** Of a report, leave or done. */
+  MembershipReport report;
 };
 
 }  // namespace sluice::codec
