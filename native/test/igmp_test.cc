@@ -1,6 +1,7 @@
 #include "codec/igmp.h"
 
 #include "codec/membership_wire.h"
+#include "test/allocations.h"
 #include "test/control_bytes.h"
 
 using namespace sluice;
@@ -255,6 +256,28 @@ TEST_CASE("IGMP: the IP header of what may be believed (RFC 9776 sections 4 and 
   CHECK(faults("239.1.1.1", "224.0.0.2", 1, true, leave) == Faults{false, false, true, false});
   CHECK(igmp::destination({3, IpAddress::any(true)}) == ip("224.0.0.1"));
   CHECK(igmp::destination({3, ip("232.1.2.3")}) == ip("232.1.2.3"));
+}
+
+TEST_CASE("IGMP: a report of thousands of records is read and written without the heap") {
+  std::vector<GroupRecord> records(5000);
+  const std::vector sources{ip("10.0.0.1"), ip("10.0.0.2")};
+  for (std::size_t i = 0; i < records.size(); i++) {
+    const auto group = IpAddress::v4(0xe8010000 + static_cast<std::uint32_t>(i));
+    records[i] = {i % 2 == 0 ? RecordType::allow : RecordType::block, group,
+                  i % 3 == 0 ? SourceList(sources) : SourceList()};
+  }
+  Octets room(65'535);
+  const std::uint64_t before = allocations();
+  const std::size_t size = igmp::write_report({3, Sequence<GroupRecord>(records)}, room);
+  const MembershipMessage read = igmp::parse(Bytes(room).first(size));
+  std::size_t same = 0;
+  auto expected = records.begin();
+  for (const GroupRecord& record : read.report.records) {
+    same += record.type == expected->type && record.group == expected->group ? 1 : 0;
+    ++expected;
+  }
+  CHECK(allocations() == before);
+  CHECK(same == records.size());
 }
 
 TEST_CASE("IGMP: cut, changed and random bytes are never read beyond their end") {

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "test/allocations.h"
 #include "test/control_bytes.h"
 
 using namespace sluice;
@@ -253,6 +254,32 @@ TEST_CASE(
     CHECK(beside == all);
     CHECK(beside.size() == (v4 ? 180 : 70));
   }
+}
+
+TEST_CASE("PIM join/prune: split and read without the heap") {
+  std::vector<JoinPruneSource> sources;
+  for (std::uint32_t i = 1; i <= 2000; i++) sources.push_back({numbered(true, 10, i), false, i % 2 == 0});
+  const std::vector<JoinPruneSource> shared{{ip("10.9.9.9"), true, true}};
+  using List = Sequence<JoinPruneSource>;
+  const std::array<JoinPruneGroup, 2> groups{
+      {{ip("239.1.1.1"), List(sources), List(sources)}, {ip("239.1.1.2"), List(shared), List(sources)}}};
+  const JoinPrune message{ip("10.0.0.13"), 210, Sequence<JoinPruneGroup>(groups)};
+  const IpEnds ends = ends_of(true);
+  std::array<std::uint8_t, 1480> room;
+  std::size_t entries = 0;
+  const std::uint64_t before = allocations();
+  const std::size_t messages = pim::write_join_prune(message, ends, room, [&](Bytes bytes) {
+    pim::Message header;
+    if (pim::parse(bytes, ends, header) != pim::Find::message) return;
+    const auto read = pim::parse_join_prune(header);
+    if (!read) return;
+    for (const JoinPruneGroup& group : read->groups) entries += group.joins.count() + group.prunes.count();
+  });
+  CHECK(allocations() == before);
+  // All of the first group; of the second the join with what fits beside it, and the prunes that need not be
+  // beside it.
+  CHECK(entries == 4000 + 1 + 180 + 1000);
+  CHECK(messages == 30);
 }
 
 TEST_CASE("PIM join/prune: cut, changed and random bytes are never read beyond their end") {
