@@ -33,8 +33,8 @@ constexpr IpAddress kReports = IpAddress::v4(0xe0000016);
 /** Reads the payload of an IP packet, without bytes behind the packet's length. */
 MembershipMessage parse(Bytes payload) noexcept;
 
-/** What must not be so in the IP header of a message, which goes no further than its link (RFC 9776 sections
- * 4 and 9); routers may be lenient about some of it. */
+/** What must not be so in the IP header of a query or report, which goes no further than its link (RFC 9776
+ * sections 4 and 9); routers may be lenient about some of it. */
 ControlFaults faults(const ControlIp& ip, const MembershipMessage& message) noexcept;
 
 /** Where a query goes to (RFC 9776 section 4.1.12). */

@@ -75,6 +75,7 @@ bool is_own_destination(const IpAddress& to, const MembershipMessage& message) n
   if (to.is_unicast()) return true;
   if (message.kind == MembershipKind::query) return to == destination(message.query);
   if (message.report.version == kNewest) return to == kReports;
+  if (message.report.records.empty()) return false;
   const GroupRecord record = *message.report.records.begin();
   return to == (record.type == RecordType::to_include ? kAllRouters : record.group);
 }

@@ -43,8 +43,8 @@ bool checksum_fits(Bytes message, const IpEnds& ends) noexcept;
 /** Reads an ICMPv6 message, without bytes behind the packet's length. Its checksum is not looked at. */
 MembershipMessage parse(Bytes message) noexcept;
 
-/** What must not be so in the IP header of a message (RFC 9777 sections 5, 5.1.14 and 5.2.13): routers
- * discard messages from other than link-local addresses, or from further than the link. */
+/** What must not be so in the IP header of a query or report (RFC 9777 sections 5, 5.1.14 and 5.2.13):
+ * routers discard messages from other than link-local addresses, or from further than the link. */
 ControlFaults faults(const ControlIp& ip, const MembershipMessage& message) noexcept;
 
 /** Where a query goes to (RFC 9777 section 5.1.15). */
