@@ -40,8 +40,9 @@ struct JoinPrune {
   Sequence<JoinPruneGroup> groups{};
 };
 
-/** Of a message of Type::join_prune; what it holds points into it. Addresses of the other family, or masked
- * ones, make it malformed. */
+/** Of a message of Type::join_prune; what it holds points into it. A neighbour of the other family, masked
+ * sources and encodings that are unknown make it malformed; entries of the other family are passed over
+ * (section 4.9.5). */
 std::optional<JoinPrune> parse_join_prune(const Message& message) noexcept;
 
 /**
