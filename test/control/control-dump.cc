@@ -10,8 +10,8 @@
 #include <iterator>
 
 #include "codec/capture_reader.h"
-#include "test/control/messages.h"
-#include "test/control/values.h"
+#include "messages.h"
+#include "values.h"
 
 using namespace sluice::codec;
 using namespace sluice::test;

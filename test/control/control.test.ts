@@ -1,9 +1,10 @@
 /** Control messages of IGMP, MLD and PIM: what our codecs read is, field by field, what tshark reads; ours it finds nothing wrong with. */
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import tap, { type Test, test } from 'tap';
+import { type Test, test } from 'tap';
 import { z } from 'zod';
 import { ROOT } from '../../daemon/cli/root.js';
+import { dumpProgram } from '../replay/dump-program.js';
 import { temporaryFolder } from '../replay/fixtures.js';
 import { has, must } from '../replay/tshark.js';
 import { dissectControl, type Values } from './dissection.js';
@@ -13,21 +14,13 @@ const skip = missing.length > 0 ? `not installed: ${missing.join(', ')}` : false
 /** Captures of real routers, which stand beside the project where it is developed. */
 const SHARED = process.env.SLUICE_SHARED_PCAP ?? join(ROOT, '..', 'shared', 'pcap');
 const OWN = join(ROOT, 'fixtures', 'pcap');
-const CODEC = /^(capture_reader|capture_writer|packet|ip_header|control_ip|igmp|mld|pim(_\w+)?)\.cc$/;
+const CODEC = [
+  ...['capture_reader', 'capture_writer', 'packet', 'ip_header', 'control_ip', 'igmp', 'mld'],
+  ...['pim', 'pim_hello', 'pim_register', 'pim_join_prune', 'pim_assert', 'pim_bootstrap'],
+];
 
 /** The program that prints what our codecs read. */
-function dumper(): string {
-  const folder = join(ROOT, 'build', 'test');
-  mkdirSync(folder, { recursive: true });
-  const program = join(folder, `control-dump.${process.pid}`);
-  const codec = readdirSync(join(ROOT, 'native', 'codec')).filter((name) => CODEC.test(name));
-  const flags = ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Inative', '-I.', '-o', program];
-  must('g++', [...flags, 'test/control/control-dump.cc', ...codec.map((name) => `native/codec/${name}`)], ROOT);
-  return program;
-}
-
-const program = skip === false ? dumper() : '';
-tap.teardown(() => rmSync(program, { force: true }));
+const program = skip === false ? dumpProgram('test/control/control-dump.cc', CODEC) : '';
 const line = z.object({ frame: z.number(), values: z.record(z.string(), z.array(z.string())) });
 
 /** What our codecs read, by the packet's number. */

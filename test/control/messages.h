@@ -7,7 +7,7 @@
 #include <random>
 
 #include "codec/capture_writer.h"
-#include "test/control/values.h"
+#include "values.h"
 
 namespace sluice::test {
 

@@ -1,10 +1,11 @@
 /** Captures that others wrote are read as tshark reads them, and ours are read by tshark. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'pcap-parser';
 import { type Test, test } from 'tap';
 import { ROOT } from '../../daemon/cli/root.js';
 import { sluice } from '../cli/lib/program.js';
+import { dumpProgram } from './dump-program.js';
 import { HIGH, LOW, temporaryFolder } from './fixtures.js';
 import { type Dissected, dissect, has, must } from './tshark.js';
 
@@ -13,19 +14,10 @@ const missing = TOOLS.filter((tool) => !has(tool));
 const skip = missing.length > 0 ? `not installed: ${missing.join(', ')}` : false;
 /** Captures of real routers, which stand beside the project where it is developed. */
 const SHARED = process.env.SLUICE_SHARED_PCAP ?? join(ROOT, '..', 'shared', 'pcap');
-const CODEC = ['capture_reader', 'packet'].map((name) => `native/codec/${name}.cc`);
 
 /** The program that prints what our reader reads. */
-function dumper(): string {
-  const folder = join(ROOT, 'build', 'test');
-  mkdirSync(folder, { recursive: true });
-  const program = join(folder, `capture-dump.${process.pid}`);
-  const flags = ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Inative', '-o', program];
-  must('g++', [...flags, 'test/replay/capture-dump.cc', ...CODEC], ROOT);
-  return program;
-}
-
-const program = skip === false ? dumper() : '';
+const program =
+  skip === false ? dumpProgram('test/replay/capture-dump.cc', ['capture_reader', 'packet', 'ip_header']) : '';
 
 function read(file: string): Dissected[] {
   const text = must(program, [file]);
