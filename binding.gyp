@@ -9,7 +9,7 @@
     {
       "target_name": "sluice",
       "sources": [
-        "<!@(node -p \"['codec','kernel','secure','objects','http','repair','plane','addon'].map(d=>'native/'+d).concat('native/third_party/llhttp').filter(d=>fs.existsSync(d)).flatMap(d=>fs.readdirSync(d).filter(f=>/\\.(cc|c)$/.test(f)).sort().map(f=>d+'/'+f)).join(' ')\")"
+        "<!@(node -p \"['codec','kernel','secure','objects','http','repair','membership','plane','addon'].map(d=>'native/'+d).concat('native/third_party/llhttp').filter(d=>fs.existsSync(d)).flatMap(d=>fs.readdirSync(d).filter(f=>/\\.(cc|c)$/.test(f)).sort().map(f=>d+'/'+f)).join(' ')\")"
       ],
       "include_dirs": [
         "native",
