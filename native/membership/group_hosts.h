@@ -23,6 +23,13 @@ class GroupHost final : public Deadline {
   [[nodiscard]] const codec::IpAddress& address() const noexcept { return address_; }
   [[nodiscard]] bool excludes() const noexcept { return excludes_; }
   [[nodiscard]] const Sources& sources() const noexcept { return sources_; }
+  /** Calls `visit(source, until)` for each that it wants by name. */
+  template <typename Visit>
+  void each_wanted(Nanos now, Visit visit) const {
+    if (excludes_) return;
+    for (const auto& [source, until] : sources_)
+      if (until > now) visit(source, until);
+  }
   /** Of its last record. */
   [[nodiscard]] unsigned version() const noexcept { return version_; }
   [[nodiscard]] Nanos since() const noexcept { return since_; }

@@ -25,6 +25,11 @@ void Querier::readdress(const IpAddress& own, Nanos now) noexcept {
   commons_.election.readdress(own, now);
 }
 
+void Querier::configure(const QuerierOptions& options, Nanos now) noexcept {
+  commons_.options = options;
+  commons_.election.reconfigured(now);
+}
+
 void Querier::on_query(const IpAddress& from, const codec::MembershipQuery& query, Nanos now) noexcept {
   commons_.counters.queries_received++;
   // RFC 9777 section 5.1.14.

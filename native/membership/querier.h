@@ -71,6 +71,9 @@ class Querier final : private QuerierGroupOwner {
   void stop() noexcept;
   void readdress(const codec::IpAddress& own, Nanos now) noexcept;
 
+  /** Other options of the same family; what is there stays, and follows them from its next record on. */
+  void configure(const QuerierOptions& options, Nanos now) noexcept;
+
   /** A query of another router. */
   void on_query(const codec::IpAddress& from, const codec::MembershipQuery& query, Nanos now) noexcept;
   /** A record of a host's report, or its leave, in a message of this version of the family's protocol. */

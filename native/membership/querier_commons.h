@@ -10,7 +10,7 @@ struct QuerierCommons {
   QuerierCommons(const QuerierOptions& what, QuerierHost& who, Deadlines& when)
       : options(what), host(who), deadlines(when), election(options, host, counters, deadlines) {}
 
-  const QuerierOptions options;
+  QuerierOptions options;
   QuerierHost& host;
   Deadlines& deadlines;
   QuerierCounters counters;

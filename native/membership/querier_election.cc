@@ -54,6 +54,12 @@ void QuerierElection::readdress(const codec::IpAddress& own, Nanos now) noexcept
   if (!other_present_.is_set() || lower(own, other_)) take_over(now);
 }
 
+void QuerierElection::reconfigured(Nanos now) noexcept {
+  if (other_present_.is_set()) return;
+  timing_ = own_timing();
+  if (is_querier()) deadlines_.set(general_, std::min(general_.at(), now + options_.query_interval));
+}
+
 void QuerierElection::on_query(const codec::IpAddress& from, const codec::MembershipQuery& query,
                                Nanos now) noexcept {
   if (!started_) return;

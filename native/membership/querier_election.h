@@ -18,6 +18,8 @@ class QuerierElection {
   void start(const codec::IpAddress& own, Nanos now) noexcept;
   void stop() noexcept;
   void readdress(const codec::IpAddress& own, Nanos now) noexcept;
+  /** The options are others than before. */
+  void reconfigured(Nanos now) noexcept;
   /** A query of somebody else, by whom it may be allowed to be sent. */
   void on_query(const codec::IpAddress& from, const codec::MembershipQuery& query, Nanos now) noexcept;
 

@@ -48,10 +48,11 @@ void QuerierGroup::take(const IpAddress& host, const codec::GroupRecord& record,
   codec::GroupRecord taken = record;
   if (record.type == RecordType::to_exclude && oldest != Generation::third) taken.sources = {};
   last_reporter_ = host;
+  const SourceFilter::Asked asked = filter_.take(taken.type, taken.sources, now);
   // Of a host without an address there may be several (RFC 9776 section 4.2.14).
   if (host.is_any() || !hosts_.take(host, taken, version, now))
     unkept_until_ = now + commons_.election.timing().group_membership();
-  resolve(filter_.take(taken.type, taken.sources, now), now);
+  resolve(asked, now);
 }
 
 /** What a record leaves behind ends at once, or is asked about. */
@@ -62,7 +63,7 @@ void QuerierGroup::resolve(SourceFilter::Asked asked, Nanos now) noexcept {
   bool query = false;
   if (asked.group && (always || (known && !hosts_.exclude()))) {
     commons_.counters.immediate_leaves++;
-    end_exclude(now);
+    end_exclude(known, now);
   } else if (asked.group) {
     query = ask_group(now);
   }
@@ -82,15 +83,13 @@ void QuerierGroup::resolve(SourceFilter::Asked asked, Nanos now) noexcept {
   if (query) transmit(now);
 }
 
-/** In EXCLUDE mode the filter forgets sources that are forwarded anyway: those that hosts want by name are
- * put back. */
-void QuerierGroup::end_exclude(Nanos now) noexcept {
+/** In EXCLUDE mode the filter forgets sources that are forwarded anyway; with `keep`, those that hosts want
+ * by name stay. */
+void QuerierGroup::end_exclude(bool keep, Nanos now) noexcept {
   if (!filter_.excludes()) return;
-  for (const auto& [address, host] : hosts_.all()) {
-    if (host.excludes()) continue;
-    for (const auto& [source, until] : host.sources())
-      if (until > now) filter_.keep(source, until);
-  }
+  if (keep)
+    for (const auto& [address, host] : hosts_.all())
+      host.each_wanted(now, [&](const IpAddress& source, Nanos until) { filter_.keep(source, until); });
   queries_left_ = 0;
   filter_.end_exclude(now);
 }
@@ -185,7 +184,7 @@ void QuerierGroup::on_query(const codec::MembershipQuery& query, Nanos now) noex
 void QuerierGroup::forget(const IpAddress& host, Nanos now) noexcept {
   const bool unknown = has_unknown_hosts(now);
   if (!hosts_.forget(host) && !unknown) return;
-  if (!hosts_.exclude()) end_exclude(now);
+  if (!hosts_.exclude()) end_exclude(true, now);
   for (auto at = filter_.sources().begin(); at != filter_.sources().end();)
     at = at->second.forwarded() && !hosts_.want(at->first, now) ? filter_.end(at) : std::next(at);
   if (unknown && commons_.election.is_querier() && compatibility(now) != Generation::first)
@@ -195,7 +194,7 @@ void QuerierGroup::forget(const IpAddress& host, Nanos now) noexcept {
 void QuerierGroup::restrict(const ChannelList& list, Nanos now) noexcept {
   hosts_.restrict(address_, list);
   if (list.allows(address_, IpAddress::any(address_.is_v4()))) return;
-  end_exclude(now);
+  end_exclude(true, now);
   for (auto at = filter_.sources().begin(); at != filter_.sources().end();)
     at = list.allows(address_, at->first) ? std::next(at) : filter_.end(at);
 }

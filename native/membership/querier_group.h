@@ -55,7 +55,7 @@ class QuerierGroup final : private SourceFilterOwner {
   void filter_expired(Nanos now) noexcept override;
   void note_version(codec::RecordType type, Generation version, Nanos now) noexcept;
   void resolve(SourceFilter::Asked asked, Nanos now) noexcept;
-  void end_exclude(Nanos now) noexcept;
+  void end_exclude(bool keep, Nanos now) noexcept;
   bool ask_group(Nanos now) noexcept;
   bool ask_source(SourceFilter::Source& source, Nanos now) noexcept;
   void transmit(Nanos now) noexcept;

@@ -3,7 +3,6 @@
 using namespace sluice;
 using membership::QuerierOptions;
 using test::Family;
-using test::kMillisecond;
 using test::kSecond;
 using test::Nanos;
 using test::querier_options;
@@ -254,4 +253,33 @@ TEST_CASE("querier election: stopped it neither asks nor listens") {
   CHECK(bed.deadlines.size() == 0);
   bed.querier.start(bed.family.host(10), bed.now);
   CHECK(bed.querier.election().is_querier());
+}
+
+TEST_CASE(
+    "querier election: other options hold from the next query on, the elected querier's values before them") {
+  QuerierBed bed;
+  bed.settled();
+  QuerierOptions options = querier_options();
+  options.version = 2;
+  options.query_interval = 20 * kSecond;
+  options.immediate_leave = membership::ImmediateLeave::always;
+  bed.record(1, codec::RecordType::is_exclude);
+  bed.querier.configure(options, bed.now);
+  CHECK(bed.state() == "EX(;)");
+  CHECK(bed.group_timer() == 270);
+  bed.pass(20 * kSecond);
+  REQUIRE(bed.sent.size() == 1);
+  CHECK(bed.sent[0].query.version == 2);
+  CHECK(bed.sent[0].query.interval_s == 20);
+  bed.record(1, codec::RecordType::is_exclude);
+  CHECK(bed.group_timer() == 60);
+  bed.record(1, codec::RecordType::to_include);
+  CHECK(bed.state() == "-");
+  bed.hear(bed.family.host(9), bed.query());
+  bed.querier.configure(querier_options(), bed.now);
+  CHECK(bed.querier.election().timing().interval == 125 * kSecond);
+  options.query_interval = 30 * kSecond;
+  bed.querier.configure(options, bed.now);
+  CHECK(bed.querier.election().timing().interval == 125 * kSecond);
+  CHECK(!bed.querier.election().is_querier());
 }
