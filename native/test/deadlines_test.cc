@@ -128,6 +128,7 @@ TEST_CASE("deadlines: thousands set, moved and cleared at random come as a sorte
   std::vector<int> log;
   std::vector<std::unique_ptr<Noted>> all;
   std::map<int, Nanos> model;
+  all.reserve(3000);
   for (int i = 0; i < 3000; i++) all.push_back(std::make_unique<Noted>(log, i));
   Nanos now = 0;
   for (int step = 0; step < 60000; step++) {

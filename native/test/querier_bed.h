@@ -86,6 +86,7 @@ class QuerierBed : private membership::QuerierHost {
 
   [[nodiscard]] std::vector<IpAddress> sources(const std::vector<unsigned>& numbers) const {
     std::vector<IpAddress> made;
+    made.reserve(numbers.size());
     for (const unsigned number : numbers) made.push_back(family.source(number));
     return made;
   }

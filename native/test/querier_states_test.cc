@@ -48,14 +48,14 @@ void play(QuerierBed& bed, const Row& row) {
   bed.record(1, row.type, row.exclude ? std::vector<unsigned>{2, 3, 5} : std::vector<unsigned>{2, 3});
   CHECK(bed.state() == row.state);
   CHECK(bed.group_timer() == row.group_timer);
-  for (const auto& [source, timer] : row.timers) {
-    CAPTURE(source);
-    CHECK(bed.source_timer(source) == timer);
+  for (const auto& timer : row.timers) {
+    CAPTURE(timer.first);
+    CHECK(bed.source_timer(timer.first) == timer.second);
   }
   CHECK(bed.queries() == row.queries);
 }
 
-const std::vector<Row> kOfQuerier{
+const std::vector<Row> of_the_querier{
     {"INCLUDE (A), IS_IN (B)",
      false,
      RecordType::is_include,
@@ -138,7 +138,7 @@ const std::vector<Row> kOfQuerier{
 
 /** Who is not the querier sends nothing and lowers nothing: there the group's timer shows as that of new
  * sources. */
-const std::vector<Row> kOfOthers{
+const std::vector<Row> of_others{
     {"INCLUDE (A), BLOCK (B)", false, RecordType::block, "IN(1 2)", kNone, {{1, kLeft}, {2, kLeft}}, ""},
     {"INCLUDE (A), TO_EX (B)", false, RecordType::to_exclude, "EX(2;3)", kFull, {{2, kLeft}, {3, kNone}}, ""},
     {"INCLUDE (A), TO_IN (B)",
@@ -175,7 +175,7 @@ const std::vector<Row> kOfOthers{
 
 TEST_CASE("querier states: every row of the tables, as the querier") {
   for (const bool v4 : {true, false}) {
-    for (const Row& row : kOfQuerier) {
+    for (const Row& row : of_the_querier) {
       QuerierBed bed(querier_options(v4));
       bed.settled();
       play(bed, row);
@@ -185,7 +185,7 @@ TEST_CASE("querier states: every row of the tables, as the querier") {
 
 TEST_CASE("querier states: every row that queries, where another is the querier") {
   for (const bool v4 : {true, false}) {
-    for (const Row& row : kOfOthers) {
+    for (const Row& row : of_others) {
       QuerierBed bed(querier_options(v4));
       bed.settled();
       bed.hear(bed.family.host(9), bed.query());
