@@ -92,7 +92,7 @@ class Querier final : private QuerierGroupOwner {
   void add_static(const codec::IpAddress& group, const codec::IpAddress& source) noexcept;
   void remove_static(const codec::IpAddress& group, const codec::IpAddress& source) noexcept;
   /** After a restart: as if just told, so that it goes on until hosts tell what they want, for robustness *
-   * query interval at most. Called after start(). */
+   * query interval at most. Called after start(); who may not have it any more is for restrict() to say. */
   void resume(std::span<const Resumed> groups, Nanos now) noexcept;
 
   [[nodiscard]] bool forwards(const codec::IpAddress& group, const codec::IpAddress& source) const noexcept;

@@ -67,18 +67,13 @@ void QuerierGroup::resolve(SourceFilter::Asked asked, Nanos now) noexcept {
   } else if (asked.group) {
     query = ask_group(now);
   }
-  if (asked.sources) {
-    for (auto at = filter_.sources().begin(); at != filter_.sources().end();) {
-      SourceFilter::Source& source = at->second;
-      const bool ask = std::exchange(source.to_ask, false);
-      if (ask && (always || (known && !hosts_.want(source.address(), now)))) {
-        commons_.counters.immediate_leaves++;
-        at = filter_.end(at);
-        continue;
-      }
-      query = (ask && ask_source(source, now)) || query;
-      ++at;
-    }
+  for (auto at = filter_.sources().begin(); asked.sources && at != filter_.sources().end();) {
+    SourceFilter::Source& source = at->second;
+    const bool left = std::exchange(source.to_ask, false);
+    const bool ends = left && (always || (known && !hosts_.want(source.address(), now)));
+    if (ends) commons_.counters.immediate_leaves++;
+    if (left && !ends && ask_source(source, now)) query = true;
+    at = ends ? filter_.end(at) : std::next(at);
   }
   if (query) transmit(now);
 }
@@ -91,7 +86,7 @@ void QuerierGroup::end_exclude(bool keep, Nanos now) noexcept {
     for (const auto& [address, host] : hosts_.all())
       host.each_wanted(now, [&](const IpAddress& source, Nanos until) { filter_.keep(source, until); });
   queries_left_ = 0;
-  filter_.end_exclude(now);
+  filter_.end_exclude();
 }
 
 /**

@@ -146,16 +146,13 @@ void SourceFilter::lower(const SourceList& sources, Nanos at) noexcept {
   }
 }
 
-/** A source that is due now, too, does not become one that is wanted for a moment. */
-void SourceFilter::end_exclude(Nanos now) noexcept {
+void SourceFilter::end_exclude() noexcept {
   if (!excludes_) return;
   group_timer_.clear();
   excludes_ = false;
   changed_ = true;
-  for (auto at = sources_.begin(); at != sources_.end();) {
-    const Source& source = at->second;
-    at = source.forwarded() && source.at() > now ? std::next(at) : erase(at);
-  }
+  for (auto at = sources_.begin(); at != sources_.end();)
+    at = at->second.forwarded() ? std::next(at) : erase(at);
 }
 
 /** In EXCLUDE mode it stays, as one that is not forwarded. */
@@ -168,7 +165,7 @@ SourceFilter::Sources::iterator SourceFilter::end(Sources::iterator source) noex
 }
 
 void SourceFilter::group_expired(Nanos now) noexcept {
-  end_exclude(now);
+  end_exclude();
   owner_.filter_expired(now);
 }
 

@@ -84,7 +84,7 @@ class SourceFilter {
   void lower(Source& source, Nanos at) noexcept;
   void lower(const codec::SourceList& sources, Nanos at) noexcept;
   /** As if the group's timer had run out: nobody is in EXCLUDE mode any more (6.5). */
-  void end_exclude(Nanos now) noexcept;
+  void end_exclude() noexcept;
   /** As if its timer had run out. Gives the one after it. */
   Sources::iterator end(Sources::iterator source) noexcept;
 

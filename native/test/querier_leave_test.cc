@@ -122,6 +122,20 @@ TEST_CASE("querier leave: a blocked source is asked for, and ends alone") {
   }
 }
 
+TEST_CASE("querier leave: sources that are blocked again while nobody has answered are asked for no more") {
+  QuerierBed bed;
+  bed.settled();
+  bed.record(1, RecordType::allow, {1, 2});
+  bed.clear();
+  bed.record(1, RecordType::block, {1});
+  bed.pass(400 * kMillisecond);
+  bed.record(1, RecordType::block, {1});
+  CHECK(bed.queries() == "Q(G,1)");
+  bed.pass(1600 * kMillisecond);
+  CHECK(bed.queries() == "Q(G,1)");
+  CHECK(bed.state() == "IN(2)");
+}
+
 TEST_CASE("querier leave: sources that are answered for are asked for with the S flag, the others without") {
   QuerierBed bed;
   bed.settled();
