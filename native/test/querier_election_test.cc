@@ -79,6 +79,16 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("querier election: a startup that another has interrupted is not made up for") {
+  QuerierBed bed;
+  bed.querier.start(bed.family.host(10), bed.now);
+  bed.hear(bed.family.host(9), bed.query());
+  const Nanos heard = bed.now;
+  bed.clear();
+  bed.pass(400 * kSecond);
+  CHECK(times(bed, heard) == std::vector<double>{255, 380});
+}
+
 TEST_CASE("querier election: every query of a lower address keeps us silent") {
   QuerierBed bed;
   bed.settled();

@@ -165,6 +165,24 @@ TEST_CASE("querier immediate: tracked, where not all hosts could be kept leaves 
   CHECK(bed.queries() == "Q(G)");
 }
 
+TEST_CASE(
+    "querier immediate: tracked, a host that once named too much is known again when it no longer does") {
+  QuerierOptions options = leaving(ImmediateLeave::tracked);
+  options.limits.sources_per_group = 1;
+  QuerierBed bed(options);
+  bed.settled();
+  bed.record(1, RecordType::allow, {1, 2});
+  bed.pass(200 * kSecond);
+  bed.record(1, RecordType::is_include, {1});
+  bed.pass(70 * kSecond - 1);
+  bed.record(1, RecordType::block, {1});
+  CHECK(bed.view().asked);
+  bed.record(1, RecordType::allow, {1});
+  bed.pass(1);
+  bed.record(1, RecordType::block, {1});
+  CHECK(bed.state() == "-");
+}
+
 TEST_CASE("querier immediate: tracked, one who is not the querier ends it at once, too") {
   QuerierBed bed(leaving(ImmediateLeave::tracked));
   bed.settled();
@@ -264,6 +282,11 @@ TEST_CASE(
   CHECK(bed.queries() == "Qs(G)");
   bed.record(2, RecordType::is_exclude, {}, 1, 2);
   CHECK(bed.state() == "EX(;)");
+  // One that was silent itself.
+  bed.querier.forget(bed.family.host(3), bed.now);
+  CHECK(bed.state() == "EX(;)");
+  bed.querier.forget(bed.family.host(3), bed.family.group(1), bed.now);
+  CHECK(bed.queries() == "Qs(G)");
 }
 
 TEST_CASE("querier immediate: what a list does not allow any more ends at once, the rest stays") {
