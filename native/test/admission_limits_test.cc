@@ -29,7 +29,9 @@ TEST_CASE("admission: beyond so many that are held the others are denied") {
 TEST_CASE("admission: ranges of groups and sources; a range of sources is no right to any source") {
   AdmissionOptions options = open_admission();
   const test::Family v4;
-  options.ranges = {{{v4.group(0x100), 24}, {}}, {{v4.group(0x200), 24}, {v4.source(0x100), 24}}};
+  options.ranges = {{{v4.group(0x100), 24}, {}},
+                    {{v4.group(0x200), 24}, {v4.source(0x100), 24}},
+                    {{v4.group(0x400), 24}, {v4.any(), 1}}};
   Gate gate(options);
   gate.record(1, RecordType::to_exclude, {}, 0x1ff);
   gate.record(1, RecordType::to_exclude, {}, 0x200);
@@ -41,6 +43,10 @@ TEST_CASE("admission: ranges of groups and sources; a range of sources is no rig
   CHECK(!gate.bed.forwards(0x201, 0x201));
   CHECK(!gate.bed.querier.has(v4.group(0x300)));
   CHECK(gate.denied(Denial::range) == 3);
+  gate.record(1, RecordType::to_exclude, {}, 0x400);
+  CHECK(gate.denied(Denial::range) == 4);
+  gate.record(1, RecordType::allow, {1}, 0x400);
+  CHECK(gate.bed.forwards(1, 0x400));
 }
 
 TEST_CASE("admission: a range holds against what is authorised, too") {

@@ -148,6 +148,7 @@ TEST_CASE("admission: who leaves while it is held does not come when it is autho
   CHECK(gate.bed.state(1) == "-");
   CHECK(gate.bed.state(2) == "IN(1 2)");
   CHECK(gate.bed.view(2).hosts.size() == 2);
+  CHECK(gate.bed.view(2).hosts[0].sources == gate.bed.sources({1}));
   CHECK(gate.bed.state(3) == "IN(4)");
   CHECK(gate.admission.held() == 0);
   gate.record(1, RecordType::allow, {1, 2}, 4);
