@@ -19,7 +19,7 @@ Generation QuerierGroup::compatibility(Nanos now) const noexcept {
   const Generation hosts = first_until_ > now    ? Generation::first
                            : second_until_ > now ? Generation::second
                                                  : Generation::third;
-  return std::min(hosts, generation(commons_.options.v4, commons_.options.version));
+  return std::min(hosts, commons_.options.speaks());
 }
 
 bool QuerierGroup::has_unknown_hosts(Nanos now) const noexcept {
@@ -96,7 +96,7 @@ void QuerierGroup::end_exclude(bool keep, Nanos now) noexcept {
 bool QuerierGroup::ask_group(Nanos now) noexcept {
   const Nanos end = now + commons_.options.last_member_time();
   if (!commons_.election.is_querier()) return false;
-  if (generation(commons_.options.v4, commons_.options.version) == Generation::first) return false;
+  if (commons_.options.speaks() == Generation::first) return false;
   if (retransmission_.is_set() && filter_.group_timer().at() <= end) return false;
   queries_left_ = commons_.options.last_member_queries();
   filter_.lower_group(end);
@@ -108,7 +108,7 @@ bool QuerierGroup::ask_group(Nanos now) noexcept {
 bool QuerierGroup::ask_source(SourceFilter::Source& source, Nanos now) noexcept {
   const Nanos end = now + commons_.options.last_member_time();
   if (!commons_.election.is_querier() || source.at() <= end) return false;
-  if (generation(commons_.options.v4, commons_.options.version) != Generation::third) return false;
+  if (commons_.options.speaks() != Generation::third) return false;
   source.queries_left = static_cast<std::uint8_t>(commons_.options.last_member_queries());
   filter_.lower(source, end);
   return true;
@@ -120,12 +120,18 @@ bool QuerierGroup::ask_source(SourceFilter::Source& source, Nanos now) noexcept 
  */
 void QuerierGroup::transmit(Nanos now) noexcept {
   const bool asks = commons_.election.is_querier();
-  const bool group = asks && queries_left_ > 0;
   const Nanos end = now + commons_.options.last_member_time();
-  if (group) send_group_query(filter_.group_timer().is_set() && filter_.group_timer().at() > end);
-  if (asks && !group) send_source_query(true, now);
+  const bool answered = filter_.group_timer().is_set() && filter_.group_timer().at() > end;
+  // Without the S flag another query would undo the answer at other routers (RFC 2236 section 7).
+  if (!asks || (answered && commons_.options.speaks() != Generation::third)) queries_left_ = 0;
+  const bool group = queries_left_ > 0;
+  if (group) {
+    queries_left_--;
+    send_group_query(answered);
+  } else if (asks) {
+    send_source_query(true, now);
+  }
   if (asks) send_source_query(false, now);
-  if (queries_left_ > 0) queries_left_ = asks ? queries_left_ - 1 : 0;
   bool more = queries_left_ > 0;
   for (auto& [address, source] : filter_.sources()) {
     if (source.queries_left > 0) source.queries_left = asks ? source.queries_left - 1 : 0;
@@ -141,7 +147,7 @@ void QuerierGroup::transmit(Nanos now) noexcept {
 void QuerierGroup::send_group_query(bool suppress) noexcept {
   commons_.counters.group_queries_sent++;
   codec::MembershipQuery query = make_query(commons_.options, address_);
-  query.suppress = suppress;
+  query.suppress = suppress && commons_.options.speaks() == Generation::third;
   commons_.host.send(query);
 }
 

@@ -29,6 +29,12 @@ struct QuerierLimits {
   std::size_t hosts_per_group = 1024;
 };
 
+/** Versions of both families that behave alike: IGMPv1; IGMPv2 and MLDv1; IGMPv3 and MLDv2. */
+enum class Generation : std::uint8_t { first = 1, second, third };
+[[nodiscard]] constexpr Generation generation(bool v4, unsigned version) noexcept {
+  return static_cast<Generation>(v4 ? version : version + 1);
+}
+
 /** RFC 9776 section 8. Zero takes the RFC's default where it says so. */
 struct QuerierOptions {
   bool v4 = true;
@@ -54,6 +60,7 @@ struct QuerierOptions {
   std::size_t query_sources = 0;
   QuerierLimits limits;
 
+  [[nodiscard]] Generation speaks() const noexcept { return generation(v4, version); }
   [[nodiscard]] unsigned startup_queries() const noexcept {
     return startup_count == 0 ? robustness : startup_count;
   }
@@ -73,12 +80,6 @@ struct QuerierOptions {
     return query_sources != 0 ? query_sources : v4 ? (1500 - 24 - 12) / 4 : (1500 - 48 - 28) / 16;
   }
 };
-
-/** Versions of both families that behave alike: IGMPv1; IGMPv2 and MLDv1; IGMPv3 and MLDv2. */
-enum class Generation : std::uint8_t { first = 1, second, third };
-[[nodiscard]] constexpr Generation generation(bool v4, unsigned version) noexcept {
-  return static_cast<Generation>(v4 ? version : version + 1);
-}
 
 /** 232.0.0.0/8, ff3x::/32: there is no group without a source (RFC 4607 section 1). */
 [[nodiscard]] constexpr bool is_ssm(const codec::IpAddress& group) noexcept {

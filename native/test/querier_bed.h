@@ -8,6 +8,8 @@
 
 #include <string>
 
+#include "codec/igmp.h"
+#include "codec/mld.h"
 #include "membership/querier.h"
 
 namespace sluice::test {
@@ -158,6 +160,24 @@ class QuerierBed : private membership::QuerierHost {
   void send(const codec::MembershipQuery& query) noexcept override {
     sent.push_back({now, query, {query.sources.begin(), query.sources.end()}});
     sent.back().query.sources = {};
+    check_wire(query);
+  }
+  /** What is sent can be told in its version: it fits into a packet, and is read as it was written. */
+  void check_wire(const codec::MembershipQuery& query) const {
+    std::array<std::uint8_t, 1500> packet;
+    const codec::IpEnds ends{family.host(10),
+                             family.v4 ? codec::igmp::destination(query) : codec::mld::destination(query)};
+    const std::size_t size =
+        family.v4 ? codec::igmp::write_query(query, packet) : codec::mld::write_query(query, ends, packet);
+    const codec::Bytes wire(packet.data(), size);
+    const auto read = family.v4 ? codec::igmp::parse(wire) : codec::mld::parse(wire);
+    REQUIRE(read.kind == codec::MembershipKind::query);
+    REQUIRE(read.query.version == query.version);
+    REQUIRE(read.query.group == query.group);
+    REQUIRE(read.query.max_response_ms == query.max_response_ms);
+    REQUIRE(read.query.suppress == query.suppress);
+    REQUIRE(std::equal(read.query.sources.begin(), read.query.sources.end(), query.sources.begin(),
+                       query.sources.end()));
   }
   void changed(const IpAddress& group) noexcept override { changed_groups.push_back(group); }
 

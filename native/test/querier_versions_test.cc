@@ -145,6 +145,23 @@ TEST_CASE("querier versions: configured to IGMPv2 or MLDv1, queries are of that,
   }
 }
 
+TEST_CASE(
+    "querier versions: configured to IGMPv2 or MLDv1, who was answered asks no more: there is no S flag") {
+  for (const bool v4 : {true, false}) {
+    const auto version = static_cast<std::uint8_t>(v4 ? 2 : 1);
+    QuerierBed bed(speaking(version, v4));
+    bed.settled();
+    bed.record(1, RecordType::is_exclude, {}, 1, version);
+    bed.record(1, RecordType::to_include, {}, 1, version);
+    bed.pass(kSecond / 2);
+    bed.record(2, RecordType::is_exclude, {}, 1, version);
+    bed.pass(10 * kSecond);
+    CHECK(bed.queries() == "Q(G)");
+    bed.querier.forget(bed.family.host(2), bed.family.group(1), bed.now);
+    CHECK(bed.queries() == "Q(G)");
+  }
+}
+
 TEST_CASE("querier versions: configured to IGMPv1 nobody is asked about a group, and leaves mean nothing") {
   QuerierBed bed(speaking(1));
   bed.settled();
