@@ -49,7 +49,8 @@ std::optional<VifMessage> parse_vif(Bytes attributes) {
     const auto value = a.as<std::uint32_t>().value_or(0);
     if (a.type == IPMRA_VIFA_VIF_ID) vif.vif = value;
     if (a.type == IPMRA_VIFA_IFINDEX) vif.interface_index = value;
-    if (a.type == IPMRA_VIFA_FLAGS) vif.is_register = (value & VIFF_REGISTER) != 0;
+    if (a.type == IPMRA_VIFA_FLAGS)
+      vif.is_register = (a.as<std::uint16_t>().value_or(0) & VIFF_REGISTER) != 0;
     numbered = numbered || (a.type == IPMRA_VIFA_VIF_ID && a.value.size() >= sizeof value);
   });
   return numbered ? std::optional(vif) : std::nullopt;

@@ -38,10 +38,11 @@ inline kernel::AddressBytes bytes_of(const std::string& text) {
 /** A network namespace. Sockets that are opened inside stay in it. */
 class Network {
  public:
-  Network() : outside_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
-    if (!outside_ || unshare(CLONE_NEWNET) != 0) return;
-    inside_ = kernel::Fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    setns(outside_.get(), CLONE_NEWNET);
+  Network() {
+    const kernel::Fd outside = current();
+    if (!outside || unshare(CLONE_NEWNET) != 0) return;
+    inside_ = current();
+    setns(outside.get(), CLONE_NEWNET);
     // Addresses can be used at once.
     set("ipv6/conf/all/accept_dad", "0");
     set("ipv6/conf/default/accept_dad", "0");
@@ -55,7 +56,7 @@ class Network {
   /** Runs `what` inside. */
   template <class F>
   auto in(F&& what) const {
-    const Inside here(inside_.get(), outside_.get());
+    const Inside here(inside_.get());
     return what();
   }
   /** `ip ARGUMENTS`; whether it succeeded. */
@@ -86,16 +87,16 @@ class Network {
  private:
   class Inside {
    public:
-    Inside(int there, int back) : back_(back) { setns(there, CLONE_NEWNET); }
+    explicit Inside(int there) : back_(current()) { setns(there, CLONE_NEWNET); }
     Inside(const Inside&) = delete;
     Inside& operator=(const Inside&) = delete;
-    ~Inside() { setns(back_, CLONE_NEWNET); }
+    ~Inside() { setns(back_.get(), CLONE_NEWNET); }
 
    private:
-    int back_;
+    kernel::Fd back_;
   };
+  static kernel::Fd current() { return kernel::Fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)); }
 
-  kernel::Fd outside_;
   kernel::Fd inside_;
 };
 
