@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <sstream>
+
 #include "kernel/multicast_routing.h"
 #include "test/namespaces.h"
 
@@ -244,3 +246,23 @@ TEST_CASE("control: more interfaces than a socket has joins") {
     });
   }
 }
+
+namespace {
+
+/** A router whose interface is a bridge that watches what its ports ask for, with a host on each of two ports. */
+struct Bridged {
+  Network router;
+  Network one;
+  Network two;
+  bool ok = false;
+
+  explicit Bridged(const std::string& options) {
+    ok = router.ip("link add bridge0 type bridge mcast_snooping 1 mcast_query_response_interval 10 " + options) && router.connect("port1", one, "e") &&
+         router.connect("port2", two, "e") && router.ip("link set port1 master bridge0") &&
+         router.ip("link set port2 master bridge0") && router.ip("addr add 10.0.1.1/24 dev bridge0") &&
+         router.ip("addr add fd00:1::1/64 dev bridge0") && router.ip("link set bridge0 up") &&
+         one.ip("addr add 10.0.1.2/24 dev e") && two.ip("addr add 10.0.1.3/24 dev e");
+  }
+};
+
+}  // namespace
