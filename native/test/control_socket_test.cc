@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "kernel/multicast_routing.h"
+#include "kernel/packet_socket.h"
 #include "test/namespaces.h"
 
 using namespace sluice;
@@ -54,6 +55,15 @@ struct Router {
   const Heard* find(std::uint8_t type, const std::string& destination) {
     for (const Heard& h : heard)
       if (!h.bytes.empty() && h.bytes[0] == type && h.message.destination == bytes_of(destination)) return &h;
+    return nullptr;
+  }
+  /** The first message of this type that names a group. */
+  const Heard* about(std::uint8_t type, const AddressBytes& group) {
+    const auto* const from = group.data() + (kernel::is_v4(group) ? 12 : 0);
+    for (const Heard& h : heard)
+      if (h.bytes[0] == type &&
+          std::search(h.bytes.begin(), h.bytes.end(), from, group.data() + group.size()) != h.bytes.end())
+        return &h;
     return nullptr;
   }
   bool hears(std::uint8_t type, const std::string& destination) {
@@ -249,20 +259,103 @@ TEST_CASE("control: more interfaces than a socket has joins") {
 
 namespace {
 
-/** A router whose interface is a bridge that watches what its ports ask for, with a host on each of two ports. */
+/** A router whose interface is a bridge that watches what its ports ask for, with a host on each of three ports. */
 struct Bridged {
   Network router;
   Network one;
   Network two;
-  bool ok = false;
+  Network three;
+  std::unique_ptr<kernel::PacketRx> at_two;
 
-  explicit Bridged(const std::string& options) {
-    ok = router.ip("link add bridge0 type bridge mcast_snooping 1 mcast_query_response_interval 10 " + options) && router.connect("port1", one, "e") &&
-         router.connect("port2", two, "e") && router.ip("link set port1 master bridge0") &&
-         router.ip("link set port2 master bridge0") && router.ip("addr add 10.0.1.1/24 dev bridge0") &&
-         router.ip("addr add fd00:1::1/64 dev bridge0") && router.ip("link set bridge0 up") &&
-         one.ip("addr add 10.0.1.2/24 dev e") && two.ip("addr add 10.0.1.3/24 dev e");
+  Bridged() {
+    REQUIRE(router.ip("link add bridge0 type bridge mcast_snooping 1 mcast_query_response_interval 1"));
+    REQUIRE(router.connect("port1", one, "e"));
+    REQUIRE(router.connect("port2", two, "e"));
+    REQUIRE(router.connect("port3", three, "e"));
+    for (const char* port : {"port1", "port2", "port3"})
+      REQUIRE(router.ip(std::string("link set ") + port + " master bridge0"));
+    REQUIRE(router.ip("link set bridge0 up"));
+    REQUIRE(router.ip("addr add 10.0.1.1/24 dev bridge0"));
+    REQUIRE(one.ip("addr add 10.0.1.2/24 dev e"));
+    REQUIRE(three.ip("addr add 10.0.1.3/24 dev e"));
+    // The bridge has a carrier when the kernel has got round to it; before that there is no IPv6.
+    REQUIRE(eventually([this] { return link_local(router, "bridge0") != "::" && link_local(three, "e") != "::"; }));
+    auto opened = two.in([] { return kernel::PacketRx::open({"e"}); });
+    REQUIRE(opened.ok());
+    at_two = std::move(opened.value());
+  }
+  /** UDP datagrams that have come to the second host meanwhile. */
+  std::size_t seen_by_two(int family) {
+    const std::size_t protocol = family == AF_INET ? 14 + 9 : 14 + 6;
+    const std::uint8_t ethertype = family == AF_INET ? 0x08 : 0x86;
+    std::size_t count = 0;
+    for (auto frames = at_two->receive(); !frames.empty(); frames = at_two->receive())
+      for (const auto& frame : frames)
+        if (frame.data.size() > protocol && frame.data[12] == ethertype && frame.data[protocol] == IPPROTO_UDP)
+          count++;
+    return count;
+  }
+  /** Who says that there is a querier: nobody, the third host, the router itself, or the bridge. */
+  void let(const std::string& querier, int family, ControlSocket& control) {
+    if (querier == "other") {
+      auto other = three.in(
+          [&] { return ControlSocket::open(family == AF_INET ? ControlProtocol::igmp : ControlProtocol::mld); });
+      REQUIRE(other.ok());
+      const auto own = bytes_of(family == AF_INET ? "10.0.1.3" : link_local(three, "e"));
+      REQUIRE(ask(*other.value(), three, "e", own) == 0);
+    }
+    if (querier == "router") {
+      const auto own = bytes_of(family == AF_INET ? "10.0.1.1" : link_local(router, "bridge0"));
+      REQUIRE(ask(control, router, "bridge0", own) == 0);
+    }
+    if (querier == "bridge") REQUIRE(router.ip("link set bridge0 type bridge mcast_querier 1"));
+  }
+  /** Whether the bridge keeps from the second host what nobody there asked for. */
+  bool keeps_back(int family, test::Talker& talker) {
+    return eventually([&] {
+      seen_by_two(family);
+      REQUIRE(talker.send());
+      ::poll(nullptr, 0, 10);
+      return seen_by_two(family) == 0;
+    });
   }
 };
 
 }  // namespace
+
+TEST_CASE("control: a bridge that snoops beneath us keeps no report from us, whoever is the querier") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bridged net;
+    Router router(net.router, family, {"bridge0"});
+    int number = 0;
+    for (const std::string querier : {"nobody", "other", "router", "bridge"}) {
+      for (const int version : {2, 3}) {
+        CAPTURE(querier);
+        CAPTURE(version);
+        net.one.set("ipv4/conf/e/force_igmp_version", std::to_string(version));
+        net.one.set("ipv6/conf/e/force_mld_version", std::to_string(version - 1));
+        net.let(querier, family, router.routing->control());
+        const std::string group = (family == AF_INET ? "239.7.7." : "ff35::7:") + std::to_string(++number);
+        test::Talker talker(net.router, group, "bridge0");
+        if (querier != "nobody") CHECK(net.keeps_back(family, talker));
+        Listener host(net.one, group);
+        const bool old = version == 2;
+        const std::uint8_t type = family == AF_INET ? (old ? 0x16 : 0x22) : (old ? 131 : 143);
+        const Heard* heard = nullptr;
+        REQUIRE(eventually([&] {
+          router.read();
+          heard = router.about(type, bytes_of(group));
+          return heard != nullptr;
+        }));
+        CHECK(heard->message.interface_index == net.router.index("bridge0"));
+        net.seen_by_two(family);
+        const auto before = host.count();
+        REQUIRE(talker.send());
+        CHECK(eventually([&] { return host.count() == before + 1; }));
+        if (querier != "nobody") CHECK(net.seen_by_two(family) == 0);
+      }
+    }
+  }
+}
