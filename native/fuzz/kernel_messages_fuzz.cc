@@ -1,5 +1,5 @@
-// Fuzz target: bytes as whatever the kernel tells a multicast router (netlink, upcalls, raw packets): everything that is read
-// lies inside, and numbers are in their ranges.
+// Fuzz target: bytes as whatever the kernel tells a multicast router (netlink, upcalls, raw packets):
+// everything that is read lies inside, and numbers are in their ranges.
 #include "fuzz/check.h"
 #include "kernel/control_socket.h"
 #include "kernel/multicast_messages.h"
@@ -12,7 +12,8 @@ using namespace sluice;
 namespace {
 
 void check_inside(std::span<const std::uint8_t> part, const fuzz::Block& all) {
-  SLUICE_HOLDS(part.empty() || (part.data() >= all.data() && part.data() + part.size() <= all.data() + all.size()));
+  SLUICE_HOLDS(part.empty() ||
+               (part.data() >= all.data() && part.data() + part.size() <= all.data() + all.size()));
 }
 
 void check_body(std::span<const std::uint8_t> body) {
@@ -23,7 +24,8 @@ void check_body(std::span<const std::uint8_t> body) {
   }
   if (const auto route = kernel::parse_multicast_route(body))
     SLUICE_HOLDS(route->family == AF_INET6 || (kernel::is_v4(route->source) && kernel::is_v4(route->group)));
-  if (const auto link = kernel::parse_link(body)) SLUICE_HOLDS(link->index > 0 && link->name.size() <= body.size());
+  if (const auto link = kernel::parse_link(body))
+    SLUICE_HOLDS(link->index > 0 && link->name.size() <= body.size());
   (void)kernel::parse_address(body);
   (void)kernel::parse_vif_table(body);
 }

@@ -46,10 +46,9 @@ bool set_ipv4_options(int fd, ControlProtocol protocol) noexcept {
 }
 
 bool set_ipv6_options(int fd, ControlProtocol protocol) noexcept {
-  const bool ok = set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
-                  set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1) &&
-                  set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPOPTS, 1) &&
-                  set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
+  const bool ok =
+      set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) && set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1) &&
+      set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPOPTS, 1) && set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
   if (!ok || pim(protocol)) return ok;
   // Next header and length, the alert (its value 0 means MLD), and two bytes of padding.
   constexpr std::array<std::uint8_t, 8> kAlert{0, 0, 5, 2, 0, 0, 1, 0};
@@ -154,8 +153,10 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::adopt(ControlProtocol prot
     return getsockopt(fd.get(), SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
   };
   const int family = v4(protocol) ? AF_INET : AF_INET6;
-  if (option(SO_DOMAIN) != family || option(SO_TYPE) != SOCK_RAW || option(SO_PROTOCOL) != number_of(protocol))
-    return Error{"SYSTEM_CALL", std::string(name_of(protocol)) + " socket: what was kept is another descriptor"};
+  if (option(SO_DOMAIN) != family || option(SO_TYPE) != SOCK_RAW ||
+      option(SO_PROTOCOL) != number_of(protocol))
+    return Error{"SYSTEM_CALL",
+                 std::string(name_of(protocol)) + " socket: what was kept is another descriptor"};
   return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(fd)));
 }
 
@@ -229,7 +230,8 @@ void ControlSocket::read_control(msghdr& message, ControlMessage& out) noexcept 
       std::memcpy(&total, data.data(), sizeof total);
       drops_ += total - last_overflow_;
       last_overflow_ = total;
-    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO && data.size() >= sizeof(in_pktinfo)) {
+    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
+               data.size() >= sizeof(in_pktinfo)) {
       in_pktinfo info{};
       std::memcpy(&info, data.data(), sizeof info);
       out.interface_index = static_cast<unsigned>(info.ipi_ifindex);

@@ -75,9 +75,9 @@ class ControlSocket {
   /** AF_INET or AF_INET6. */
   [[nodiscard]] int family() const noexcept;
   /**
-   * Takes what is sent to the routers' groups on this interface: 224.0.0.2 and 224.0.0.22, ff02::2 and ff02::16, 224.0.0.13,
-   * ff02::d. Reports to other groups (IGMPv1 and v2, MLDv1) come where the interface is one of a RoutingSocket;
-   * of IGMP to that socket only. Errors as of UpstreamJoins::join().
+   * Takes what is sent to the routers' groups on this interface: 224.0.0.2 and 224.0.0.22, ff02::2 and
+   * ff02::16, 224.0.0.13, ff02::d. Reports to other groups (IGMPv1 and v2, MLDv1) come where the interface is
+   * one of a RoutingSocket; of IGMP to that socket only. Errors as of UpstreamJoins::join().
    */
   std::optional<Error> join(unsigned interface_index);
   void leave(unsigned interface_index);

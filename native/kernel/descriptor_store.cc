@@ -131,11 +131,13 @@ std::optional<Error> ServiceManagerStore::remove(const std::string& name) {
 Result<std::unique_ptr<HolderStore>> HolderStore::connect(const std::string& path) {
   const auto to = UnixAddress::of(path);
   if (!to)
-    return Error{"ADDRESS_INVALID", "the keeper's socket: expected an absolute path, or one that begins with @"};
+    return Error{"ADDRESS_INVALID",
+                 "the keeper's socket: expected an absolute path, or one that begins with @"};
   Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!socket) return system_error("the keeper's socket");
   set_patience(socket.get());
-  if (::connect(socket.get(), to->get(), to->size) != 0) return unreachable(path + ": " + std::strerror(errno));
+  if (::connect(socket.get(), to->get(), to->size) != 0)
+    return unreachable(path + ": " + std::strerror(errno));
   return std::unique_ptr<HolderStore>(new HolderStore(std::move(socket)));
 }
 

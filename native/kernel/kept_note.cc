@@ -75,7 +75,8 @@ bool KeptNote::write(std::span<const std::uint8_t> bytes) noexcept {
   const std::array<iovec, 2> pieces{iovec{&head, sizeof head},
                                     iovec{const_cast<std::uint8_t*>(bytes.data()), bytes.size()}};
   const auto all = static_cast<ssize_t>(sizeof head + bytes.size());
-  if (::pwritev(fd_.get(), pieces.data(), pieces.size(), (sequence % 2) != 0 ? kPlace : 0) != all) return false;
+  if (::pwritev(fd_.get(), pieces.data(), pieces.size(), (sequence % 2) != 0 ? kPlace : 0) != all)
+    return false;
   sequence_ = sequence;
   return true;
 }

@@ -12,8 +12,8 @@
 namespace sluice::kernel {
 
 /**
- * A small text of the last known state, in memory that belongs to its descriptor (memfd): writing asks nobody,
- * and whoever is ended in the midst of it leaves what was written before.
+ * A small text of the last known state, in memory that belongs to its descriptor (memfd): writing asks
+ * nobody, and whoever is ended in the midst of it leaves what was written before.
  */
 class KeptNote {
  public:

@@ -31,7 +31,8 @@ std::optional<Upcall> parse_upcall6(Bytes message) noexcept {
   return out;
 }
 
-/** RTA_MULTIPATH of a multicast route: rtnexthop structures without attributes. False when a length is wrong. */
+/** RTA_MULTIPATH of a multicast route: rtnexthop structures without attributes. False when a length is wrong.
+ */
 bool read_outgoing(Bytes list, std::vector<unsigned>& out) {
   while (!list.empty()) {
     const auto head = NetlinkAttribute{0, list}.as<rtnexthop>();

@@ -69,8 +69,9 @@ Error RoutingSocket::refused(const std::string& what, int error) const {
                   std::to_string(kMostTable) + ")"};
     case ENOPROTOOPT:
       return {"ROUTING_UNSUPPORTED",
-              text + ": this kernel was built without it (CONFIG_IP_MROUTE, CONFIG_IPV6_MROUTE, their "
-                     "MULTIPLE_TABLES, CONFIG_IP_PIMSM_V2, CONFIG_IPV6_PIMSM_V2)"};
+              text +
+                  ": this kernel was built without it (CONFIG_IP_MROUTE, CONFIG_IPV6_MROUTE, their "
+                  "MULTIPLE_TABLES, CONFIG_IP_PIMSM_V2, CONFIG_IPV6_PIMSM_V2)"};
     default:
       errno = error;
       return system_error(text);
@@ -194,11 +195,12 @@ Result<Vif> RoutingSocket::add(unsigned interface_index) {
   char device[IF_NAMESIZE] = "register";
   if (interface_index != kRegister) if_indextoname(interface_index, device);
   const std::string what = std::string(": interface ") + device;
-  if (vif_of(interface_index)) return Error{"ID_TAKEN", name() + what + " is there already"};
+  if (vif_of(interface_index)) return Error{"USAGE", name() + what + " is there already"};
   const auto free = free_place();
   if (!free) {
-    return Error{"INTERFACE_LIMIT", name() + what + ": the kernel routes between " + std::to_string(kMostVifs) +
-                                        " interfaces at most, and there are " + std::to_string(kMostVifs)};
+    return Error{"INTERFACE_LIMIT", name() + what + ": the kernel routes between " +
+                                        std::to_string(kMostVifs) + " interfaces at most, and there are " +
+                                        std::to_string(kMostVifs)};
   }
   const int error = add_vif(*free, interface_index);
   // It has no addresses of this family.

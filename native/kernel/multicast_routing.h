@@ -30,7 +30,8 @@ struct RoutingOptions {
   /** 0 for the kernel's own; else one beside it, 1 to 99,999,999, to which rules lead that are made for every
    * interface (`ip mrule`). */
   std::uint32_t table = 0;
-  /** Whether packets from a wrong interface are told of (asserts), and whole packets to the register interface. */
+  /** Whether packets from a wrong interface are told of (asserts), and whole packets to the register
+   * interface. */
   bool pim = false;
 };
 
@@ -68,17 +69,17 @@ struct KernelRoute {
 
 /**
  * The one routing socket of a table, and of IGMP or MLD on its interfaces. When the last descriptor of it is
- * closed, the kernel removes everything; as long as a keeper has a duplicate, forwarding goes on and what comes
- * meanwhile is queued. For one thread.
+ * closed, the kernel removes everything; as long as a keeper has a duplicate, forwarding goes on and what
+ * comes meanwhile is queued. For one thread.
  */
 class RoutingSocket {
  public:
-  /** ROUTING_REFUSED (no privilege), ROUTING_TABLE_TAKEN (another daemon has it), ROUTING_UNSUPPORTED (the kernel lacks it),
-   * USAGE (the table's number), SYSTEM_CALL. */
+  /** ROUTING_REFUSED (no privilege), ROUTING_TABLE_TAKEN (another daemon has it), ROUTING_UNSUPPORTED (the
+   * kernel lacks it), USAGE (the table's number), SYSTEM_CALL. */
   static Result<std::unique_ptr<RoutingSocket>> open(const RoutingOptions& options);
   /**
-   * Takes over a socket that a keeper held, of the same options. `interfaces`: what interfaces() said last; those of IPv4
-   * are asked of the kernel. An interface that is gone meanwhile, or is not known, is removed.
+   * Takes over a socket that a keeper held, of the same options. `interfaces`: what interfaces() said last;
+   * those of IPv4 are asked of the kernel. An interface that is gone meanwhile, or is not known, is removed.
    * SYSTEM_CALL when the descriptor is something else, or has its table no more.
    */
   static Result<std::unique_ptr<RoutingSocket>> adopt(const RoutingOptions& options, Fd fd,
@@ -93,10 +94,10 @@ class RoutingSocket {
   [[nodiscard]] ControlSocket& control() noexcept { return *control_; }
 
   /** Adds an interface, in the lowest place that is free. INTERFACE_LIMIT beyond 32, with how many there are;
-   * INTERFACE_UNKNOWN, ID_TAKEN when it is there already, SYSTEM_CALL. */
+   * INTERFACE_UNKNOWN, USAGE when it is there already, SYSTEM_CALL. */
   Result<Vif> add_interface(unsigned interface_index);
-  /** Adds the register interface (RFC 7761 section 4.4): what is routed to it comes as Upcall::whole_packet, and what
-   * comes in registers enters by it. Errors as of add_interface(); ROUTING_UNSUPPORTED. */
+  /** Adds the register interface (RFC 7761 section 4.4): what is routed to it comes as Upcall::whole_packet,
+   * and what comes in registers enters by it. Errors as of add_interface(); ROUTING_UNSUPPORTED. */
   Result<Vif> add_register_interface();
   /** Nothing when it is not there. Routes that name it stay, and do not lead there. */
   void remove_interface(Vif vif);
@@ -111,8 +112,8 @@ class RoutingSocket {
   /** 0 or errno; ENOENT when there is none. */
   int remove(const AddressBytes& source, const AddressBytes& group) noexcept;
   /**
-   * Makes or changes a route for any source of `group` that comes in by `route.incoming`: the kernel asks about none of
-   * them. Routes with a source go before it. `route.source` is not looked at. 0 or errno.
+   * Makes or changes a route for any source of `group` that comes in by `route.incoming`: the kernel asks
+   * about none of them. Routes with a source go before it. `route.source` is not looked at. 0 or errno.
    */
   int set_any_source(const MulticastRoute& route) noexcept;
   int remove_any_source(const AddressBytes& group, Vif incoming) noexcept;

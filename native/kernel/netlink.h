@@ -132,8 +132,8 @@ class NetlinkSocket {
 
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
   /**
-   * Asks, and hands each message of the answer to `take(const NetlinkMessage&)`. The kernel answers within the
-   * call. Not for a socket that is told of groups, too.
+   * Asks, and hands each message of the answer to `take(const NetlinkMessage&)`. The kernel answers within
+   * the call. Not for a socket that is told of groups, too.
    * @return 0, or the errno of the refusal; EINTR when a dump was not consistent: ask again
    */
   template <class F>

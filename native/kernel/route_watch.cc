@@ -193,10 +193,14 @@ void RouteWatch::forget_all(RouteListener& listener) {
 unsigned RouteWatch::set_link(const LinkMessage& m) {
   const bool fresh = !links_.contains(m.index);
   Link& link = links_[m.index];
-  Link next{m.index, m.name.empty() ? link.name : m.name,
-            m.kind,  m.mtu,
-            m.master, (m.flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING),
-            (m.flags & IFF_MULTICAST) != 0, (m.flags & IFF_LOOPBACK) != 0,
+  Link next{m.index,
+            m.name.empty() ? link.name : m.name,
+            m.kind,
+            m.mtu,
+            m.master,
+            (m.flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING),
+            (m.flags & IFF_MULTICAST) != 0,
+            (m.flags & IFF_LOOPBACK) != 0,
             {}};
   const auto facts = [](const Link& l) {
     return std::tie(l.name, l.kind, l.mtu, l.master, l.running, l.multicast);

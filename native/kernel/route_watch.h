@@ -37,7 +37,8 @@ struct Link {
   bool running = false;
   bool multicast = false;
   bool loopback = false;
-  /** In the kernel's order; without those that are still being looked for on the link (RFC 4862 section 5.4). */
+  /** In the kernel's order; without those that are still being looked for on the link (RFC 4862 section 5.4).
+   */
   std::vector<LinkAddress> addresses;
 };
 
@@ -53,7 +54,8 @@ struct RpfRoute {
   unsigned interface_index = 0;
   /** 0.0.0.0 or :: where the address is on the link itself. May be IPv6 for an IPv4 address (RFC 8950). */
   AddressBytes next_hop{};
-  /** Of whatever protocol brought the route, as routers have it: 0 connected, 1 static, 110 OSPF, … 255 none. */
+  /** Of whatever protocol brought the route, as routers have it: 0 connected, 1 static, 110 OSPF, … 255 none.
+   */
   std::uint8_t preference = 255;
   std::uint32_t metric = 0;
   /** Of the prefix in AddressBytes: 96 to 128 for IPv4. */
@@ -67,7 +69,8 @@ class RouteListener {
  public:
   /** A link, or its addresses; it may be gone. */
   virtual void on_link(unsigned index) noexcept = 0;
-  /** Routes to some addresses of this prefix that were asked for; `bits` as in RpfRoute. All where it is 0. */
+  /** Routes to some addresses of this prefix that were asked for; `bits` as in RpfRoute. All where it is 0.
+   */
   virtual void on_routes(const AddressBytes& prefix, unsigned bits) noexcept = 0;
 
  protected:

@@ -267,12 +267,13 @@ void UpstreamJoins::withdraw() {
 }
 
 Error UpstreamJoins::refused(const Key& key, int error) const {
-  const std::string what = "joining " + Address::of(key.group, 0).host() + " on interface " +
-                           std::to_string(key.interface_index);
+  const std::string what =
+      "joining " + Address::of(key.group, 0).host() + " on interface " + std::to_string(key.interface_index);
   if (error == ENOBUFS) {
     return {"MEMBERSHIP_LIMIT",
-            what + ": the kernel has no room (net.ipv4.igmp_max_memberships, igmp_max_msf, net.ipv6.mld_max_msf "
-                   "or net.core.optmem_max is reached)"};
+            what +
+                ": the kernel has no room (net.ipv4.igmp_max_memberships, igmp_max_msf, net.ipv6.mld_max_msf "
+                "or net.core.optmem_max is reached)"};
   }
   errno = error;
   return system_error(what);

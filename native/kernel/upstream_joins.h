@@ -26,10 +26,10 @@ struct SourceFilter {
 };
 
 /**
- * Joins by sockets that receive nothing. A socket can have so many groups (net.ipv4.igmp_max_memberships) and so
- * many sources of each (igmp_max_msf, mld_max_msf); beyond, there are more sockets, and the kernel reports what
- * all of them together want. Every change is made before it is broken: what is wanted before and after is
- * wanted in between. For one thread.
+ * Joins by sockets that receive nothing. A socket can have so many groups (net.ipv4.igmp_max_memberships) and
+ * so many sources of each (igmp_max_msf, mld_max_msf); beyond, there are more sockets, and the kernel reports
+ * what all of them together want. Every change is made before it is broken: what is wanted before and after
+ * is wanted in between. For one thread.
  */
 class UpstreamJoins {
  public:

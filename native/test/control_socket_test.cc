@@ -100,7 +100,8 @@ std::vector<std::uint8_t> general_query(int family) {
 }
 
 /** Sends a general query by a device, from its own address. */
-int ask(ControlSocket& control, const Network& network, const std::string& device, const AddressBytes& source) {
+int ask(ControlSocket& control, const Network& network, const std::string& device,
+        const AddressBytes& source) {
   const auto query = general_query(control.family());
   ControlSend send;
   send.interface_index = network.index(device);
@@ -147,8 +148,9 @@ TEST_CASE("control: IGMPv3 and MLDv2 hosts report, and answer a query, which has
     CAPTURE(family);
     const Star star;
     Router router(star.router, family, {"up0", "left0"});
-    auto listening = star.left.in(
-        [&] { return ControlSocket::open(family == AF_INET ? ControlProtocol::igmp : ControlProtocol::mld); });
+    auto listening = star.left.in([&] {
+      return ControlSocket::open(family == AF_INET ? ControlProtocol::igmp : ControlProtocol::mld);
+    });
     REQUIRE(listening.ok());
     const Listener host(star.left, Star::group(family), Star::host(family, 1));
     const std::uint8_t report = family == AF_INET ? 0x22 : 143;
@@ -204,14 +206,15 @@ TEST_CASE("control: PIM between two routers, to all of the link and to one") {
     const auto there = open(star.left, "e");
     // A hello without options, and the checksum of nobody: it is the caller's.
     const std::vector<std::uint8_t> hello{0x20, 0, 0xab, 0xcd};
-    const AddressBytes own = bytes_of(family == AF_INET ? Star::gateway(family, 2) : link_local(star.router, "left0"));
+    const AddressBytes own =
+        bytes_of(family == AF_INET ? Star::gateway(family, 2) : link_local(star.router, "left0"));
     for (const bool to_all : {true, false}) {
       CAPTURE(to_all);
       ControlSend send;
       send.interface_index = star.router.index("left0");
       send.source = own;
-      send.destination = to_all ? bytes_of(family == AF_INET ? "224.0.0.13" : "ff02::d")
-                                : bytes_of(Star::host(family, 2));
+      send.destination =
+          to_all ? bytes_of(family == AF_INET ? "224.0.0.13" : "ff02::d") : bytes_of(Star::host(family, 2));
       send.hop_limit = to_all ? 1 : 64;
       send.payload = hello;
       REQUIRE(here->send(send) == 0);
@@ -259,7 +262,8 @@ TEST_CASE("control: more interfaces than a socket has joins") {
 
 namespace {
 
-/** A router whose interface is a bridge that watches what its ports ask for, with a host on each of three ports. */
+/** A router whose interface is a bridge that watches what its ports ask for, with a host on each of three
+ * ports. */
 struct Bridged {
   Network router;
   Network one;
@@ -279,7 +283,8 @@ struct Bridged {
     REQUIRE(one.ip("addr add 10.0.1.2/24 dev e"));
     REQUIRE(three.ip("addr add 10.0.1.3/24 dev e"));
     // The bridge has a carrier when the kernel has got round to it; before that there is no IPv6.
-    REQUIRE(eventually([this] { return link_local(router, "bridge0") != "::" && link_local(three, "e") != "::"; }));
+    REQUIRE(eventually(
+        [this] { return link_local(router, "bridge0") != "::" && link_local(three, "e") != "::"; }));
     auto opened = two.in([] { return kernel::PacketRx::open({"e"}); });
     REQUIRE(opened.ok());
     at_two = std::move(opened.value());
@@ -291,15 +296,17 @@ struct Bridged {
     std::size_t count = 0;
     for (auto frames = at_two->receive(); !frames.empty(); frames = at_two->receive())
       for (const auto& frame : frames)
-        if (frame.data.size() > protocol && frame.data[12] == ethertype && frame.data[protocol] == IPPROTO_UDP)
+        if (frame.data.size() > protocol && frame.data[12] == ethertype &&
+            frame.data[protocol] == IPPROTO_UDP)
           count++;
     return count;
   }
   /** Who says that there is a querier: nobody, the third host, the router itself, or the bridge. */
   void let(const std::string& querier, int family, ControlSocket& control) {
     if (querier == "other") {
-      auto other = three.in(
-          [&] { return ControlSocket::open(family == AF_INET ? ControlProtocol::igmp : ControlProtocol::mld); });
+      auto other = three.in([&] {
+        return ControlSocket::open(family == AF_INET ? ControlProtocol::igmp : ControlProtocol::mld);
+      });
       REQUIRE(other.ok());
       const auto own = bytes_of(family == AF_INET ? "10.0.1.3" : link_local(three, "e"));
       REQUIRE(ask(*other.value(), three, "e", own) == 0);

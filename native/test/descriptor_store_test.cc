@@ -27,7 +27,8 @@ namespace {
 /** A folder of its own, and a holder in a process of its own. */
 class Holding {
  public:
-  explicit Holding(std::size_t most = 8, kernel::Nanos patience = 60 * kernel::kSecond) : folder_(make_folder()) {
+  explicit Holding(std::size_t most = 8, kernel::Nanos patience = 60 * kernel::kSecond)
+      : folder_(make_folder()) {
     start(most, patience);
   }
   Holding(const Holding&) = delete;
@@ -213,7 +214,9 @@ TEST_CASE("note: the last that was written whole is read, by whoever has the des
   REQUIRE(made.ok());
   KeptNote& note = made.value();
   CHECK(note.read().empty());
-  const auto bytes = [](const std::string& text) { return std::vector<std::uint8_t>(text.begin(), text.end()); };
+  const auto bytes = [](const std::string& text) {
+    return std::vector<std::uint8_t>(text.begin(), text.end());
+  };
   REQUIRE(note.write(bytes("first")));
   CHECK(note.read() == bytes("first"));
   REQUIRE(note.write(bytes("second, and longer")));

@@ -77,7 +77,8 @@ Block multicast_route_message() {
   stats.mfcs_packets = 7;
   return bytes(head) + number(RTA_TABLE, 253) + attribute(RTA_SRC, four(10, 0, 1, 2)) +
          attribute(RTA_DST, four(232, 1, 1, 1)) + number(RTA_IIF, 4) +
-         attribute(RTA_MULTIPATH, next_hop(5, 0, {}) + next_hop(6, 0, {})) + attribute(RTA_MFC_STATS, bytes(stats));
+         attribute(RTA_MULTIPATH, next_hop(5, 0, {}) + next_hop(6, 0, {})) +
+         attribute(RTA_MFC_STATS, bytes(stats));
 }
 
 Block vif_message() {
@@ -94,8 +95,8 @@ Block link_message() {
   head.ifi_index = 4;
   head.ifi_flags = 1;
   const std::string name = "eth0";
-  return bytes(head) + attribute(IFLA_IFNAME, Block(name.begin(), name.end()) + Block{0}) + number(IFLA_MTU, 1500) +
-         attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, {'v', 'e', 't', 'h'}));
+  return bytes(head) + attribute(IFLA_IFNAME, Block(name.begin(), name.end()) + Block{0}) +
+         number(IFLA_MTU, 1500) + attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, {'v', 'e', 't', 'h'}));
 }
 
 Block address_message() {
@@ -269,8 +270,8 @@ TEST_CASE("kernel messages: upcalls of both families") {
 }
 
 TEST_CASE("kernel messages: an IPv4 header with its options, and hop-by-hop options") {
-  const Block packet{0x46, 0xc0, 0, 32, 0, 0, 0, 0, 1, 2, 0, 0, 10, 0, 1, 2, 224, 0, 0, 22,
-                     0x94, 4,    0, 0,  0x22, 0, 0, 0, 0, 0, 0, 0};
+  const Block packet{0x46, 0xc0, 0, 32, 0,    0, 0, 0, 1,    2, 0, 0, 10, 0, 1, 2,
+                     224,  0,    0, 22, 0x94, 4, 0, 0, 0x22, 0, 0, 0, 0,  0, 0, 0};
   kernel::ControlMessage message;
   REQUIRE(kernel::read_ipv4(packet, message));
   CHECK(message.payload.size() == 8);

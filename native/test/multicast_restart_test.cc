@@ -1,4 +1,5 @@
-// A router's daemon is killed under traffic, and another goes on with what a keeper has held: nothing is lost.
+// A router's daemon is killed under traffic, and another goes on with what a keeper has held: nothing is
+// lost.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -95,8 +96,9 @@ std::unique_ptr<RoutingSocket> adopt(const Star& star, int family, const std::st
   std::array<unsigned, kernel::kMostVifs> interfaces{};
   REQUIRE(bytes.size() == sizeof interfaces);
   std::memcpy(interfaces.data(), bytes.data(), bytes.size());
-  auto adopted =
-      star.router.in([&] { return RoutingSocket::adopt({family, 0, false}, std::move(kept["routing"]), interfaces); });
+  auto adopted = star.router.in([&] {
+    return RoutingSocket::adopt({family, 0, false}, std::move(kept["routing"]), interfaces);
+  });
   REQUIRE(adopted.ok());
   return std::move(adopted.value());
 }
@@ -145,8 +147,9 @@ TEST_CASE("restart: routes of a daemon that is killed go on, and the next one go
     REQUIRE(routes.ok());
     const AddressBytes source = bytes_of(Star::host(family, 1));
     MulticastRoute first{source, bytes_of(Star::group(family)), 0, 1U << 1};
-    CHECK(std::any_of(routes.value().begin(), routes.value().end(),
-                      [&](const auto& r) { return !r.unresolved && r.route == first && r.counters.packets == 150; }));
+    CHECK(std::any_of(routes.value().begin(), routes.value().end(), [&](const auto& r) {
+      return !r.unresolved && r.route == first && r.counters.packets == 150;
+    }));
     std::vector<Upcall> asked;
     REQUIRE(eventually([&] {
       for (const Upcall& u : routing->receive().upcalls) asked.push_back(u);
@@ -163,7 +166,8 @@ TEST_CASE("restart: routes of a daemon that is killed go on, and the next one go
     REQUIRE(routing->set(first) == 0);
     const std::uint32_t before = talker.sent();
     talk(talker, 20);
-    CHECK(eventually([&] { return left.count() == talker.sent() && right.count() == talker.sent() - before; }));
+    CHECK(
+        eventually([&] { return left.count() == talker.sent() && right.count() == talker.sent() - before; }));
 
     // Taken away, though the keeper has the descriptor still.
     star.router.in([&] { routing->withdraw(); });
@@ -192,7 +196,8 @@ TEST_CASE("restart: only the socket that routes is taken over, and interfaces th
       first.value().reset();
       REQUIRE(star.router.ip("link del left0"));
 
-      auto second = RoutingSocket::adopt({family, 55, true}, Fd(fcntl(kept.get(), F_DUPFD_CLOEXEC, 0)), noted);
+      auto second =
+          RoutingSocket::adopt({family, 55, true}, Fd(fcntl(kept.get(), F_DUPFD_CLOEXEC, 0)), noted);
       REQUIRE(second.ok());
       noted.at(1) = 0;
       const auto now = second.value()->interfaces();

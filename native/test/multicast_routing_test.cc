@@ -215,8 +215,8 @@ TEST_CASE("routing: what comes in registers enters by the register interface") {
   const std::string group = Star::group(AF_INET);
   Listener left(star.left, group);
   // A router of elsewhere, whose register holds a packet of 10.9.9.9.
-  std::vector<std::uint8_t> inner{0x45, 0, 0, 32, 0, 0, 0, 0, 8, 17, 0, 0, 10, 9, 9, 9, 232, 1, 1, 1,
-                                  0x13, 0x88, 0x13, 0x88, 0, 12, 0, 0, 1, 2, 3, 4};
+  std::vector<std::uint8_t> inner{0x45, 0, 0, 32, 0,    0,    0,    0,    8, 17, 0, 0, 10, 9, 9, 9,
+                                  232,  1, 1, 1,  0x13, 0x88, 0x13, 0x88, 0, 12, 0, 0, 1,  2, 3, 4};
   std::uint32_t sum = 0;
   for (std::size_t i = 0; i < 20; i += 2) sum += static_cast<std::uint32_t>(inner[i] << 8 | inner[i + 1]);
   sum = ~((sum & 0xffff) + (sum >> 16));
@@ -227,7 +227,8 @@ TEST_CASE("routing: what comes in registers enters by the register interface") {
   message.insert(message.end(), inner.begin(), inner.end());
   auto sender = star.source.in([] { return kernel::ControlSocket::open(kernel::ControlProtocol::pim); });
   REQUIRE(sender.ok());
-  REQUIRE(daemon.routing->set({bytes_of("10.9.9.9"), bytes_of(group), registers.value(), 1U << daemon.left}) == 0);
+  REQUIRE(daemon.routing->set(
+              {bytes_of("10.9.9.9"), bytes_of(group), registers.value(), 1U << daemon.left}) == 0);
   kernel::ControlSend send;
   send.source = bytes_of(Star::host(AF_INET, 1));
   send.destination = bytes_of(Star::gateway(AF_INET, 1));
@@ -254,7 +255,8 @@ TEST_CASE("routing: a table of another daemon is not touched, and one beside it 
     REQUIRE(beside.error == "");
     const std::string group = Star::group(family);
     Listener left(star.left, group);
-    const MulticastRoute route{bytes_of(Star::host(family, 1)), bytes_of(group), beside.up, 1U << beside.left};
+    const MulticastRoute route{bytes_of(Star::host(family, 1)), bytes_of(group), beside.up,
+                               1U << beside.left};
     REQUIRE(beside.routing->set(route) == 0);
     Talker talker(star.source, group);
     REQUIRE(talker.send());
@@ -291,7 +293,8 @@ TEST_CASE("routing: the 33rd interface is refused with the number, and a place c
     router.in([&] {
       std::vector<unsigned> devices;
       for (int i = 0; i < 17; i++)
-        for (const char* side : {"a", "b"}) devices.push_back(if_nametoindex((side + std::to_string(i)).c_str()));
+        for (const char* side : {"a", "b"})
+          devices.push_back(if_nametoindex((side + std::to_string(i)).c_str()));
       for (unsigned i = 0; i < 32; i++) {
         auto vif = routing.add_interface(devices[i]);
         REQUIRE(vif.ok());
@@ -305,7 +308,7 @@ TEST_CASE("routing: the 33rd interface is refused with the number, and a place c
             std::string::npos);
       auto again = routing.add_interface(devices[3]);
       REQUIRE_FALSE(again.ok());
-      CHECK(again.error().code == std::string("ID_TAKEN"));
+      CHECK(again.error().code == std::string("USAGE"));
       routing.remove_interface(7);
       CHECK_FALSE(routing.vif_of(devices[7]));
       auto reused = routing.add_interface(devices[32]);

@@ -1,4 +1,5 @@
-// Networks of a test's own, joined by virtual cables: a router with hosts around it, each with its own kernel state.
+// Networks of a test's own, joined by virtual cables: a router with hosts around it, each with its own kernel
+// state.
 #pragma once
 
 #include <fcntl.h>
@@ -79,7 +80,8 @@ class Network {
   }
   /** A cable to another network; both ends are up. */
   bool connect(const std::string& name, const Network& other, const std::string& there) const {
-    const std::string path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(other.inside_.get());
+    const std::string path =
+        "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(other.inside_.get());
     return ip("link add " + name + " type veth peer name " + there + " netns " + path) &&
            ip("link set " + name + " up") && other.ip("link set " + there + " up");
   }
@@ -133,8 +135,8 @@ class Child {
   pid_t pid_;
 };
 
-/** Both families by one topology: `source` - `router` - `left`, `right`; the router's interfaces are `up0`, `left0` and `right0`,
- * the others' only one `e`. */
+/** Both families by one topology: `source` - `router` - `left`, `right`; the router's interfaces are `up0`,
+ * `left0` and `right0`, the others' only one `e`. */
 struct Star {
   Network source;
   Network router;
@@ -154,17 +156,20 @@ struct Star {
   }
   /** Of the network with that number (1 source, 2 left, 3 right); the router's own in it. */
   [[nodiscard]] static std::string host(int family, int number) {
-    return family == AF_INET ? "10.0." + std::to_string(number) + ".2" : "fd00:" + std::to_string(number) + "::2";
+    return family == AF_INET ? "10.0." + std::to_string(number) + ".2"
+                             : "fd00:" + std::to_string(number) + "::2";
   }
   [[nodiscard]] static std::string gateway(int family, int number) {
-    return family == AF_INET ? "10.0." + std::to_string(number) + ".1" : "fd00:" + std::to_string(number) + "::1";
+    return family == AF_INET ? "10.0." + std::to_string(number) + ".1"
+                             : "fd00:" + std::to_string(number) + "::1";
   }
 
  private:
   bool cable(const std::string& name, const Network& other, int number) const {
     return router.connect(name, other, "e") && address(router, name, gateway(AF_INET, number) + "/24") &&
            address(router, name, gateway(AF_INET6, number) + "/64") &&
-           address(other, "e", host(AF_INET, number) + "/24") && address(other, "e", host(AF_INET6, number) + "/64");
+           address(other, "e", host(AF_INET, number) + "/24") &&
+           address(other, "e", host(AF_INET6, number) + "/64");
   }
   static bool address(const Network& network, const std::string& device, const std::string& prefix) {
     return network.ip("addr add " + prefix + " dev " + device);
@@ -192,7 +197,8 @@ class Talker {
   }
   bool send() {
     const std::uint32_t number = sent_;
-    if (::sendto(socket_.get(), &number, sizeof number, 0, to_.get(), to_.size()) != sizeof number) return false;
+    if (::sendto(socket_.get(), &number, sizeof number, 0, to_.get(), to_.size()) != sizeof number)
+      return false;
     sent_++;
     return true;
   }
@@ -233,10 +239,10 @@ class Listener {
 }  // namespace sluice::test
 
 /** Ends the test case, with the reason, where it cannot be played. */
-#define SLUICE_NEEDS_NETWORKS()                                       \
-  do {                                                                \
+#define SLUICE_NEEDS_NETWORKS()                                      \
+  do {                                                               \
     if (const std::string why = test::no_networks(); !why.empty()) { \
-      MESSAGE("skipped: " << why);                                    \
-      return;                                                         \
-    }                                                                 \
+      MESSAGE("skipped: " << why);                                   \
+      return;                                                        \
+    }                                                                \
   } while (false)

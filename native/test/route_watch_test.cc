@@ -56,8 +56,8 @@ struct Site {
   }
   void read() { watch->receive(told); }
   RpfRoute to(const std::string& address) { return watch->lookup(bytes_of(address)); }
-  RpfRoute route(const char* device, const std::string& next_hop, std::uint8_t preference, std::uint32_t metric,
-                 unsigned bits) const {
+  RpfRoute route(const char* device, const std::string& next_hop, std::uint8_t preference,
+                 std::uint32_t metric, unsigned bits) const {
     return {Kind::unicast, router.index(device), bytes_of(next_hop), preference, metric, bits};
   }
 };
@@ -219,7 +219,8 @@ TEST_CASE("routes: links and addresses follow the administrator") {
   const auto found = [&] {
     site.read();
     const auto& list = site.watch->link(bridge)->addresses;
-    return std::any_of(list.begin(), list.end(), [](const auto& a) { return a.address == bytes_of("fd00:7::1"); });
+    return std::any_of(list.begin(), list.end(),
+                       [](const auto& a) { return a.address == bytes_of("fd00:7::1"); });
   };
   CHECK_FALSE(found());
   CHECK(eventually(found));
@@ -232,7 +233,8 @@ TEST_CASE("routes: when more changes than there is room for, everything is looke
   // The kernel doubles it, and has a least size.
   const int small = 1;
   REQUIRE(setsockopt(site.watch->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small) == 0);
-  for (int i = 0; i < 60; i++) REQUIRE(site.router.ip("route add 198.18." + std::to_string(i) + ".0/24 via 10.0.1.2"));
+  for (int i = 0; i < 60; i++)
+    REQUIRE(site.router.ip("route add 198.18." + std::to_string(i) + ".0/24 via 10.0.1.2"));
   REQUIRE(site.router.ip("link set east0 mtu 1300"));
   REQUIRE(site.router.ip("addr del 10.0.2.1/24 dev east0"));
   REQUIRE(site.router.ip("route add 192.0.2.0/24 via 10.0.1.2"));
