@@ -19,10 +19,10 @@ constexpr int kReceiveBuffer = 8 << 20;
 /** RFC 3810 section 5.2; the C library's headers know the other types. */
 constexpr int kMldReportV2 = 143;
 
-bool v4(ControlProtocol p) noexcept {
+bool is_v4(ControlProtocol p) noexcept {
   return p == ControlProtocol::igmp || p == ControlProtocol::pim;
 }
-bool pim(ControlProtocol p) noexcept {
+bool is_pim(ControlProtocol p) noexcept {
   return p == ControlProtocol::pim || p == ControlProtocol::pim6;
 }
 int number_of(ControlProtocol p) noexcept {
@@ -34,6 +34,11 @@ const char* name_of(ControlProtocol p) noexcept {
   constexpr std::array<const char*, 4> kNames{"IGMP", "MLD", "PIM", "PIM over IPv6"};
   return kNames.at(static_cast<std::size_t>(p));
 }
+/** Of the sockets that have joined, beside 4 or 6 for the family. */
+const char* joins_name(ControlProtocol p) noexcept {
+  if (is_pim(p)) return "pim";
+  return p == ControlProtocol::igmp ? "igmp" : "mld";
+}
 
 bool set_int(int fd, int level, int name, int value) noexcept {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
@@ -42,14 +47,14 @@ bool set_int(int fd, int level, int name, int value) noexcept {
 bool set_ipv4_options(int fd, ControlProtocol protocol) noexcept {
   constexpr std::array<std::uint8_t, 4> kAlert{IPOPT_RA, 4, 0, 0};
   return set_int(fd, IPPROTO_IP, IP_PKTINFO, 1) && set_int(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0) &&
-         (pim(protocol) || setsockopt(fd, IPPROTO_IP, IP_OPTIONS, kAlert.data(), kAlert.size()) == 0);
+         (is_pim(protocol) || setsockopt(fd, IPPROTO_IP, IP_OPTIONS, kAlert.data(), kAlert.size()) == 0);
 }
 
 bool set_ipv6_options(int fd, ControlProtocol protocol) noexcept {
   const bool ok =
       set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) && set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1) &&
       set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPOPTS, 1) && set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
-  if (!ok || pim(protocol)) return ok;
+  if (!ok || is_pim(protocol)) return ok;
   // Next header and length, the alert (its value 0 means MLD), and two bytes of padding.
   constexpr std::array<std::uint8_t, 8> kAlert{0, 0, 5, 2, 0, 0, 1, 0};
   icmp6_filter filter{};
@@ -63,19 +68,19 @@ bool set_ipv6_options(int fd, ControlProtocol protocol) noexcept {
 /** The groups that routers listen to, beside the one that every host does. */
 std::span<const AddressBytes> groups_of(ControlProtocol protocol) {
   const auto group = [](const char* text) { return Address::parse(text, 0)->bytes(); };
-  static const std::array<AddressBytes, 2> kIgmp{group("224.0.0.2"), group("224.0.0.22")};
-  static const std::array<AddressBytes, 2> kMld{group("ff02::2"), group("ff02::16")};
-  static const std::array<AddressBytes, 1> kPim{group("224.0.0.13")};
-  static const std::array<AddressBytes, 1> kPim6{group("ff02::d")};
+  static const std::array<AddressBytes, 2> igmp{group("224.0.0.2"), group("224.0.0.22")};
+  static const std::array<AddressBytes, 2> mld{group("ff02::2"), group("ff02::16")};
+  static const std::array<AddressBytes, 1> pim{group("224.0.0.13")};
+  static const std::array<AddressBytes, 1> pim6{group("ff02::d")};
   switch (protocol) {
     case ControlProtocol::igmp:
-      return kIgmp;
+      return igmp;
     case ControlProtocol::mld:
-      return kMld;
+      return mld;
     case ControlProtocol::pim:
-      return kPim;
+      return pim;
     default:
-      return kPim6;
+      return pim6;
   }
 }
 
@@ -130,9 +135,10 @@ bool read_ipv4(Bytes packet, ControlMessage& out) noexcept {
   return true;
 }
 
-Result<std::unique_ptr<ControlSocket>> ControlSocket::open(ControlProtocol protocol) {
+Result<std::unique_ptr<ControlSocket>> ControlSocket::open(ControlProtocol protocol,
+                                                           DescriptorStore* keeper) {
   const std::string what = std::string(name_of(protocol)) + " socket";
-  const int family = v4(protocol) ? AF_INET : AF_INET6;
+  const int family = is_v4(protocol) ? AF_INET : AF_INET6;
   Fd socket(::socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, number_of(protocol)));
   if (!socket && (errno == EPERM || errno == EACCES))
     return Error{"ROUTING_REFUSED", what + ": this needs root, or CAP_NET_RAW and CAP_NET_ADMIN"};
@@ -143,31 +149,32 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(ControlProtocol proto
   set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   if (!(family == AF_INET ? set_ipv4_options(fd, protocol) : set_ipv6_options(fd, protocol)))
     return system_error(what + ": its options");
-  return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(socket)));
+  return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(socket), keeper));
 }
 
-Result<std::unique_ptr<ControlSocket>> ControlSocket::adopt(ControlProtocol protocol, Fd fd) {
+Result<std::unique_ptr<ControlSocket>> ControlSocket::adopt(ControlProtocol protocol, Fd fd,
+                                                            DescriptorStore* keeper) {
   const auto option = [&fd](int name) {
     int value = -1;
     socklen_t size = sizeof value;
     return getsockopt(fd.get(), SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
   };
-  const int family = v4(protocol) ? AF_INET : AF_INET6;
+  const int family = is_v4(protocol) ? AF_INET : AF_INET6;
   if (option(SO_DOMAIN) != family || option(SO_TYPE) != SOCK_RAW ||
       option(SO_PROTOCOL) != number_of(protocol))
     return Error{"SYSTEM_CALL",
                  std::string(name_of(protocol)) + " socket: what was kept is another descriptor"};
-  return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(fd)));
+  return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(fd), keeper));
 }
 
-ControlSocket::ControlSocket(ControlProtocol protocol, Fd socket)
+ControlSocket::ControlSocket(ControlProtocol protocol, Fd socket, DescriptorStore* keeper)
     : protocol_(protocol),
       socket_(std::move(socket)),
-      joins_(v4(protocol) ? AF_INET : AF_INET6),
+      joins_(is_v4(protocol) ? AF_INET : AF_INET6, keeper, joins_name(protocol)),
       buffers_(new std::uint8_t[kBatch * kBufferSize]) {}
 
 int ControlSocket::family() const noexcept {
-  return v4(protocol_) ? AF_INET : AF_INET6;
+  return is_v4(protocol_) ? AF_INET : AF_INET6;
 }
 
 std::optional<Error> ControlSocket::join(unsigned interface_index) {
@@ -214,7 +221,7 @@ bool ControlSocket::read(std::size_t i, ControlMessage& out) noexcept {
   out = {};
   read_control(message, out);
   if ((message.msg_flags & MSG_TRUNC) != 0) return false;
-  if (v4(protocol_)) return read_ipv4(bytes, out);
+  if (is_v4(protocol_)) return read_ipv4(bytes, out);
   out.payload = bytes;
   if (const auto sender = Address::from(slots_[i].sender)) out.source = sender->bytes();
   // Type 0 from the network does not pass the filter: this is a struct mrt6msg.

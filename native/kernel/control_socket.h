@@ -62,10 +62,13 @@ class ControlSocket {
   /** Most messages of one receive(). */
   static constexpr std::size_t kBatch = 64;
 
-  /** ROUTING_REFUSED without CAP_NET_RAW; SYSTEM_CALL. */
-  static Result<std::unique_ptr<ControlSocket>> open(ControlProtocol protocol);
+  /** With `keeper`, which outlives this, it has what was joined kept; the socket itself is kept by whoever
+   * wants it. ROUTING_REFUSED without CAP_NET_RAW; SYSTEM_CALL. */
+  static Result<std::unique_ptr<ControlSocket>> open(ControlProtocol protocol,
+                                                     DescriptorStore* keeper = nullptr);
   /** One that open() made in another process and a keeper held. SYSTEM_CALL when it is something else. */
-  static Result<std::unique_ptr<ControlSocket>> adopt(ControlProtocol protocol, Fd fd);
+  static Result<std::unique_ptr<ControlSocket>> adopt(ControlProtocol protocol, Fd fd,
+                                                      DescriptorStore* keeper = nullptr);
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
   ~ControlSocket() = default;
@@ -81,6 +84,9 @@ class ControlSocket {
    */
   std::optional<Error> join(unsigned interface_index);
   void leave(unsigned interface_index);
+  /** What has joined: sockets of before a restart are adopted there, and let go when join() was called anew.
+   */
+  [[nodiscard]] UpstreamJoins& joins() noexcept { return joins_; }
   /** What is there, without waiting: one recvmmsg. Only checksums of MLD have been looked at. */
   [[nodiscard]] std::span<const ControlMessage> receive() noexcept;
   /** True when the last receive() filled every buffer: there may be more. */
@@ -101,7 +107,7 @@ class ControlSocket {
     alignas(8) std::array<char, kControlSize> control{};
   };
 
-  ControlSocket(ControlProtocol protocol, Fd socket);
+  ControlSocket(ControlProtocol protocol, Fd socket, DescriptorStore* keeper);
   void prepare(std::size_t i) noexcept;
   [[nodiscard]] bool read(std::size_t i, ControlMessage& out) noexcept;
   void read_control(msghdr& message, ControlMessage& out) noexcept;

@@ -84,7 +84,7 @@ int RoutingSocket::option(int name, const void* value, std::size_t size) const n
 }
 
 Result<std::unique_ptr<RoutingSocket>> RoutingSocket::open(const RoutingOptions& options) {
-  auto control = ControlSocket::open(protocol_of(options.family));
+  auto control = ControlSocket::open(protocol_of(options.family), options.keeper);
   if (!control.ok()) return control.error();
   auto netlink = NetlinkSocket::open("multicast routing");
   if (!netlink.ok()) return netlink.error();
@@ -106,7 +106,7 @@ std::optional<Error> RoutingSocket::start() {
 
 Result<std::unique_ptr<RoutingSocket>> RoutingSocket::adopt(const RoutingOptions& options, Fd fd,
                                                             std::span<const unsigned> interfaces) {
-  auto control = ControlSocket::adopt(protocol_of(options.family), std::move(fd));
+  auto control = ControlSocket::adopt(protocol_of(options.family), std::move(fd), options.keeper);
   if (!control.ok()) return control.error();
   auto netlink = NetlinkSocket::open("multicast routing");
   if (!netlink.ok()) return netlink.error();

@@ -33,6 +33,9 @@ struct RoutingOptions {
   /** Whether packets from a wrong interface are told of (asserts), and whole packets to the register
    * interface. */
   bool pim = false;
+  /** Has what control() joins kept, so that reports of meanwhile are there after a restart; outlives the
+   * socket. */
+  DescriptorStore* keeper = nullptr;
 };
 
 /** A route. `source` and `group` may be 0.0.0.0 or :: in a route for any (RoutingSocket::set_any_source). */

@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -71,7 +72,9 @@ class UpstreamJoins {
   struct Key {
     unsigned interface_index = 0;
     AddressBytes group{};
-    friend auto operator<=>(const Key&, const Key&) noexcept = default;
+    friend bool operator<(const Key& a, const Key& b) noexcept {
+      return std::tie(a.interface_index, a.group) < std::tie(b.interface_index, b.group);
+    }
   };
   /** A socket, and what it has joined. */
   struct Shard {

@@ -38,7 +38,7 @@ struct Router {
 
   Router(const Network& network, int family, std::initializer_list<const char*> devices) {
     network.in([&] {
-      auto opened = RoutingSocket::open({family, 0, false});
+      auto opened = RoutingSocket::open({family, 0, false, nullptr});
       REQUIRE(opened.ok());
       routing = std::move(opened.value());
       for (const char* device : devices) {
@@ -273,21 +273,18 @@ struct Bridged {
 
   Bridged() {
     REQUIRE(router.ip("link add bridge0 type bridge mcast_snooping 1 mcast_query_response_interval 1"));
-    REQUIRE(router.connect("port1", one, "e"));
-    REQUIRE(router.connect("port2", two, "e"));
-    REQUIRE(router.connect("port3", three, "e"));
-    for (const char* port : {"port1", "port2", "port3"})
-      REQUIRE(router.ip(std::string("link set ") + port + " master bridge0"));
-    REQUIRE(router.ip("link set bridge0 up"));
-    REQUIRE(router.ip("addr add 10.0.1.1/24 dev bridge0"));
-    REQUIRE(one.ip("addr add 10.0.1.2/24 dev e"));
-    REQUIRE(three.ip("addr add 10.0.1.3/24 dev e"));
+    REQUIRE((port("port1", one) && port("port2", two) && port("port3", three)));
+    REQUIRE((router.ip("link set bridge0 up") && router.ip("addr add 10.0.1.1/24 dev bridge0")));
+    REQUIRE((one.ip("addr add 10.0.1.2/24 dev e") && three.ip("addr add 10.0.1.3/24 dev e")));
     // The bridge has a carrier when the kernel has got round to it; before that there is no IPv6.
     REQUIRE(eventually(
         [this] { return link_local(router, "bridge0") != "::" && link_local(three, "e") != "::"; }));
     auto opened = two.in([] { return kernel::PacketRx::open({"e"}); });
     REQUIRE(opened.ok());
     at_two = std::move(opened.value());
+  }
+  [[nodiscard]] bool port(const std::string& name, const Network& host) const {
+    return router.connect(name, host, "e") && router.ip("link set " + name + " master bridge0");
   }
   /** UDP datagrams that have come to the second host meanwhile. */
   std::size_t seen_by_two(int family) {

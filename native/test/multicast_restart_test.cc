@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
@@ -66,12 +67,15 @@ class Keeper {
 /** What a daemon does: opens, routes, has it kept, tells so by a byte, and then lives on. */
 int route_and_keep(const Star& star, int family, const std::string& keeper, int told) {
   return star.router.in([&] {
-    auto routing = RoutingSocket::open({family, 0, false});
     auto store = HolderStore::connect(keeper);
     auto note = KeptNote::create();
-    if (!routing.ok() || !store.ok() || !note.ok()) return 1;
-    for (const char* device : {"up0", "left0", "right0"})
+    if (!store.ok() || !note.ok()) return 1;
+    auto routing = RoutingSocket::open({family, 0, false, store.value().get()});
+    if (!routing.ok()) return 1;
+    for (const char* device : {"up0", "left0", "right0"}) {
       if (!routing.value()->add_interface(if_nametoindex(device)).ok()) return 2;
+      if (routing.value()->control().join(if_nametoindex(device))) return 2;
+    }
     const auto interfaces = routing.value()->interfaces();
     note.value().write({reinterpret_cast<const std::uint8_t*>(interfaces.data()), interfaces.size_bytes()});
     if (store.value()->put("routing", routing.value()->fd()) || store.value()->put("vifs", note.value().fd()))
@@ -82,25 +86,37 @@ int route_and_keep(const Star& star, int family, const std::string& keeper, int 
   });
 }
 
-std::unique_ptr<RoutingSocket> adopt(const Star& star, int family, const std::string& keeper) {
-  auto store = HolderStore::connect(keeper);
-  REQUIRE(store.ok());
-  auto all = store.value()->all();
+std::unique_ptr<RoutingSocket> adopt(const Star& star, int family, HolderStore& store) {
+  auto all = store.all();
   REQUIRE(all.ok());
   std::map<std::string, Fd> kept;
   for (auto& one : all.value()) kept[one.name] = std::move(one.fd);
-  REQUIRE(kept.size() == 2);
+  REQUIRE(kept.size() == 3);
   const auto note = KeptNote::adopt(std::move(kept["vifs"]));
   REQUIRE(note);
   const auto bytes = note->read();
   std::array<unsigned, kernel::kMostVifs> interfaces{};
   REQUIRE(bytes.size() == sizeof interfaces);
   std::memcpy(interfaces.data(), bytes.data(), bytes.size());
-  auto adopted = star.router.in([&] {
-    return RoutingSocket::adopt({family, 0, false}, std::move(kept["routing"]), interfaces);
+  return star.router.in([&] {
+    auto adopted = RoutingSocket::adopt({family, 0, false, &store}, std::move(kept["routing"]), interfaces);
+    REQUIRE(adopted.ok());
+    auto& joins = adopted.value()->control().joins();
+    const std::string name = family == AF_INET ? "igmp4-0" : "mld6-0";
+    kernel::KeptDescriptor joined{name, std::move(kept[name])};
+    REQUIRE(joins.adopt(joined));
+    for (const char* device : {"up0", "left0", "right0"})
+      REQUIRE_FALSE(adopted.value()->control().join(if_nametoindex(device)));
+    joins.settle();
+    CHECK(joins.sockets() == 1);
+    return std::move(adopted.value());
   });
-  REQUIRE(adopted.ok());
-  return std::move(adopted.value());
+}
+
+/** Whether a report has the group somewhere in it. */
+bool names(std::span<const std::uint8_t> report, const AddressBytes& group) {
+  const auto* const from = group.data() + (kernel::is_v4(group) ? 12 : 0);
+  return std::search(report.begin(), report.end(), from, group.data() + group.size()) != report.end();
 }
 
 /** Sends `count` at a pace that no buffer minds. */
@@ -141,7 +157,11 @@ TEST_CASE("restart: routes of a daemon that is killed go on, and the next one go
     talk(other, 3);
     CHECK(eventually([&] { return left.count() == talker.sent(); }));
 
-    const auto routing = adopt(star, family, keeper.path());
+    // A host that joins now, by IGMPv3 or MLDv2, is heard later.
+    const Listener joined(star.right, Star::other_group(family), Star::host(family, 1));
+    auto store = HolderStore::connect(keeper.path());
+    REQUIRE(store.ok());
+    const auto routing = adopt(star, family, *store.value());
     REQUIRE(star.router.in([&] { return routing->vif_of(if_nametoindex("right0")); }) == std::uint8_t{2});
     auto routes = star.router.in([&] { return routing->dump(); });
     REQUIRE(routes.ok());
@@ -151,9 +171,15 @@ TEST_CASE("restart: routes of a daemon that is killed go on, and the next one go
       return !r.unresolved && r.route == first && r.counters.packets == 150;
     }));
     std::vector<Upcall> asked;
+    const unsigned right0 = star.router.index("right0");
+    bool reported = false;
     REQUIRE(eventually([&] {
-      for (const Upcall& u : routing->receive().upcalls) asked.push_back(u);
-      return !asked.empty();
+      const auto got = routing->receive();
+      asked.insert(asked.end(), got.upcalls.begin(), got.upcalls.end());
+      for (const auto& m : got.messages)
+        reported = reported ||
+                   (m.interface_index == right0 && names(m.payload, bytes_of(Star::other_group(family))));
+      return !asked.empty() && reported;
     }));
     CHECK(asked[0].group == bytes_of(Star::other_group(family)));
     CHECK(asked[0].vif == 0);
@@ -171,7 +197,7 @@ TEST_CASE("restart: routes of a daemon that is killed go on, and the next one go
 
     // Taken away, though the keeper has the descriptor still.
     star.router.in([&] { routing->withdraw(); });
-    CHECK(star.router.in([&] { return RoutingSocket::open({family, 0, false}).ok(); }));
+    CHECK(star.router.in([&] { return RoutingSocket::open({family, 0, false, nullptr}).ok(); }));
   }
 }
 
@@ -181,7 +207,7 @@ TEST_CASE("restart: only the socket that routes is taken over, and interfaces th
     CAPTURE(family);
     const Star star;
     star.router.in([&] {
-      auto first = RoutingSocket::open({family, 55, true});
+      auto first = RoutingSocket::open({family, 55, true, nullptr});
       REQUIRE(first.ok());
       std::array<unsigned, kernel::kMostVifs> noted{};
       for (const char* device : {"up0", "left0", "right0"}) {
@@ -197,7 +223,7 @@ TEST_CASE("restart: only the socket that routes is taken over, and interfaces th
       REQUIRE(star.router.ip("link del left0"));
 
       auto second =
-          RoutingSocket::adopt({family, 55, true}, Fd(fcntl(kept.get(), F_DUPFD_CLOEXEC, 0)), noted);
+          RoutingSocket::adopt({family, 55, true, nullptr}, Fd(fcntl(kept.get(), F_DUPFD_CLOEXEC, 0)), noted);
       REQUIRE(second.ok());
       noted.at(1) = 0;
       const auto now = second.value()->interfaces();
@@ -205,7 +231,7 @@ TEST_CASE("restart: only the socket that routes is taken over, and interfaces th
       second.value()->withdraw();
       // It does not route any more, and other descriptors never did.
       const auto code = [&](Fd fd) {
-        auto adopted = RoutingSocket::adopt({family, 55, true}, std::move(fd), noted);
+        auto adopted = RoutingSocket::adopt({family, 55, true, nullptr}, std::move(fd), noted);
         return adopted.ok() ? "" : std::string(adopted.error().code);
       };
       CHECK(code(Fd(fcntl(kept.get(), F_DUPFD_CLOEXEC, 0))) == "SYSTEM_CALL");

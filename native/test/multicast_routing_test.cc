@@ -75,7 +75,7 @@ TEST_CASE("routing: the kernel asks about a new source, and what waited goes on 
     CAPTURE(family);
     const Star star;
     REQUIRE(star.ok);
-    Daemon daemon(star.router, {family, 0, false});
+    Daemon daemon(star.router, {family, 0, false, nullptr});
     REQUIRE(daemon.error == "");
     CHECK(daemon.up == 0);
     CHECK(daemon.right == 2);
@@ -124,7 +124,7 @@ TEST_CASE("routing: a route for any source carries whoever sends, and only from 
   for (const int family : kFamilies) {
     CAPTURE(family);
     const Star star;
-    Daemon daemon(star.router, {family, 0, false});
+    Daemon daemon(star.router, {family, 0, false, nullptr});
     REQUIRE(daemon.error == "");
     const std::string group = Star::group(family);
     Listener left(star.left, group);
@@ -164,7 +164,7 @@ TEST_CASE("routing: with PIM, packets from a wrong interface and to the register
   for (const int family : kFamilies) {
     CAPTURE(family);
     const Star star;
-    Daemon daemon(star.router, {family, 0, true});
+    Daemon daemon(star.router, {family, 0, true, nullptr});
     REQUIRE(daemon.error == "");
     auto registers = star.router.in([&] { return daemon.routing->add_register_interface(); });
     REQUIRE(registers.ok());
@@ -208,7 +208,7 @@ TEST_CASE("routing: with PIM, packets from a wrong interface and to the register
 TEST_CASE("routing: what comes in registers enters by the register interface") {
   SLUICE_NEEDS_NETWORKS();
   const Star star;
-  Daemon daemon(star.router, {AF_INET, 0, true});
+  Daemon daemon(star.router, {AF_INET, 0, true, nullptr});
   REQUIRE(daemon.error == "");
   auto registers = star.router.in([&] { return daemon.routing->add_register_interface(); });
   REQUIRE(registers.ok());
@@ -243,15 +243,15 @@ TEST_CASE("routing: a table of another daemon is not touched, and one beside it 
   for (const int family : kFamilies) {
     CAPTURE(family);
     const Star star;
-    const Daemon first(star.router, {family, 0, false});
+    const Daemon first(star.router, {family, 0, false, nullptr});
     REQUIRE(first.error == "");
-    const Daemon second(star.router, {family, 0, false});
+    const Daemon second(star.router, {family, 0, false, nullptr});
     CHECK(second.error.starts_with("ROUTING_TABLE_TAKEN: "));
     CHECK(second.error.find("another table") != std::string::npos);
-    const Daemon wild(star.router, {family, 100'000'000, false});
+    const Daemon wild(star.router, {family, 100'000'000, false, nullptr});
     CHECK(wild.error.starts_with("USAGE: "));
 
-    Daemon beside(star.router, {family, 77, true});
+    Daemon beside(star.router, {family, 77, true, nullptr});
     REQUIRE(beside.error == "");
     const std::string group = Star::group(family);
     Listener left(star.left, group);
@@ -287,7 +287,7 @@ TEST_CASE("routing: the 33rd interface is refused with the number, and a place c
   }
   for (const int family : kFamilies) {
     CAPTURE(family);
-    auto opened = router.in([&] { return RoutingSocket::open({family, 0, false}); });
+    auto opened = router.in([&] { return RoutingSocket::open({family, 0, false, nullptr}); });
     REQUIRE(opened.ok());
     RoutingSocket& routing = *opened.value();
     router.in([&] {
@@ -326,7 +326,7 @@ TEST_CASE("routing: without privilege it is refused with what is needed") {
   for (const int family : kFamilies) {
     test::Child child([family] {
       if (setuid(65534) != 0) return 2;
-      auto opened = RoutingSocket::open({family, 0, false});
+      auto opened = RoutingSocket::open({family, 0, false, nullptr});
       return !opened.ok() && opened.error().code == std::string("ROUTING_REFUSED") ? 0 : 1;
     });
     CHECK(child.wait() == 0);

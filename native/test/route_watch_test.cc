@@ -25,7 +25,7 @@ class Told final : public kernel::RouteListener {
  public:
   void on_link(unsigned index) noexcept override { links.insert(index); }
   void on_routes(const AddressBytes& prefix, unsigned bits) noexcept override {
-    routes.push_back({prefix, bits});
+    routes.emplace_back(prefix, bits);
     all = all || bits == 0;
   }
   void clear() { *this = Told(); }

@@ -15,7 +15,6 @@ using kernel::AddressBytes;
 using kernel::DescriptorStore;
 using kernel::Fd;
 using kernel::KeptDescriptor;
-using kernel::SourceFilter;
 using kernel::UpstreamJoins;
 using test::bytes_of;
 using test::eventually;
@@ -62,7 +61,7 @@ struct Uplink {
     REQUIRE(router.ip("addr add 10.0.1.1/24 dev r"));
     index = host.index("e");
     router.in([&] {
-      auto opened = kernel::RoutingSocket::open({family, 0, false});
+      auto opened = kernel::RoutingSocket::open({family, 0, false, nullptr});
       REQUIRE(opened.ok());
       routing = std::move(opened.value());
       REQUIRE(routing->add_interface(if_nametoindex("r")).ok());
@@ -87,7 +86,7 @@ struct Uplink {
     std::string number, device, group, source, included, excluded;
     std::getline(lines, number);
     while (lines >> number >> device >> group >> source >> included >> excluded)
-      if (device == "e") all[group + " " + source] = included + " " + excluded;
+      if (device == "e") all[group.append(" ").append(source)] = included.append(" ").append(excluded);
     return all;
   }
   /** Groups of ours that the kernel has joined on the interface. */
