@@ -90,9 +90,9 @@ std::optional<KeeperMessage> receive_message(int socket) {
 }
 
 void set_patience(int socket) noexcept {
-  const timeval second{1, 0};
-  setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
-  setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof second);
+  const timeval patience{2, 0};
+  setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
 
 std::optional<Error> check_name(const std::string& name) {

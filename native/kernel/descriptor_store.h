@@ -50,7 +50,7 @@ class ServiceManagerStore final : public DescriptorStore {
   const std::string socket_;
 };
 
-/** The client of a DescriptorHolder. A holder that does not answer within a second counts as gone. */
+/** The client of a DescriptorHolder. A holder that does not answer within two seconds counts as gone. */
 class HolderStore final : public DescriptorStore {
  public:
   /** `path`: as of DescriptorHolder::listen(). ADDRESS_INVALID, KEEPER_UNREACHABLE. */

@@ -86,29 +86,37 @@ int route_and_keep(const Star& star, int family, const std::string& keeper, int 
   });
 }
 
+using Interfaces = std::array<unsigned, kernel::kMostVifs>;
+
+/** What the daemon before has noted. */
+Interfaces noted(Fd fd) {
+  Interfaces interfaces{};
+  const auto note = KeptNote::adopt(std::move(fd));
+  const auto bytes = note ? note->read() : std::vector<std::uint8_t>();
+  if (bytes.size() == sizeof interfaces) std::memcpy(interfaces.data(), bytes.data(), bytes.size());
+  return interfaces;
+}
+
+/** Listens on the same interfaces by joins of its own, beside those that were kept, and lets these go. */
+bool take_joins(kernel::ControlSocket& control, kernel::KeptDescriptor kept) {
+  bool ok = control.joins().adopt(kept);
+  for (const char* device : {"up0", "left0", "right0"}) ok = ok && !control.join(if_nametoindex(device));
+  control.joins().settle();
+  return ok && control.joins().sockets() == 1;
+}
+
 std::unique_ptr<RoutingSocket> adopt(const Star& star, int family, HolderStore& store) {
   auto all = store.all();
   REQUIRE(all.ok());
   std::map<std::string, Fd> kept;
   for (auto& one : all.value()) kept[one.name] = std::move(one.fd);
-  REQUIRE(kept.size() == 3);
-  const auto note = KeptNote::adopt(std::move(kept["vifs"]));
-  REQUIRE(note);
-  const auto bytes = note->read();
-  std::array<unsigned, kernel::kMostVifs> interfaces{};
-  REQUIRE(bytes.size() == sizeof interfaces);
-  std::memcpy(interfaces.data(), bytes.data(), bytes.size());
+  CHECK(kept.size() == 3);
   return star.router.in([&] {
+    const Interfaces interfaces = noted(std::move(kept["vifs"]));
     auto adopted = RoutingSocket::adopt({family, 0, false, &store}, std::move(kept["routing"]), interfaces);
     REQUIRE(adopted.ok());
-    auto& joins = adopted.value()->control().joins();
     const std::string name = family == AF_INET ? "igmp4-0" : "mld6-0";
-    kernel::KeptDescriptor joined{name, std::move(kept[name])};
-    REQUIRE(joins.adopt(joined));
-    for (const char* device : {"up0", "left0", "right0"})
-      REQUIRE_FALSE(adopted.value()->control().join(if_nametoindex(device)));
-    joins.settle();
-    CHECK(joins.sockets() == 1);
+    CHECK(take_joins(adopted.value()->control(), {name, std::move(kept[name])}));
     return std::move(adopted.value());
   });
 }
