@@ -51,8 +51,16 @@ struct Site {
     auto opened = router.in([&] { return RouteWatch::open(options); });
     REQUIRE(opened.ok());
     watch = std::move(opened.value());
-    read();
+    // What the kernel does by itself is over: carriers, and an address of the link beside the two of each.
+    REQUIRE(eventually([this] {
+      read();
+      return settled("west0") && settled("east0");
+    }));
     told.clear();
+  }
+  [[nodiscard]] bool settled(const char* device) const {
+    const auto* const link = watch->link(router.index(device));
+    return link != nullptr && link->running && link->addresses.size() == 3;
   }
   void read() { watch->receive(told); }
   RpfRoute to(const std::string& address) { return watch->lookup(bytes_of(address)); }
