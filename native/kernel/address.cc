@@ -51,6 +51,16 @@ std::optional<Address> Address::from(const sockaddr_storage& storage) noexcept {
   return a;
 }
 
+Address Address::of(const AddressBytes& bytes, std::uint16_t port) noexcept {
+  const bool four = is_v4(bytes);
+  Address a = any(four ? AF_INET : AF_INET6, port);
+  if (four)
+    std::memcpy(&v4(a.storage_).sin_addr, bytes.data() + 12, 4);
+  else
+    std::memcpy(&v6(a.storage_).sin6_addr, bytes.data(), bytes.size());
+  return a;
+}
+
 Address Address::any(int family, std::uint16_t port) noexcept {
   Address a;
   if (family == AF_INET6) {
@@ -85,14 +95,10 @@ bool Address::is_multicast() const noexcept {
   return IN_MULTICAST(ntohl(v4(storage_).sin_addr.s_addr));
 }
 
-std::array<std::uint8_t, 16> Address::bytes() const noexcept {
-  std::array<std::uint8_t, 16> all{};
-  if (family() == AF_INET6) {
-    std::memcpy(all.data(), &v6(storage_).sin6_addr, all.size());
-  } else {
-    all[10] = all[11] = 0xff;
-    std::memcpy(all.data() + 12, &v4(storage_).sin_addr, 4);
-  }
+AddressBytes Address::bytes() const noexcept {
+  if (family() != AF_INET6) return mapped(&v4(storage_).sin_addr);
+  AddressBytes all{};
+  std::memcpy(all.data(), &v6(storage_).sin6_addr, all.size());
   return all;
 }
 
@@ -110,17 +116,28 @@ std::string Address::text() const {
   return (family() == AF_INET6 ? "[" + name + "]" : name) + ":" + std::to_string(port());
 }
 
-namespace {
+bool is_v4(const AddressBytes& bytes) noexcept {
+  constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return std::memcmp(bytes.data(), kMapped.data(), kMapped.size()) == 0;
+}
 
-/** Whether the first `bits` bits are the same. */
-bool alike(const std::array<std::uint8_t, 16>& a, const std::array<std::uint8_t, 16>& b,
-           unsigned bits) noexcept {
+AddressBytes mapped(const void* four) noexcept {
+  AddressBytes all{};
+  all[10] = all[11] = 0xff;
+  std::memcpy(all.data() + 12, four, 4);
+  return all;
+}
+
+AddressBytes any_address(int family) noexcept {
+  constexpr std::array<std::uint8_t, 4> kZero{};
+  return family == AF_INET ? mapped(kZero.data()) : AddressBytes{};
+}
+
+bool alike(const AddressBytes& a, const AddressBytes& b, unsigned bits) noexcept {
   const std::size_t whole = bits / 8;
   if (std::memcmp(a.data(), b.data(), whole) != 0) return false;
   return bits % 8 == 0 || ((a[whole] ^ b[whole]) >> (8 - bits % 8)) == 0;
 }
-
-}  // namespace
 
 std::optional<AddressPrefix> AddressPrefix::parse(const std::string& text) {
   const auto slash = text.find('/');

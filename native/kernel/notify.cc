@@ -1,41 +1,19 @@
 #include "kernel/notify.h"
 
 #include <fcntl.h>
-#include <sys/un.h>
 
 #include <array>
-#include <cstddef>
 #include <cstring>
 
 #include "kernel/fd.h"
+#include "kernel/unix_address.h"
 
 namespace sluice::kernel {
-
-namespace {
-
-struct UnixAddress {
-  sockaddr_un address{};
-  socklen_t size = 0;
-};
-
-std::optional<UnixAddress> unix_address(const std::string& path) noexcept {
-  UnixAddress a;
-  a.address.sun_family = AF_UNIX;
-  if (path.size() < 2 || path.size() >= sizeof a.address.sun_path || (path[0] != '/' && path[0] != '@'))
-    return std::nullopt;
-  std::memcpy(a.address.sun_path, path.data(), path.size());
-  // The abstract namespace: a zero first, and the length alone ends the name (unix(7)).
-  if (path[0] == '@') a.address.sun_path[0] = '\0';
-  a.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-  return a;
-}
-
-}  // namespace
 
 std::optional<Error> notify(const std::string& socket, const std::string& state,
                             std::span<const int> descriptors) {
   const std::string what = "telling the service manager at " + socket;
-  auto to = unix_address(socket);
+  auto to = UnixAddress::of(socket);
   if (!to) return Error{"ADDRESS_INVALID", what + ": expected an absolute path, or one that begins with @"};
   if (descriptors.size() > kMostNotifyDescriptors) {
     return Error{"USAGE", what + ": expected at most " + std::to_string(kMostNotifyDescriptors) +

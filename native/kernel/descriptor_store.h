@@ -1,0 +1,114 @@
+// Descriptors that outlive this process: kept by the service manager, or by a small process of ours.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernel/fd.h"
+#include "kernel/reactor.h"
+#include "kernel/result.h"
+
+namespace sluice::kernel {
+
+/** A descriptor that was kept, with its name. */
+struct KeptDescriptor {
+  std::string name;
+  Fd fd;
+};
+
+/** 1 to 64 letters, digits, `.`, `_` and `-`: what both keepers can hold. */
+[[nodiscard]] bool is_kept_name(const std::string& name) noexcept;
+
+/** Keeps duplicates of descriptors by name; what they refer to (a routing table, joins) goes on meanwhile. */
+class DescriptorStore {
+ public:
+  virtual ~DescriptorStore() = default;
+  /** Keeps a duplicate; one of the same name is let go. `fd` stays the caller's. USAGE for a name that is not
+   * one, KEEPER_UNREACHABLE, KEEPER_FULL. */
+  virtual std::optional<Error> put(const std::string& name, int fd) = 0;
+  /** Nothing when there is none of that name. KEEPER_UNREACHABLE. */
+  virtual std::optional<Error> remove(const std::string& name) = 0;
+};
+
+/**
+ * systemd keeps them (sd_pid_notify_with_fds(3), FDSTORE=1; FileDescriptorStoreMax= of the unit says how
+ * many), and hands them over by LISTEN_FDS and LISTEN_FDNAMES at the next start. It does not answer: one that
+ * refuses is not noticed.
+ */
+class ServiceManagerStore final : public DescriptorStore {
+ public:
+  /** `socket`: what NOTIFY_SOCKET said. */
+  explicit ServiceManagerStore(std::string socket) : socket_(std::move(socket)) {}
+  std::optional<Error> put(const std::string& name, int fd) override;
+  std::optional<Error> remove(const std::string& name) override;
+
+ private:
+  const std::string socket_;
+};
+
+/** The client of a DescriptorHolder. A holder that does not answer within two seconds counts as gone. */
+class HolderStore final : public DescriptorStore {
+ public:
+  /** `path`: as of DescriptorHolder::listen(). ADDRESS_INVALID, KEEPER_UNREACHABLE. */
+  static Result<std::unique_ptr<HolderStore>> connect(const std::string& path);
+  std::optional<Error> put(const std::string& name, int fd) override;
+  std::optional<Error> remove(const std::string& name) override;
+  /** Duplicates of all that it keeps, and goes on keeping. KEEPER_UNREACHABLE. */
+  Result<std::vector<KeptDescriptor>> all();
+
+ private:
+  explicit HolderStore(Fd socket) : socket_(std::move(socket)) {}
+  std::optional<Error> ask(std::uint8_t what, const std::string& name, int fd);
+
+  Fd socket_;
+};
+
+/**
+ * Keeps descriptors for processes of the same user that come and go: the loop of a process (or thread) of its
+ * own. What comes from a client is checked; a client that does not read its answers is dropped.
+ */
+class DescriptorHolder {
+ public:
+  struct Options {
+    /** An absolute path, or `@` and a name in the abstract namespace. */
+    std::string path;
+    /** Most descriptors kept. */
+    std::size_t most = 512;
+    /** Ends after nobody was connected for so long: whoever does not come back wants nothing kept. */
+    Nanos patience = 60 * kSecond;
+  };
+  /** Takes the place of a holder whose process is gone. ADDRESS_INVALID, ADDRESS_IN_USE, SYSTEM_CALL. */
+  static Result<std::unique_ptr<DescriptorHolder>> listen(const Options& options);
+  DescriptorHolder(const DescriptorHolder&) = delete;
+  DescriptorHolder& operator=(const DescriptorHolder&) = delete;
+  ~DescriptorHolder();
+
+  /** Serves until stop() or the end of patience. */
+  void run();
+  /** From any thread. */
+  void stop() noexcept;
+
+ private:
+  /** The daemon, the one that takes its place, and somebody who looks. */
+  static constexpr std::size_t kMostClients = 4;
+
+  DescriptorHolder(Options options, Fd listener, Fd event)
+      : options_(std::move(options)), listener_(std::move(listener)), event_(std::move(event)) {}
+  void accept_one();
+  /** False when the client is to be dropped. */
+  bool serve(int client);
+  std::uint8_t keep(const std::string& name, Fd fd);
+  bool hand_over(int client);
+
+  const Options options_;
+  Fd listener_;
+  Fd event_;
+  std::vector<Fd> clients_;
+  std::map<std::string, Fd> kept_;
+};
+
+}  // namespace sluice::kernel

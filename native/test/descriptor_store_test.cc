@@ -1,0 +1,257 @@
+// Descriptors and notes that outlive whoever gave them.
+#include "kernel/descriptor_store.h"
+
+#include <doctest/doctest.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cstring>
+#include <map>
+
+#include "kernel/kept_note.h"
+#include "kernel/unix_address.h"
+#include "test/namespaces.h"
+
+using namespace sluice;
+using kernel::DescriptorHolder;
+using kernel::Fd;
+using kernel::HolderStore;
+using kernel::KeptNote;
+using test::Child;
+using test::eventually;
+
+namespace {
+
+/** A folder of its own, and a holder in a process of its own. */
+class Holding {
+ public:
+  explicit Holding(std::size_t most = 8, kernel::Nanos patience = 60 * kernel::kSecond)
+      : folder_(make_folder()) {
+    start(most, patience);
+  }
+  Holding(const Holding&) = delete;
+  Holding& operator=(const Holding&) = delete;
+  ~Holding() {
+    child_.reset();
+    unlink(path().c_str());
+    rmdir(folder_.c_str());
+  }
+  void start(std::size_t most = 8, kernel::Nanos patience = 60 * kernel::kSecond) {
+    child_ = std::make_unique<Child>([&] {
+      auto holder = DescriptorHolder::listen({path(), most, patience});
+      if (!holder.ok()) return 1;
+      holder.value()->run();
+      return 0;
+    });
+    REQUIRE(eventually([this] { return HolderStore::connect(path()).ok(); }));
+  }
+  [[nodiscard]] std::string path() const { return folder_ + "/keeper"; }
+  [[nodiscard]] Child& process() { return *child_; }
+  [[nodiscard]] std::unique_ptr<HolderStore> client() const {
+    auto store = HolderStore::connect(path());
+    REQUIRE(store.ok());
+    return std::move(store.value());
+  }
+
+ private:
+  static std::string make_folder() {
+    std::string name = "/tmp/sluice-holder-XXXXXX";
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    return name;
+  }
+
+  std::string folder_;
+  std::unique_ptr<Child> child_;
+};
+
+/** A file in memory that says `text`. */
+Fd text_file(const std::string& text) {
+  Fd fd(memfd_create("test", MFD_CLOEXEC));
+  REQUIRE(::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  return fd;
+}
+
+std::string text_of(const Fd& fd) {
+  std::array<char, 64> bytes{};
+  const ssize_t n = ::pread(fd.get(), bytes.data(), bytes.size(), 0);
+  return n < 0 ? "" : std::string(bytes.data(), static_cast<std::size_t>(n));
+}
+
+/** Names and what their descriptors say. */
+std::map<std::string, std::string> contents(HolderStore& store) {
+  auto all = store.all();
+  REQUIRE(all.ok());
+  std::map<std::string, std::string> found;
+  for (const auto& one : all.value()) found[one.name] = text_of(one.fd);
+  return found;
+}
+
+std::string code(const std::optional<kernel::Error>& error) {
+  return error ? error->code : "";
+}
+
+}  // namespace
+
+TEST_CASE("keeper: descriptors come back by their names, whoever asks next") {
+  const Holding holding;
+  {
+    const auto store = holding.client();
+    CHECK(contents(*store).empty());
+    CHECK_FALSE(store->put("routing4", text_file("one").get()));
+    CHECK_FALSE(store->put("joins4-0", text_file("two").get()));
+    CHECK_FALSE(store->put("gone", text_file("three").get()));
+    CHECK_FALSE(store->put("routing4", text_file("instead").get()));
+    CHECK_FALSE(store->remove("gone"));
+    CHECK_FALSE(store->remove("never"));
+  }
+  const auto next = holding.client();
+  const std::map<std::string, std::string> expected{{"joins4-0", "two"}, {"routing4", "instead"}};
+  CHECK(contents(*next) == expected);
+  CHECK(contents(*next) == expected);
+}
+
+TEST_CASE("keeper: bounded, and what is wrong is refused without harm to the others") {
+  const Holding holding(2);
+  const auto store = holding.client();
+  const Fd file = text_file("x");
+  CHECK(code(store->put("", file.get())) == "USAGE");
+  CHECK(code(store->put("with space", file.get())) == "USAGE");
+  CHECK(code(store->put("colon:", file.get())) == "USAGE");
+  CHECK(code(store->put(std::string(65, 'a'), file.get())) == "USAGE");
+  CHECK_FALSE(store->put(std::string(64, 'a'), file.get()));
+  CHECK(code(store->put("nothing", -1)) == "KEEPER_UNREACHABLE");
+  CHECK_FALSE(store->put("b", file.get()));
+  CHECK(code(store->put("c", file.get())) == "KEEPER_FULL");
+  CHECK_FALSE(store->put("b", text_file("again").get()));
+  CHECK_FALSE(store->remove("b"));
+  CHECK_FALSE(store->put("c", file.get()));
+
+  // Somebody who speaks otherwise.
+  const auto to = kernel::UnixAddress::of(holding.path());
+  for (const std::string& message : {std::string("\x63xyz"), std::string(200, 'a'), std::string("\x01"),
+                                     std::string("\x01no/name"), std::string("\x02")}) {
+    const Fd stranger(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(stranger.get(), to->get(), to->size) == 0);
+    REQUIRE(::send(stranger.get(), message.data(), message.size(), 0) > 0);
+    std::array<char, 64> answer{};
+    CHECK(::recv(stranger.get(), answer.data(), answer.size(), 0) <= 1);
+  }
+  const std::map<std::string, std::string> expected{{std::string(64, 'a'), "x"}, {"c", "x"}};
+  CHECK(contents(*store) == expected);
+}
+
+TEST_CASE("keeper: only one at a place, and the next takes the place of one that was killed") {
+  Holding holding;
+  const auto second = DescriptorHolder::listen({holding.path(), 8, kernel::kSecond});
+  CHECK_FALSE(second.ok());
+  const auto store = holding.client();
+  holding.process().kill();
+  CHECK(code(store->put("a", text_file("a").get())) == "KEEPER_UNREACHABLE");
+  CHECK_FALSE(store->all().ok());
+  CHECK_FALSE(HolderStore::connect(holding.path()).ok());
+  holding.start();
+  CHECK(contents(*holding.client()).empty());
+  CHECK(HolderStore::connect("relative").error().code == std::string("ADDRESS_INVALID"));
+}
+
+TEST_CASE("keeper: ends when nobody has come for as long as it was told") {
+  Holding holding(8, 1500 * kernel::kMillisecond);
+  {
+    const auto store = holding.client();
+    CHECK_FALSE(store->put("a", text_file("a").get()));
+  }
+  CHECK(holding.process().wait() == 0);
+}
+
+TEST_CASE("keeper: another user gets nothing") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root can become another user");
+    return;
+  }
+  const Holding holding;
+  const auto store = holding.client();
+  CHECK_FALSE(store->put("a", text_file("a").get()));
+  // Also where the permissions of the path would let him in.
+  Child other([&] {
+    if (chmod(holding.path().c_str(), 0777) != 0) return 3;
+    std::string folder = holding.path();
+    folder.resize(folder.rfind('/'));
+    if (chmod(folder.c_str(), 0755) != 0 || setuid(65534) != 0) return 2;
+    auto connected = HolderStore::connect(holding.path());
+    return connected.ok() && connected.value()->all().ok() ? 1 : 0;
+  });
+  CHECK(other.wait() == 0);
+}
+
+TEST_CASE("keeper: systemd is told in its own words") {
+  std::string folder = "/tmp/sluice-systemd-XXXXXX";
+  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  const std::string path = folder + "/notify";
+  const Fd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const auto at = kernel::UnixAddress::of(path);
+  REQUIRE(::bind(manager.get(), at->get(), at->size) == 0);
+  const auto next = [&] {
+    std::array<char, 256> bytes{};
+    const ssize_t n = ::recv(manager.get(), bytes.data(), bytes.size(), 0);
+    return n < 0 ? std::string() : std::string(bytes.data(), static_cast<std::size_t>(n));
+  };
+  kernel::ServiceManagerStore store(path);
+  CHECK_FALSE(store.put("routing4", text_file("x").get()));
+  CHECK(next() == "FDSTOREREMOVE=1\nFDNAME=routing4");
+  CHECK(next() == "FDSTORE=1\nFDPOLL=0\nFDNAME=routing4");
+  CHECK_FALSE(store.remove("routing4"));
+  CHECK(next() == "FDSTOREREMOVE=1\nFDNAME=routing4");
+  CHECK(code(store.put("a b", 0)) == "USAGE");
+  unlink(path.c_str());
+  CHECK(code(store.put("routing4", 0)) == "KEEPER_UNREACHABLE");
+  rmdir(folder.c_str());
+}
+
+TEST_CASE("note: the last that was written whole is read, by whoever has the descriptor") {
+  auto made = KeptNote::create();
+  REQUIRE(made.ok());
+  KeptNote& note = made.value();
+  CHECK(note.read().empty());
+  const auto bytes = [](const std::string& text) {
+    return std::vector<std::uint8_t>(text.begin(), text.end());
+  };
+  REQUIRE(note.write(bytes("first")));
+  CHECK(note.read() == bytes("first"));
+  REQUIRE(note.write(bytes("second, and longer")));
+  const auto other = KeptNote::adopt(Fd(fcntl(note.fd(), F_DUPFD_CLOEXEC, 0)));
+  REQUIRE(other);
+  CHECK(other->read() == bytes("second, and longer"));
+
+  // Ended in the midst of the third, which stands where the first was: any byte of it may be missing.
+  const auto size = ::lseek(note.fd(), 0, SEEK_END);
+  REQUIRE(note.write(bytes("third")));
+  for (off_t at = 0; at >= 0 && at < size; at = ::lseek(note.fd(), at + 1, SEEK_DATA)) {
+    std::uint8_t before = 0;
+    if (::pread(note.fd(), &before, 1, at) != 1 || before == 0) continue;
+    const std::uint8_t damaged = before ^ 0x10;
+    REQUIRE(::pwrite(note.fd(), &damaged, 1, at) == 1);
+    const auto now = note.read();
+    CHECK((now == bytes("second, and longer") || now == bytes("third")));
+    REQUIRE(::pwrite(note.fd(), &before, 1, at) == 1);
+  }
+  CHECK(note.read() == bytes("third"));
+
+  // Whoever takes over goes on counting.
+  auto taken = KeptNote::adopt(Fd(fcntl(note.fd(), F_DUPFD_CLOEXEC, 0)));
+  REQUIRE(taken->write(bytes("fourth")));
+  CHECK(note.read() == bytes("fourth"));
+  REQUIRE(taken->write({}));
+  CHECK(note.read().empty());
+
+  const std::vector<std::uint8_t> most(KeptNote::kMost, 7);
+  REQUIRE(taken->write(most));
+  CHECK(note.read() == most);
+  const std::vector<std::uint8_t> more(KeptNote::kMost + 1, 7);
+  CHECK_FALSE(taken->write(more));
+  CHECK(errno == EMSGSIZE);
+  CHECK(note.read() == most);
+  CHECK_FALSE(KeptNote::adopt(Fd(::open("/dev/null", O_RDWR | O_CLOEXEC))));
+  CHECK_FALSE(KeptNote::adopt(Fd()));
+}
