@@ -1,0 +1,397 @@
+// PIM routers on shared links, on a fake clock: what one sends, the others of the link hear; what a source
+// sends goes the way that the routers' routes say.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <queue>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "membership/pim.h"
+
+namespace sluice::test {
+
+using codec::IpAddress;
+using codec::IpPrefix;
+using membership::Interface;
+using membership::InterfaceSet;
+using membership::kMillisecond;
+using membership::kNever;
+using membership::kSecond;
+using membership::Membership;
+using membership::Nanos;
+using membership::NoRoute;
+using membership::only;
+using membership::Pim;
+using membership::PimLinkOptions;
+using membership::PimOptions;
+using membership::Route;
+using membership::Rpf;
+
+/** 10.0.<net>.<host>, or fd00:0:0:<net>::<host>. */
+inline IpAddress host_address(bool v4, unsigned net, unsigned host) {
+  if (v4) return IpAddress::v4(0x0a000000U | net << 8 | host);
+  std::array<std::uint8_t, 16> bytes{0xfd};
+  bytes[7] = static_cast<std::uint8_t>(net);
+  bytes[15] = static_cast<std::uint8_t>(host);
+  return IpAddress::v6(bytes.data());
+}
+/** fe80::<net>:<host>: of IPv6, what routers of a link call each other. */
+inline IpAddress link_address(bool v4, unsigned net, unsigned host) {
+  if (v4) return host_address(true, net, host);
+  std::array<std::uint8_t, 16> bytes{0xfe, 0x80};
+  bytes[13] = static_cast<std::uint8_t>(net);
+  bytes[15] = static_cast<std::uint8_t>(host);
+  return IpAddress::v6(bytes.data());
+}
+inline IpAddress ssm_group(bool v4, std::uint16_t number = 1) {
+  if (v4) return IpAddress::v4(0xe8010000U + number);
+  std::array<std::uint8_t, 16> bytes{0xff, 0x3e};
+  bytes[14] = static_cast<std::uint8_t>(number >> 8);
+  bytes[15] = static_cast<std::uint8_t>(number);
+  return IpAddress::v6(bytes.data());
+}
+inline IpAddress asm_group(bool v4, std::uint16_t number = 1) {
+  if (v4) return IpAddress::v4(0xef010000U + number);
+  std::array<std::uint8_t, 16> bytes{0xff, 0x1e};
+  bytes[14] = static_cast<std::uint8_t>(number >> 8);
+  bytes[15] = static_cast<std::uint8_t>(number);
+  return IpAddress::v6(bytes.data());
+}
+
+class Net;
+
+/** One router, and its kernel: routes that are asked for when a packet has none, and again when they have
+ * changed. */
+class Router final : public membership::PimHost {
+ public:
+  static constexpr Interface kRegister = 31;
+  struct Way {
+    IpPrefix prefix;
+    Rpf rpf;
+  };
+  /** As membership::PimHost::send_join_prune() was called. */
+  struct Sent {
+    Nanos at = 0;
+    Interface interface = 0;
+    IpAddress upstream;
+    std::size_t groups = 0;
+    std::size_t joins = 0;
+    std::size_t prunes = 0;
+  };
+
+  Router(Net& net, const std::string& name, const PimOptions& options, std::uint64_t seed);
+
+  void send_hello(Interface interface, const IpAddress& from,
+                  const codec::pim::Hello& hello) noexcept override;
+  void send_join_prune(Interface interface, const codec::pim::JoinPrune& message) noexcept override;
+  void send_assert(Interface interface, const codec::pim::Assert& assertion) noexcept override;
+  void send_null_register(const IpAddress& rp, const IpAddress& source,
+                          const IpAddress& group) noexcept override;
+  void send_register_stop(const IpAddress& from, const IpAddress& to,
+                          const codec::pim::RegisterStop& stop) noexcept override;
+  void send_bootstrap(Interface interface, const codec::pim::Bootstrap& message) noexcept override;
+  void send_candidate_rp(const IpAddress& to, const codec::pim::CandidateRp& candidate) noexcept override;
+  std::optional<Rpf> rpf(const IpAddress& address) noexcept override;
+  void changed(const IpAddress& source, const IpAddress& group) noexcept override;
+
+  /** The route to a net: by a next hop, or a link of ours without one. */
+  void way(const IpPrefix& prefix, Interface interface, const IpAddress& next_hop, std::uint32_t metric = 10);
+  /** Forgets all, as if the process had been killed and begun anew. */
+  void restart();
+  /** Hears and says nothing any more. */
+  void crash() { dead = true; }
+  void packet(Interface interface, const IpAddress& source, const IpAddress& group, int hops);
+
+  Net& net;
+  const std::string name;
+  const PimOptions options;
+  std::uint64_t seed;
+  membership::Deadlines deadlines;
+  std::unique_ptr<Pim> pim;
+  std::vector<Way> ways;
+  std::map<Interface, unsigned> nets;
+  std::map<Interface, PimLinkOptions> link_options;
+  std::map<Interface, std::vector<IpAddress>> addresses;
+  std::map<std::pair<IpAddress, IpAddress>, Route> kernel;
+  bool dead = false;
+  std::vector<Sent> sent;
+  std::size_t hellos = 0;
+  std::size_t asserts = 0;
+  std::size_t null_registers = 0;
+  std::size_t register_stops = 0;
+  std::size_t registers = 0;
+  std::size_t changes = 0;
+  std::optional<codec::pim::Hello> last_hello;
+  std::vector<codec::pim::Assert> sent_asserts;
+};
+
+/** Links have numbers, which are those of their nets; a router's interface is numbered in order of attaching.
+ */
+class Net {
+ public:
+  explicit Net(bool is_v4 = true, unsigned long chance = 1) : v4(is_v4), random(chance) {}
+
+  Router& router(const std::string& name, PimOptions options = {}) {
+    options.v4 = v4;
+    options.register_interface = Router::kRegister;
+    auto made = std::make_unique<Router>(*this, name, options, 1000 + routers.size());
+    return *routers.emplace_back(std::move(made));
+  }
+  /** Its address there ends in `host`. */
+  Interface attach(Router& router, unsigned net, unsigned host, const PimLinkOptions& options = {}) {
+    const auto interface = static_cast<Interface>(router.nets.size());
+    router.nets[interface] = net;
+    router.link_options[interface] = options;
+    router.addresses[interface] = {link_address(v4, net, host)};
+    if (!v4) router.addresses[interface].push_back(host_address(false, net, host));
+    router.way(prefix(net), interface, IpAddress::any(v4), 0);
+    router.pim->interface_up(interface, router.addresses[interface], options, now);
+    return interface;
+  }
+  [[nodiscard]] IpPrefix prefix(unsigned net) const { return {host_address(v4, net, 0), v4 ? 24U : 64U}; }
+  [[nodiscard]] IpAddress host(unsigned net, unsigned number) const { return host_address(v4, net, number); }
+  [[nodiscard]] IpAddress on_link(unsigned net, unsigned number) const {
+    return link_address(v4, net, number);
+  }
+  [[nodiscard]] IpAddress any() const { return IpAddress::any(v4); }
+
+  /** After a delay of 100 us to all others of the link, if chance has it. */
+  void deliver(Router& from, Interface interface, const std::function<void(Router&, Interface)>& take) {
+    const unsigned net = from.nets.at(interface);
+    for (auto& one : routers) {
+      for (const auto& [its, its_net] : one->nets) {
+        if (its_net != net || (one.get() == &from && its == interface) || lost()) continue;
+        Router* const to = one.get();
+        const Interface at = its;
+        events.push({now + 100'000, next_event++, [=] {
+                       if (!to->dead && to->nets.contains(at)) take(*to, at);
+                     }});
+      }
+    }
+  }
+  /** To whoever has the address, over any distance. */
+  void unicast(const IpAddress& to, const std::function<void(Router&)>& take) {
+    for (auto& one : routers) {
+      for (const auto& [interface, addresses] : one->addresses) {
+        if (std::find(addresses.begin(), addresses.end(), to) == addresses.end() || lost()) continue;
+        Router* const at = one.get();
+        events.push({now + 200'000, next_event++, [=] {
+                       if (!at->dead) take(*at);
+                     }});
+        return;
+      }
+    }
+  }
+
+  void to(Nanos time) {
+    for (;;) {
+      Nanos next = events.empty() ? kNever : events.top().at;
+      for (auto& one : routers)
+        if (!one->dead) next = std::min(next, one->deadlines.next());
+      if (next > time) break;
+      now = std::max(now, next);
+      step();
+    }
+    now = time;
+  }
+  void pass(Nanos time) { to(now + time); }
+  void step() {
+    while (!events.empty() && events.top().at <= now) {
+      const auto act = events.top().act;
+      events.pop();
+      act();
+    }
+    for (auto& one : routers)
+      if (!one->dead) one->deadlines.run(now);
+  }
+
+  /** A packet of a host; how many copies of it each link has seen, its own included. */
+  const std::map<unsigned, int>& send(unsigned net, const IpAddress& source, const IpAddress& group) {
+    copies.clear();
+    put(net, source, group, nullptr, 0);
+    return copies;
+  }
+  int copies_on(unsigned net) const { return copies.contains(net) ? copies.at(net) : 0; }
+  void put(unsigned net, const IpAddress& source, const IpAddress& group, const Router* from, int hops) {
+    copies[net]++;
+    REQUIRE_MESSAGE(hops < 20, "packets go round");
+    for (auto& one : routers) {
+      if (one.get() == from || one->dead) continue;
+      for (const auto& [interface, its_net] : std::map(one->nets))
+        if (its_net == net) one->packet(interface, source, group, hops + 1);
+    }
+  }
+  /** So many packets, one each `spacing`. */
+  void stream(unsigned net, const IpAddress& source, const IpAddress& group, int packets,
+              Nanos spacing = 10 * kMillisecond) {
+    for (int i = 0; i < packets; i++) {
+      send(net, source, group);
+      pass(spacing);
+    }
+  }
+
+  const bool v4;
+  Nanos now = kSecond;
+  std::vector<std::unique_ptr<Router>> routers;
+  std::map<unsigned, int> copies;
+  /** Of 1,000 messages, so many are lost. */
+  unsigned loss = 0;
+
+ private:
+  struct Event {
+    Nanos at;
+    std::uint64_t number;
+    std::function<void()> act;
+    bool operator<(const Event& other) const {
+      return std::pair(at, number) > std::pair(other.at, other.number);
+    }
+  };
+  bool lost() { return random.number() % 1000 < loss; }
+
+  std::priority_queue<Event> events;
+  std::uint64_t next_event = 0;
+  membership::Chance random;
+};
+
+inline Router::Router(Net& its_net, const std::string& its_name, const PimOptions& its_options,
+                      std::uint64_t its_seed)
+    : net(its_net),
+      name(its_name),
+      options(its_options),
+      seed(its_seed),
+      pim(std::make_unique<Pim>(options, *this, deadlines, seed)) {}
+
+inline void Router::send_hello(Interface interface, const IpAddress& from,
+                               const codec::pim::Hello& hello) noexcept {
+  hellos++;
+  last_hello = hello;
+  const std::vector<IpAddress> secondary(hello.secondary.begin(), hello.secondary.end());
+  net.deliver(*this, interface, [=](Router& to, Interface at) {
+    codec::pim::Hello copy = hello;
+    copy.secondary = codec::Sequence<IpAddress>(std::span<const IpAddress>(secondary));
+    to.pim->on_hello(at, from, copy, to.net.now);
+  });
+}
+
+inline void Router::send_join_prune(Interface interface, const codec::pim::JoinPrune& message) noexcept {
+  struct Copy {
+    IpAddress group;
+    std::vector<codec::pim::JoinPruneSource> joins, prunes;
+  };
+  std::vector<Copy> groups;
+  Sent record{net.now, interface, message.upstream};
+  for (const auto& group : message.groups) {
+    groups.push_back(
+        {group.group, {group.joins.begin(), group.joins.end()}, {group.prunes.begin(), group.prunes.end()}});
+    record.groups++;
+    record.joins += groups.back().joins.size();
+    record.prunes += groups.back().prunes.size();
+  }
+  sent.push_back(record);
+  const IpAddress from = addresses.at(interface).front();
+  const IpAddress upstream = message.upstream;
+  const std::uint16_t holdtime = message.holdtime_s;
+  net.deliver(*this, interface, [=](Router& to, Interface at) {
+    using codec::Sequence;
+    using codec::pim::JoinPruneSource;
+    std::vector<codec::pim::JoinPruneGroup> views;
+    for (const Copy& copy : groups)
+      views.push_back({copy.group, Sequence<JoinPruneSource>(std::span(copy.joins)),
+                       Sequence<JoinPruneSource>(std::span(copy.prunes))});
+    to.pim->on_join_prune(at, from, {upstream, holdtime, Sequence<codec::pim::JoinPruneGroup>(views)},
+                          to.net.now);
+  });
+}
+
+inline void Router::send_assert(Interface interface, const codec::pim::Assert& assertion) noexcept {
+  asserts++;
+  sent_asserts.push_back(assertion);
+  const IpAddress from = addresses.at(interface).front();
+  net.deliver(*this, interface,
+              [=](Router& to, Interface at) { to.pim->on_assert(at, from, assertion, to.net.now); });
+}
+
+inline void Router::send_null_register(const IpAddress& rp, const IpAddress& source,
+                                       const IpAddress& group) noexcept {
+  null_registers++;
+  const IpAddress from = addresses.at(pim->route(source, group).incoming).back();
+  net.unicast(rp, [=](Router& to) {
+    to.pim->on_register(from, rp, {false, true, source, group, {}}, to.net.now);
+  });
+}
+
+inline void Router::send_register_stop(const IpAddress& from, const IpAddress& to,
+                                       const codec::pim::RegisterStop& stop) noexcept {
+  register_stops++;
+  net.unicast(to, [=](Router& at) { at.pim->on_register_stop(from, stop, at.net.now); });
+}
+
+inline void Router::send_bootstrap(Interface, const codec::pim::Bootstrap&) noexcept {}
+inline void Router::send_candidate_rp(const IpAddress&, const codec::pim::CandidateRp&) noexcept {}
+
+inline std::optional<Rpf> Router::rpf(const IpAddress& address) noexcept {
+  const Way* best = nullptr;
+  for (const Way& one : ways)
+    if (one.prefix.contains(address) && (best == nullptr || one.prefix.bits > best->prefix.bits)) best = &one;
+  return best == nullptr ? std::nullopt : std::optional(best->rpf);
+}
+
+inline void Router::changed(const IpAddress& source, const IpAddress& group) noexcept {
+  changes++;
+  std::erase_if(kernel, [&](const auto& one) {
+    return one.first.second == group && (source.is_any() || one.first.first == source);
+  });
+}
+
+inline void Router::way(const IpPrefix& prefix, Interface interface, const IpAddress& next_hop,
+                        std::uint32_t metric) {
+  std::erase_if(ways, [&](const Way& one) { return one.prefix == prefix; });
+  ways.push_back({prefix, {interface, next_hop, next_hop.is_any() ? 0U : 110U, metric}});
+  pim->rpf_changed(prefix, net.now);
+}
+
+inline void Router::restart() {
+  pim.reset();
+  kernel.clear();
+  pim = std::make_unique<Pim>(options, *this, deadlines, ++seed);
+  for (const auto& [interface, its] : nets)
+    pim->interface_up(interface, addresses.at(interface), link_options.at(interface), net.now);
+}
+
+inline void Router::packet(Interface interface, const IpAddress& source, const IpAddress& group, int hops) {
+  const auto key = std::pair(source, group);
+  if (!kernel.contains(key)) {
+    pim->on_source(interface, source, group, net.now);
+    Route route = pim->route(source, group);
+    // What nobody wants is dropped where it comes in.
+    if (route.incoming == membership::kNoInterface) route.incoming = interface;
+    kernel[key] = route;
+  } else if (kernel[key].incoming != interface) {
+    pim->on_wrong_interface(interface, source, group, net.now);
+  } else {
+    pim->on_active(source, group, net.now);
+  }
+  // What a packet leads to is installed after it.
+  if (!kernel.contains(key)) kernel[key] = pim->route(source, group);
+  const Route route = kernel[key];
+  if (route.incoming != interface) return;
+  if (route.registers) {
+    registers++;
+    const IpAddress from = addresses.at(interface).back();
+    net.unicast(*route.rp, [=](Router& to) {
+      const auto rp = to.pim->rp_of(group);
+      if (rp && to.pim->on_register(from, *rp, {false, false, source, group, {}}, to.net.now) != 0)
+        to.packet(kRegister, source, group, hops);
+    });
+  }
+  for (const auto& [out, its_net] : std::map(nets))
+    if ((route.outgoing & only(out)) != 0) net.put(its_net, source, group, this, hops);
+}
+
+}  // namespace sluice::test
