@@ -160,6 +160,9 @@ Source* Pim::make(Group& group, const IpAddress& source) {
   Source& made =
       group.sources.try_emplace(source, group, source, static_cast<TreeOwner&>(*this)).first->second;
   find_way(made, source);
+  // Sources of which nothing is known are not pruned off the shared tree.
+  if (join_desired(group.star)) made.rpt = RptUpstream::not_pruned;
+  made.rpt_upstream = group.star.upstream;
   compute(made);
   return &made;
 }
