@@ -26,9 +26,15 @@ PimOptions completed(PimOptions options) {
 }  // namespace
 
 Pim::Pim(const PimOptions& options, PimHost& host, Deadlines& deadlines, std::uint64_t seed)
-    : options_(completed(options)), host_(host), deadlines_(deadlines), chance_(seed) {
-  for (const StaticRp& one : options_.static_rps) rps_.mappings.push_back({one.groups, one.address, 0, true});
-  if (!options_.v4) rps_.hash_mask_bits = 126;
+    : options_(completed(options)),
+      host_(host),
+      deadlines_(deadlines),
+      chance_(seed),
+      bootstrap_(options.v4, options_.bootstrap, *this, deadlines, chance_) {
+  for (const StaticRp& one : options_.static_rps) {
+    rps_.push_back({one.groups, one.address, 0, true});
+    rps_.back().hash_mask_bits = options.v4 ? 30 : 126;
+  }
 }
 
 Pim::~Pim() = default;
@@ -37,6 +43,8 @@ void Pim::interface_up(Interface interface, std::vector<IpAddress> addresses, co
                        Nanos now) {
   if (interface >= kInterfaces || addresses.empty()) return;
   if (PimLink* const up = links_[interface].get()) return up->readdress(std::move(addresses), now);
+  if (!started_) bootstrap_.start(now);
+  started_ = true;
   PimLinkOwner& owner = *this;
   links_[interface] =
       std::make_unique<PimLink>(interface, std::move(addresses), options, owner, host_, deadlines_, chance_);
@@ -92,18 +100,6 @@ void Pim::rpf_changed(const IpPrefix& prefix, Nanos now) {
 
 void Pim::rpf_changed(Nanos now) {
   rpf_changed({IpAddress::any(options_.v4), 0}, now);
-}
-
-void Pim::set_rps(RpSet set, Nanos now) {
-  std::erase_if(rps_.mappings, [](const RpMapping& one) { return !one.fixed; });
-  rps_.mappings.insert(rps_.mappings.end(), set.mappings.begin(), set.mappings.end());
-  rps_.hash_mask_bits = set.hash_mask_bits;
-  refresh_where(now, [&](Group& group) {
-    const auto before = group.rp;
-    if (rp_of(group.address) == before) return false;
-    find_rp(group);
-    return true;
-  });
 }
 
 bool Pim::is_source_specific(const IpAddress& group) const noexcept {
@@ -181,6 +177,7 @@ void Pim::count_leg(Interface interface, int change) noexcept {
 
 void Pim::on_neighbour(PimLink& link, NeighbourEvent event, const IpAddress& address, Nanos now) noexcept {
   designated_ = (designated_ & ~only(link.interface())) | (link.is_designated() ? only(link.interface()) : 0);
+  if (event != NeighbourEvent::gone) prime(link, address);
   const Nanos soon = override_at(link.interface(), now);
   const auto tell = [&](Tree& tree) {
     if (event == NeighbourEvent::appeared) return;

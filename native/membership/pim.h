@@ -10,9 +10,9 @@
 #include <memory>
 #include <unordered_map>
 
+#include "membership/pim_bootstrap.h"
 #include "membership/pim_link.h"
 #include "membership/pim_outbox.h"
-#include "membership/pim_rp_set.h"
 #include "membership/pim_tree.h"
 
 namespace sluice::membership {
@@ -47,7 +47,7 @@ struct TreeInfo {
   Route route;
 };
 
-class Pim final : private TreeOwner, private PimLinkOwner {
+class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwner {
  public:
   /** `host` and `deadlines` outlive it; `seed` is of delays by chance and of generation ids. */
   Pim(const PimOptions& options, PimHost& host, Deadlines& deadlines, std::uint64_t seed);
@@ -82,8 +82,15 @@ class Pim final : private TreeOwner, private PimLinkOwner {
   /** PimHost::rpf() tells others now, of addresses in the prefix, or of any. */
   void rpf_changed(const codec::IpPrefix& prefix, Nanos now);
   void rpf_changed(Nanos now);
-  /** Other mappings. */
-  void set_rps(RpSet set, Nanos now);
+  /** A bootstrap message to all PIM routers of the link; those to one router are none for us. */
+  void on_bootstrap(Interface interface, const codec::IpAddress& from, const codec::pim::Bootstrap& message,
+                    Nanos now);
+  /** A candidate RP's advertisement, from wherever. */
+  void on_candidate_rp(const codec::pim::CandidateRp& candidate, Nanos now) {
+    bootstrap_.on_candidate(candidate, now);
+  }
+  /** Before all interfaces go down for good: what we are to others in the domain is taken back. */
+  void withdraw(Nanos now) { bootstrap_.stop(now); }
 
   /** A packet came in that no route of the kernel takes; route() may be asked afterwards. */
   void on_source(Interface interface, const codec::IpAddress& source, const codec::IpAddress& group,
@@ -101,7 +108,7 @@ class Pim final : private TreeOwner, private PimLinkOwner {
 
   [[nodiscard]] Route route(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
   [[nodiscard]] std::optional<codec::IpAddress> rp_of(const codec::IpAddress& group) const noexcept {
-    return is_source_specific(group) ? std::nullopt : rps_.rp_of(group);
+    return is_source_specific(group) ? std::nullopt : membership::rp_of(rps_, group);
   }
   [[nodiscard]] bool is_source_specific(const codec::IpAddress& group) const noexcept;
   /** Null where it is not up. */
@@ -132,6 +139,9 @@ class Pim final : private TreeOwner, private PimLinkOwner {
   }
   /** Those of sources, and of groups that have a shared one. */
   [[nodiscard]] std::size_t trees() const noexcept { return trees_; }
+  /** Which RPs serve which groups. */
+  [[nodiscard]] const std::vector<RpMapping>& rps() const noexcept { return rps_; }
+  [[nodiscard]] const PimBootstrap& bootstrap() const noexcept { return bootstrap_; }
   [[nodiscard]] const PimCounters& counters() const noexcept { return counters_; }
 
  private:
@@ -146,7 +156,12 @@ class Pim final : private TreeOwner, private PimLinkOwner {
   void on_neighbour(PimLink& link, NeighbourEvent event, const codec::IpAddress& address,
                     Nanos now) noexcept override;
   void on_link_changed(PimLink& link, Nanos now) noexcept override;
+  // BootstrapOwner
+  void flood(const codec::pim::Bootstrap& message) noexcept override;
+  void advertise(const codec::IpAddress& router, const codec::pim::CandidateRp& candidate) noexcept override;
+  void rps_changed(Nanos now) noexcept override;
 
+  void prime(PimLink& link, const codec::IpAddress& neighbour) noexcept;
   [[nodiscard]] bool is_own(const codec::IpAddress& address) const noexcept;
   [[nodiscard]] bool is_routed(const codec::IpAddress& group) const noexcept;
   [[nodiscard]] PimLink* known(Interface interface, const codec::IpAddress& from) noexcept;
@@ -242,9 +257,11 @@ class Pim final : private TreeOwner, private PimLinkOwner {
   /** Legs of each interface. */
   std::array<std::size_t, kInterfaces> legs_{};
   InterfaceSet designated_ = 0;
-  RpSet rps_;
+  std::vector<RpMapping> rps_;
   std::unordered_map<codec::IpAddress, Group> groups_;
   std::size_t trees_ = 0;
+  PimBootstrap bootstrap_;
+  bool started_ = false;
   PimOutbox outbox_;
   PimCounters counters_;
   Timer<&Pim::flush> flush_{*this};

@@ -65,6 +65,37 @@ struct StaticRp {
   codec::IpAddress address;
 };
 
+/** This router would be the domain's bootstrap router (RFC 5059). */
+struct BsrCandidacy {
+  codec::IpAddress address;
+  /** The higher the better. */
+  std::uint8_t priority = 64;
+  std::uint8_t hash_mask_bits = 30;
+};
+
+/** This router would be RP of these groups. */
+struct RpCandidacy {
+  codec::IpAddress address;
+  /** The lower the better. */
+  std::uint8_t priority = 192;
+  std::vector<codec::IpPrefix> groups;
+};
+
+/** RFC 5059 section 5. */
+struct BootstrapOptions {
+  std::optional<BsrCandidacy> router;
+  std::optional<RpCandidacy> rp;
+  Nanos period = 60 * kSecond;
+  Nanos timeout = 130 * kSecond;
+  Nanos min_interval = 10 * kSecond;
+  Nanos zone_timeout = 1300 * kSecond;
+  Nanos advertisement_period = 60 * kSecond;
+  Nanos advertisement_backoff = 3 * kSecond;
+  /** Of one zone. */
+  std::size_t most_mappings = 1024;
+  std::size_t most_zones = 16;
+};
+
 struct PimOptions {
   bool v4 = true;
   /** Groups without shared trees: 232.0.0.0/8 or ff3x::/32 (RFC 4607) where none are given. */
@@ -72,6 +103,7 @@ struct PimOptions {
   std::vector<StaticRp> static_rps;
   /** Addresses of ours that no PIM interface has, such as an RP's. */
   std::vector<codec::IpAddress> addresses;
+  BootstrapOptions bootstrap;
   /** Whether the last hop and the RP join a source's own tree with its first packet, or never. */
   bool spt_switch = true;
   /** Where decapsulated registers come in; without it we are no RP. */

@@ -34,11 +34,11 @@ std::uint32_t rp_hash(const IpAddress& group, unsigned mask_bits, const IpAddres
   return (kFactor * (of_group ^ digest(rp.wire())) + kAdded) & 0x7fffffffU;
 }
 
-std::optional<IpAddress> RpSet::rp_of(const IpAddress& group) const noexcept {
+std::optional<IpAddress> rp_of(std::span<const RpMapping> mappings, const IpAddress& group) noexcept {
   const RpMapping* best = nullptr;
   const auto rank = [&](const RpMapping& one) {
-    return std::tuple(one.groups.bits, one.fixed, 255 - one.priority, rp_hash(group, hash_mask_bits, one.rp),
-                      one.rp);
+    return std::tuple(one.groups.bits, one.fixed, 255 - one.priority,
+                      rp_hash(group, one.hash_mask_bits, one.rp), one.rp);
   };
   for (const RpMapping& one : mappings)
     if (one.groups.contains(group) && (best == nullptr || rank(one) > rank(*best))) best = &one;

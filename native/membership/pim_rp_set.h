@@ -17,6 +17,8 @@ struct RpMapping {
   bool fixed = false;
   /** The range is not of PIM-SM (RFC 5015): no RP of ours serves it. */
   bool bidirectional = false;
+  /** Bits of a group's address that choose among RPs of a range. */
+  std::uint8_t hash_mask_bits = 30;
 
   bool operator==(const RpMapping&) const noexcept = default;
 };
@@ -25,14 +27,8 @@ struct RpMapping {
 [[nodiscard]] std::uint32_t rp_hash(const codec::IpAddress& group, unsigned mask_bits,
                                     const codec::IpAddress& rp) noexcept;
 
-/** The mappings that hold now. */
-struct RpSet {
-  std::vector<RpMapping> mappings;
-  /** Bits of a group's address that choose among RPs. */
-  unsigned hash_mask_bits = 30;
-
-  /** Longest range, then priority, then hash. None where nobody serves it. */
-  [[nodiscard]] std::optional<codec::IpAddress> rp_of(const codec::IpAddress& group) const noexcept;
-};
+/** Longest range, then priority, then hash. None where nobody serves the group. */
+[[nodiscard]] std::optional<codec::IpAddress> rp_of(std::span<const RpMapping> mappings,
+                                                    const codec::IpAddress& group) noexcept;
 
 }  // namespace sluice::membership

@@ -126,6 +126,8 @@ class Router final : public membership::PimHost {
   std::size_t null_registers = 0;
   std::size_t register_stops = 0;
   std::size_t registers = 0;
+  std::size_t bootstraps = 0;
+  std::size_t advertisements = 0;
   std::size_t changes = 0;
   std::optional<codec::pim::Hello> last_hello;
   std::vector<codec::pim::Assert> sent_asserts;
@@ -332,8 +334,31 @@ inline void Router::send_register_stop(const IpAddress& from, const IpAddress& t
   net.unicast(to, [=](Router& at) { at.pim->on_register_stop(from, stop, at.net.now); });
 }
 
-inline void Router::send_bootstrap(Interface, const codec::pim::Bootstrap&) noexcept {}
-inline void Router::send_candidate_rp(const IpAddress&, const codec::pim::CandidateRp&) noexcept {}
+inline void Router::send_bootstrap(Interface interface, const codec::pim::Bootstrap& message) noexcept {
+  bootstraps++;
+  membership::KeptBootstrap copy;
+  copy.tag = message.fragment_tag;
+  copy.hash_mask_bits = message.hash_mask_bits;
+  copy.priority = message.priority;
+  copy.router = message.router;
+  copy.add(message, 10'000);
+  const bool no_forward = message.no_forward;
+  const IpAddress from = addresses.at(interface).front();
+  net.deliver(*this, interface, [=](Router& to, Interface at) {
+    copy.tell(no_forward,
+              [&](const codec::pim::Bootstrap& heard) { to.pim->on_bootstrap(at, from, heard, to.net.now); });
+  });
+}
+
+inline void Router::send_candidate_rp(const IpAddress& to,
+                                      const codec::pim::CandidateRp& candidate) noexcept {
+  advertisements++;
+  const std::vector<codec::pim::GroupRange> ranges(candidate.ranges.begin(), candidate.ranges.end());
+  const codec::pim::RendezvousPoint point = candidate.point;
+  net.unicast(to, [=](Router& at) {
+    at.pim->on_candidate_rp({point, codec::Sequence<codec::pim::GroupRange>(ranges)}, at.net.now);
+  });
+}
 
 inline std::optional<Rpf> Router::rpf(const IpAddress& address) noexcept {
   const Way* best = nullptr;

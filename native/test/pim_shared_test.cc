@@ -80,6 +80,24 @@ PimOptions never() {
   return options;
 }
 
+/** As a bootstrap router tells, by a neighbour. */
+void learn(Router& router, const IpPrefix& groups, const IpAddress& rp) {
+  const codec::pim::RendezvousPoint point{rp, codec::pim::kForever, 0};
+  codec::pim::BootstrapRange range{{groups}, 1};
+  range.points = codec::Sequence<codec::pim::RendezvousPoint>(std::span(&point, 1));
+  codec::pim::Bootstrap message;
+  message.no_forward = true;
+  message.router = router.net.host(99, 1);
+  message.ranges = codec::Sequence<codec::pim::BootstrapRange>(std::span(&range, 1));
+  Interface interface = 0;
+  IpAddress from;
+  router.pim->each_neighbour([&](const membership::PimLink& link, const membership::PimNeighbour& one) {
+    interface = link.interface();
+    from = one.address;
+  });
+  router.pim->on_bootstrap(interface, from, message, router.net.now);
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -273,16 +291,15 @@ TEST_CASE("pim shared: without an RP, or for another one, nothing is joined") {
   d.net.pass(kSecond);
   CHECK(d.last.sent.empty());
   CHECK(d.route(d.last).why == NoRoute::no_rp);
-  membership::RpSet set;
-  set.mappings.push_back({{IpAddress::v4(0xef000000), 8}, d.net.host(2, 9)});
-  d.last.pim->set_rps(set, d.net.now);
+  const IpPrefix range{IpAddress::v4(0xef000000), 8};
+  learn(d.last, range, d.net.host(2, 9));
   CHECK(d.route(d.last).why == NoRoute::none);
   d.net.pass(kSecond);
   CHECK(d.last.sent.size() == 1);
   // The RP does not know that it is one.
   CHECK(d.rp.pim->counters().wrong_rp == 1);
   CHECK(d.rp.pim->trees() == 0);
-  for (Router* one : {&d.rp, &d.first}) one->pim->set_rps(set, d.net.now);
+  for (Router* one : {&d.rp, &d.first}) learn(*one, range, d.net.host(2, 9));
   d.net.pass(60 * kSecond);
   CHECK(d.stream(10) == Seen{10, 0});
 }
@@ -293,9 +310,7 @@ TEST_CASE("pim shared: another RP: receivers and the source's router move there"
   d.net.pass(kSecond);
   CHECK(d.stream(10) == Seen{0, 10});
   // The last hop's router becomes RP of the group, by a longer range.
-  membership::RpSet set;
-  set.mappings.push_back({{d.group, 32}, d.net.host(3, 2)});
-  for (Router* one : {&d.first, &d.rp, &d.last, &d.peer}) one->pim->set_rps(set, d.net.now);
+  for (Router* one : {&d.first, &d.rp, &d.last, &d.peer}) learn(*one, {d.group, 32}, d.net.host(3, 2));
   d.net.pass(4 * kSecond);
   CHECK(d.stream(10) == Seen{0, 10});
   CHECK(d.route(d.peer).upstream == d.net.on_link(3, 2));
