@@ -142,6 +142,7 @@ Group* Pim::make(const IpAddress& group) {
   Group& made = groups_.try_emplace(group, group, is_source_specific(group), static_cast<TreeOwner&>(*this))
                     .first->second;
   find_rp(made);
+  tell(made.star, route_of(made, nullptr));
   return &made;
 }
 
@@ -156,6 +157,7 @@ Source* Pim::make(Group& group, const IpAddress& source) {
   Source& made =
       group.sources.try_emplace(source, group, source, static_cast<TreeOwner&>(*this)).first->second;
   find_way(made, source);
+  made.told = group.star.told;
   // Sources of which nothing is known are not pruned off the shared tree.
   if (join_desired(group.star)) made.rpt = RptUpstream::not_pruned;
   made.rpt_upstream = group.star.upstream;

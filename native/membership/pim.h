@@ -183,6 +183,7 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   // What follows from a change: pim_settle.cc.
   void refresh(Group& group, Nanos now) noexcept;
   void refresh(Source& source, Nanos now) noexcept;
+  void retire(Source& source) noexcept;
   void retire(Group& group) noexcept;
   void tell(Tree& tree, const Route& route) noexcept;
   void find_rp(Group& group) noexcept;

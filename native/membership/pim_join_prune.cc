@@ -189,6 +189,8 @@ void Pim::say_rpt(const Source& source, const Upstream& to, bool prune) noexcept
 }
 
 void Pim::add(const PimEntry& entry) noexcept {
+  // Whom it would go to may have been behind an interface that is down.
+  if (link(entry.interface) == nullptr) return;
   outbox_.add(entry);
   if (!flush_.is_set()) deadlines_.set(flush_, 0);
 }
@@ -215,6 +217,8 @@ void Pim::flush(Nanos) noexcept {
   }
   outbox_.flush([this](Interface interface, codec::pim::JoinPrune& message) {
     PimLink& there = *links_[interface];
+    // The neighbour may have gone since; an echo of a prune names us.
+    if (!there.knows(message.upstream) && message.upstream != there.address()) return;
     there.introduce();
     message.holdtime_s = holdtime_of(there.options().join_period);
     counters_.messages_out++;

@@ -9,30 +9,35 @@ void Pim::refresh(Group& group, Nanos now) noexcept {
   settle(group.star, now);
   for (auto& [address, source] : group.sources) settle(source, now);
   tell(group.star, route_of(group, nullptr));
-  for (auto next = group.sources.begin(); next != group.sources.end();) {
-    const auto one = next++;
-    tell(one->second, route_of(group, &one->second));
-    if (!one->second.empty()) continue;
-    group.sources.erase(one);
-    trees_--;
-  }
+  for (auto next = group.sources.begin(); next != group.sources.end();) retire((next++)->second);
   retire(group);
 }
 
 void Pim::refresh(Source& source, Nanos now) noexcept {
   Group& group = source.group;
   settle(source, now);
-  tell(source, route_of(group, &source));
-  if (!source.empty()) return;
-  group.sources.erase(source.source);
-  trees_--;
+  retire(source);
   retire(group);
+}
+
+/** Tells its route; where nothing is left of it, that is the group's. */
+void Pim::retire(Source& source) noexcept {
+  if (!source.empty()) return tell(source, route_of(source.group, &source));
+  Group& group = source.group;
+  const IpAddress address = source.source;
+  const bool other = source.told != route_of(group, nullptr);
+  group.sources.erase(group.sources.find(address));
+  trees_--;
+  if (other) host_.changed(address, group.address);
 }
 
 void Pim::retire(Group& group) noexcept {
   if (!group.star.legs.empty() || group.star.joined || !group.sources.empty()) return;
+  const IpAddress address = group.address;
+  const bool other = group.star.told != Route{};
   if (!group.source_specific) trees_--;
-  groups_.erase(groups_.find(group.address));
+  groups_.erase(groups_.find(address));
+  if (other) host_.changed(IpAddress::any(options_.v4), address);
 }
 
 void Pim::tell(Tree& tree, const Route& route) noexcept {

@@ -62,11 +62,11 @@ bool PimZone::is_preferred(const BsrWeight& theirs) const noexcept {
     case State::accept_any:
       return true;
     case State::accept_preferred:
-      return theirs >= *router_ || theirs.address == router_->address;
+      return !(theirs < *router_) || theirs.address == router_->address;
     case State::candidate:
-      return theirs >= *router_ || (theirs.address == router_->address && theirs >= *own_);
+      return !(theirs < *router_) || (theirs.address == router_->address && !(theirs < *own_));
     default:
-      return theirs >= *own_;
+      return !(theirs < *own_);
   }
 }
 

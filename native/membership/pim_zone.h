@@ -2,7 +2,6 @@
 // section 3).
 #pragma once
 
-#include <compare>
 #include <utility>
 #include <vector>
 
@@ -52,7 +51,10 @@ struct BsrWeight {
   std::uint8_t priority = 0;
   codec::IpAddress address;
 
-  auto operator<=>(const BsrWeight&) const noexcept = default;
+  bool operator==(const BsrWeight&) const noexcept = default;
+  bool operator<(const BsrWeight& other) const noexcept {
+    return std::pair(priority, address) < std::pair(other.priority, other.address);
+  }
 };
 
 /** The machines of sections 3.1.1 (for a candidate) and 3.1.2, without timers' owners and messages' ways. */

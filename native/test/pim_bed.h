@@ -107,6 +107,9 @@ class Router final : public membership::PimHost {
   /** Hears and says nothing any more. */
   void crash() { dead = true; }
   void packet(Interface interface, const IpAddress& source, const IpAddress& group, int hops);
+  void transmit(Interface interface, const IpAddress& from, codec::Bytes bytes);
+  void transmit(const codec::IpEnds& ends, codec::Bytes bytes);
+  void receive(Interface at, const codec::IpEnds& ends, codec::Bytes packet);
 
   Net& net;
   const std::string name;
@@ -131,6 +134,8 @@ class Router final : public membership::PimHost {
   std::size_t changes = 0;
   std::optional<codec::pim::Hello> last_hello;
   std::vector<codec::pim::Assert> sent_asserts;
+  /** What an Ethernet's frame has for PIM. */
+  std::array<std::uint8_t, 1460> room{};
 };
 
 /** Links have numbers, which are those of their nets; a router's interface is numbered in order of attaching.
@@ -269,95 +274,98 @@ inline Router::Router(Net& its_net, const std::string& its_name, const PimOption
       seed(its_seed),
       pim(std::make_unique<Pim>(options, *this, deadlines, seed)) {}
 
+/** A message on its way, as its bytes. */
+inline void Router::transmit(Interface interface, const IpAddress& from, codec::Bytes bytes) {
+  REQUIRE(!bytes.empty());
+  const codec::IpEnds ends{from, codec::pim::all_routers(net.v4)};
+  const std::vector<std::uint8_t> packet(bytes.begin(), bytes.end());
+  net.deliver(*this, interface, [=](Router& to, Interface at) { to.receive(at, ends, packet); });
+}
+
+inline void Router::transmit(const codec::IpEnds& ends, codec::Bytes bytes) {
+  REQUIRE(!bytes.empty());
+  const std::vector<std::uint8_t> packet(bytes.begin(), bytes.end());
+  net.unicast(ends.destination, [=](Router& to) { to.receive(membership::kNoInterface, ends, packet); });
+}
+
+inline void Router::receive(Interface at, const codec::IpEnds& ends, codec::Bytes packet) {
+  using codec::pim::Type;
+  codec::pim::Message message;
+  REQUIRE(codec::pim::parse(packet, ends, message) == codec::pim::Find::message);
+  const Nanos now = net.now;
+  switch (message.type) {
+    case Type::hello:
+      return pim->on_hello(at, ends.source, codec::pim::parse_hello(message).value(), now);
+    case Type::join_prune:
+      return pim->on_join_prune(at, ends.source, codec::pim::parse_join_prune(message).value(), now);
+    case Type::assertion:
+      return pim->on_assert(at, ends.source, codec::pim::parse_assert(message).value(), now);
+    case Type::bootstrap:
+      return pim->on_bootstrap(at, ends.source, codec::pim::parse_bootstrap(message).value(), now);
+    case Type::candidate_rp:
+      return pim->on_candidate_rp(codec::pim::parse_candidate_rp(message).value(), now);
+    case Type::register_stop:
+      return pim->on_register_stop(ends.source, codec::pim::parse_register_stop(message).value(), now);
+    case Type::data_register:
+      pim->on_register(ends.source, ends.destination, codec::pim::parse_register(message).value(), now);
+  }
+}
+
 inline void Router::send_hello(Interface interface, const IpAddress& from,
                                const codec::pim::Hello& hello) noexcept {
   hellos++;
   last_hello = hello;
-  const std::vector<IpAddress> secondary(hello.secondary.begin(), hello.secondary.end());
-  net.deliver(*this, interface, [=](Router& to, Interface at) {
-    codec::pim::Hello copy = hello;
-    copy.secondary = codec::Sequence<IpAddress>(std::span<const IpAddress>(secondary));
-    to.pim->on_hello(at, from, copy, to.net.now);
-  });
+  const codec::IpEnds ends{from, codec::pim::all_routers(net.v4)};
+  transmit(interface, from, codec::Bytes(room).first(codec::pim::write_hello(hello, ends, room)));
 }
 
 inline void Router::send_join_prune(Interface interface, const codec::pim::JoinPrune& message) noexcept {
-  struct Copy {
-    IpAddress group;
-    std::vector<codec::pim::JoinPruneSource> joins, prunes;
-  };
-  std::vector<Copy> groups;
   Sent record{net.now, interface, message.upstream};
   for (const auto& group : message.groups) {
-    groups.push_back(
-        {group.group, {group.joins.begin(), group.joins.end()}, {group.prunes.begin(), group.prunes.end()}});
     record.groups++;
-    record.joins += groups.back().joins.size();
-    record.prunes += groups.back().prunes.size();
+    record.joins += group.joins.count();
+    record.prunes += group.prunes.count();
   }
   sent.push_back(record);
   const IpAddress from = addresses.at(interface).front();
-  const IpAddress upstream = message.upstream;
-  const std::uint16_t holdtime = message.holdtime_s;
-  net.deliver(*this, interface, [=](Router& to, Interface at) {
-    using codec::Sequence;
-    using codec::pim::JoinPruneSource;
-    std::vector<codec::pim::JoinPruneGroup> views;
-    for (const Copy& copy : groups)
-      views.push_back({copy.group, Sequence<JoinPruneSource>(std::span(copy.joins)),
-                       Sequence<JoinPruneSource>(std::span(copy.prunes))});
-    to.pim->on_join_prune(at, from, {upstream, holdtime, Sequence<codec::pim::JoinPruneGroup>(views)},
-                          to.net.now);
-  });
+  codec::pim::write_join_prune(message, {from, codec::pim::all_routers(net.v4)}, room,
+                               [&](codec::Bytes part) { transmit(interface, from, part); });
 }
 
 inline void Router::send_assert(Interface interface, const codec::pim::Assert& assertion) noexcept {
   asserts++;
   sent_asserts.push_back(assertion);
   const IpAddress from = addresses.at(interface).front();
-  net.deliver(*this, interface,
-              [=](Router& to, Interface at) { to.pim->on_assert(at, from, assertion, to.net.now); });
+  const codec::IpEnds ends{from, codec::pim::all_routers(net.v4)};
+  transmit(interface, from, codec::Bytes(room).first(codec::pim::write_assert(assertion, ends, room)));
 }
 
 inline void Router::send_null_register(const IpAddress& rp, const IpAddress& source,
                                        const IpAddress& group) noexcept {
   null_registers++;
-  const IpAddress from = addresses.at(pim->route(source, group).incoming).back();
-  net.unicast(rp, [=](Router& to) {
-    to.pim->on_register(from, rp, {false, true, source, group, {}}, to.net.now);
-  });
+  const codec::IpEnds ends{addresses.at(pim->route(source, group).incoming).back(), rp};
+  transmit(ends, codec::Bytes(room).first(codec::pim::write_null_register(source, group, ends, room)));
 }
 
 inline void Router::send_register_stop(const IpAddress& from, const IpAddress& to,
                                        const codec::pim::RegisterStop& stop) noexcept {
   register_stops++;
-  net.unicast(to, [=](Router& at) { at.pim->on_register_stop(from, stop, at.net.now); });
+  const codec::IpEnds ends{from, to};
+  transmit(ends, codec::Bytes(room).first(codec::pim::write_register_stop(stop, ends, room)));
 }
 
 inline void Router::send_bootstrap(Interface interface, const codec::pim::Bootstrap& message) noexcept {
   bootstraps++;
-  membership::KeptBootstrap copy;
-  copy.tag = message.fragment_tag;
-  copy.hash_mask_bits = message.hash_mask_bits;
-  copy.priority = message.priority;
-  copy.router = message.router;
-  copy.add(message, 10'000);
-  const bool no_forward = message.no_forward;
   const IpAddress from = addresses.at(interface).front();
-  net.deliver(*this, interface, [=](Router& to, Interface at) {
-    copy.tell(no_forward,
-              [&](const codec::pim::Bootstrap& heard) { to.pim->on_bootstrap(at, from, heard, to.net.now); });
-  });
+  codec::pim::write_bootstrap(message, {from, codec::pim::all_routers(net.v4)}, room,
+                              [&](codec::Bytes part) { transmit(interface, from, part); });
 }
 
 inline void Router::send_candidate_rp(const IpAddress& to,
                                       const codec::pim::CandidateRp& candidate) noexcept {
   advertisements++;
-  const std::vector<codec::pim::GroupRange> ranges(candidate.ranges.begin(), candidate.ranges.end());
-  const codec::pim::RendezvousPoint point = candidate.point;
-  net.unicast(to, [=](Router& at) {
-    at.pim->on_candidate_rp({point, codec::Sequence<codec::pim::GroupRange>(ranges)}, at.net.now);
-  });
+  const codec::IpEnds ends{addresses.begin()->second.back(), to};
+  transmit(ends, codec::Bytes(room).first(codec::pim::write_candidate_rp(candidate, ends, room)));
 }
 
 inline std::optional<Rpf> Router::rpf(const IpAddress& address) noexcept {
@@ -409,9 +417,9 @@ inline void Router::packet(Interface interface, const IpAddress& source, const I
   if (route.registers) {
     registers++;
     const IpAddress from = addresses.at(interface).back();
-    net.unicast(*route.rp, [=](Router& to) {
-      const auto rp = to.pim->rp_of(group);
-      if (rp && to.pim->on_register(from, *rp, {false, false, source, group, {}}, to.net.now) != 0)
+    const IpAddress rp = *route.rp;
+    net.unicast(rp, [=](Router& to) {
+      if (to.pim->on_register(from, rp, {false, false, source, group, {}}, to.net.now) != 0)
         to.packet(kRegister, source, group, hops);
     });
   }
