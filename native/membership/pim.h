@@ -44,6 +44,8 @@ struct PimCounters {
 /** For those who look on. */
 struct TreeInfo {
   const Tree& tree;
+  /** The same, where it is a source's; else null. */
+  const Source* source = nullptr;
   Route route;
 };
 
@@ -133,8 +135,8 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void each_tree(Visitor&& visit) const {
     for (const auto& [address, group] : groups_) {
       if (!group.star.legs.empty() || group.star.joined)
-        visit(TreeInfo{group.star, route(group.star.source, address)});
-      for (const auto& [source, tree] : group.sources) visit(TreeInfo{tree, route(source, address)});
+        visit(TreeInfo{group.star, nullptr, route(group.star.source, address)});
+      for (const auto& [source, tree] : group.sources) visit(TreeInfo{tree, &tree, route(source, address)});
     }
   }
   /** Those of sources, and of groups that have a shared one. */

@@ -247,18 +247,20 @@ Route Pim::route_of(const Group& group, const Source* source) const noexcept {
 
 NoRoute Pim::why_none(const Group& group, const Source* source) const noexcept {
   InterfaceSet members = 0;
-  bool lost = false;
+  InterfaceSet joins = 0;
+  InterfaceSet lost = 0;
   const auto look = [&](const Tree& tree) {
     for (const Leg& leg : tree.legs) {
-      const bool wanted = leg.member == Membership::include || leg.downstream.joined();
-      if (leg.member == Membership::include) members |= only(leg.interface);
-      lost = lost || (wanted && leg.assertion.lost());
+      const InterfaceSet here = only(leg.interface);
+      if (leg.member == Membership::include) members |= here;
+      if (leg.downstream.joined()) joins |= here;
+      if (leg.assertion.lost()) lost |= here;
     }
   };
   look(group.star);
   const bool any_source = members != 0;
   if (source != nullptr) look(*source);
-  if (lost) return NoRoute::assert_lost;
+  if (((members | joins) & lost) != 0) return NoRoute::assert_lost;
   if (group.source_specific && any_source) return NoRoute::needs_source;
   return (members & ~designated_) != 0 ? NoRoute::not_designated : NoRoute::no_receivers;
 }

@@ -197,6 +197,11 @@ TEST_CASE("pim bootstrap: a router that is no candidate (RFC 5059 section 3.1.2)
     empty.ranges.clear();
     CHECK(zone.hear(empty) == Action::forward);
     CHECK(zone.mappings().size() == 1);
+    // Nor one whose only range names the zone.
+    empty.ranges = {{{{IpAddress::v4(0xef000000), 8}, false, true}, 0, {}}};
+    empty.tag++;
+    CHECK(zone.hear(empty) == Action::forward);
+    CHECK(zone.mappings().size() == 1);
   }
 }
 
@@ -386,8 +391,37 @@ TEST_CASE("pim bootstrap: a router that begins anew is told at once, by one only
   d.net.pass(100 * kSecond);
   d.b.restart();
   CHECK_FALSE(d.b.pim->rp_of(kGroup));
+  const std::size_t before = d.a.bootstraps + d.c.bootstraps;
   d.net.pass(6 * kSecond);
   CHECK(d.b.pim->rp_of(kGroup));
+  // b's address is the lower one on link 2, the higher on link 1: each of the others would be designated
+  // there without it.
+  CHECK(d.a.bootstraps + d.c.bootstraps == before + 2);
+  // The bootstrap router itself does not learn from its own message that there is another.
+  d.a.restart();
+  d.net.pass(8 * kSecond);
+  CHECK(d.a.pim->bootstrap().state() == State::elected);
+}
+
+TEST_CASE("pim bootstrap: on a link of several one tells whoever is new") {
+  Net net;
+  Router& a = net.router("a", Domain::candidate(1, 1, 100));
+  Router& b = net.router("b");
+  Router& c = net.router("c");
+  net.attach(a, 1, 1);
+  net.attach(b, 1, 2);
+  net.attach(c, 1, 3);
+  a.pim->on_candidate_rp({{net.host(1, 2), 150, 0}, {}}, net.now);
+  net.pass(20 * kSecond);
+  a.pim->on_candidate_rp({{net.host(1, 2), 150, 0}, {}}, net.now);
+  net.pass(12 * kSecond);
+  CHECK(c.pim->rp_of(kGroup));
+  for (Router* one : {&a, &b}) one->bootstraps = 0;
+  c.restart();
+  net.pass(8 * kSecond);
+  CHECK(c.pim->rp_of(kGroup));
+  CHECK(a.bootstraps == 0);
+  CHECK(b.bootstraps == 1);
 }
 
 TEST_CASE(
