@@ -5,16 +5,16 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { addonObject, ensureAddon } from './lib/compile.mjs';
 import { LIBRARIES, missingLibrary, objectCompiler, SANITIZED } from './lib/native-objects.mjs';
-import { includes, linkedSources, nativeFiles, thirdPartySources } from './lib/native-sources.mjs';
+import { includes, nativeFiles, thirdPartySources } from './lib/native-sources.mjs';
 import { hasIsal } from './lib/packages.mjs';
 import { mapLimit, ROOT, run, skippedStep, which } from './lib/run.mjs';
 
 /** Enough for reports with lines; all that a debugger can show takes a third of the time to compile. */
 const LINES = '-g1';
 
-/** The three ways: what each finds, the others cannot; and ISA-L in the place of our own arithmetic. */
+/** The three ways: what each finds, the others cannot. */
 const VARIANTS = {
-  // The objects of the addon as it is shipped.
+  // The objects of the addon as it is shipped, with ISA-L where that has it.
   plain: { flags: ['-O1', LINES], env: {}, shipped: true },
   address: {
     flags: SANITIZED.address,
@@ -26,17 +26,10 @@ const VARIANTS = {
     // There is nothing for it to find where there is one thread only.
     skips: (file) => file.endsWith('_test.cc') && !includes(file, '<thread>'),
   },
-  isal: {
-    flags: ['-O1', LINES, '-DSLUICE_ISAL'],
-    env: {},
-    tests: ['native/test/main.cc', 'native/test/block_code_test.cc', 'native/test/galois_test.cc'],
-    libraries: ['-lisal'],
-  },
 };
 
 /** Everything but the addon and the fuzz targets: what can be tested without Node. */
-function sources({ tests, skips = () => false }) {
-  if (tests !== undefined) return [...new Set(tests.flatMap(linkedSources))];
+function sources({ skips = () => false }) {
   const ours = nativeFiles(/\.cc$/).filter((f) => !/^native\/(addon|fuzz)\//.test(f));
   return [...ours.filter((file) => !skips(file)), ...thirdPartySources()];
 }
@@ -69,7 +62,6 @@ export async function startNativeTests(variant, doctest = []) {
   if (which('g++') === null) return ended(skippedStep(name, 'g++ is not installed'));
   if (!existsSync('/usr/include/doctest/doctest.h')) return ended(skippedStep(name, 'doctest-dev is not installed'));
   if (missingLibrary() !== null) return ended(skippedStep(name, missingLibrary()));
-  if (variant === 'isal' && !(await hasIsal())) return ended(skippedStep(name, 'libisal-dev is not installed'));
   const built = await build(variant);
   if (built.broken.length > 0) return ended(done({ passed: 0, failed: built.broken.length, skipped: 0 }, built.broken));
   const finish = async () => {
@@ -81,8 +73,10 @@ export async function startNativeTests(variant, doctest = []) {
 
 /** What the compiler has to say where it fails. */
 async function build(variant) {
-  const { flags, shipped = false, libraries = [] } = VARIANTS[variant];
+  const { shipped = false } = VARIANTS[variant];
   if (shipped) await ensureAddon();
+  const isal = shipped && (await hasIsal());
+  const flags = [...VARIANTS[variant].flags, ...(isal ? ['-DSLUICE_ISAL'] : [])];
   const compile = await objectCompiler({ c: 'gcc', cxx: 'g++', flags, cache: 'native-test' });
   const object = (file) => (shipped && !file.startsWith('native/test/') ? addonObject(file) : compile(file));
   const objects = await mapLimit(sources(VARIANTS[variant]), availableParallelism(), object);
@@ -90,7 +84,7 @@ async function build(variant) {
   mkdirSync(join(ROOT, 'build', 'native-test'), { recursive: true });
   const program = join(ROOT, 'build', 'native-test', variant);
   if (broken.length > 0) return { program, broken };
-  const more = shipped && (await hasIsal()) ? ['-lisal'] : libraries;
+  const more = isal ? ['-lisal'] : [];
   const link = ['-pthread', ...flags, ...objects.map((o) => o.object), ...LIBRARIES, ...more, '-o', program];
   const linked = await run('g++', link);
   return { program, broken: linked.code === 0 ? [] : [linked.output] };

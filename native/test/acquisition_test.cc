@@ -292,6 +292,7 @@ TEST_CASE("acquisition over sockets: from the last access point into the group, 
     Channel channel(kTriple, plain);
     REQUIRE(channel.play(4000));
     std::uint64_t bursts = 0;
+    std::uint64_t acquired = 0;
     // At several places between two access points.
     for (int n = 0; n < 4; n++) {
       REQUIRE(channel.play(700));
@@ -299,7 +300,8 @@ TEST_CASE("acquisition over sockets: from the last access point into the group, 
       REQUIRE(channel.settle(*viewer));
       CHECK(channel.sent.acquisitions == ++bursts);
       CHECK(viewer->counters.acquisition_response >= 200);
-      CHECK(viewer->counters.acquired > 50);
+      CHECK(viewer->counters.acquired > 0);
+      acquired += viewer->counters.acquired;
       CHECK(viewer->counters.rtp_lost == 0);
       CHECK(viewer->counters.nacked == 0);
       CHECK(channel.unbroken(viewer->sink));
@@ -311,6 +313,7 @@ TEST_CASE("acquisition over sockets: from the last access point into the group, 
       // Another one is allowed after two seconds only.
       REQUIRE(channel.play(1000));
     }
+    CHECK(acquired > 200);
     CHECK(channel.sent.feedback_malformed == 0);
     CHECK(channel.sent.burst_bytes < channel.sent.burst_packets * 1400);
   }
