@@ -60,6 +60,7 @@ void Pim::interface_down(Interface interface, Nanos now) {
   designated_ &= ~only(interface);
   refresh_where(now, [&](Group& group) {
     group.star.drop(interface);
+    find_own_rp(group);
     for (auto& [address, source] : group.sources) source.drop(interface);
     return true;
   });
@@ -177,28 +178,53 @@ void Pim::count_leg(Interface interface, int change) noexcept {
   legs_[interface] += static_cast<std::size_t>(change);
 }
 
+/** What a neighbour's coming or going means to trees that have to do with its link. */
 void Pim::on_neighbour(PimLink& link, NeighbourEvent event, const IpAddress& address, Nanos now) noexcept {
-  designated_ = (designated_ & ~only(link.interface())) | (link.is_designated() ? only(link.interface()) : 0);
+  const Interface interface = link.interface();
+  designated_ = (designated_ & ~only(interface)) | (link.is_designated() ? only(interface) : 0);
   if (event != NeighbourEvent::gone) prime(link, address);
-  const Nanos soon = override_at(link.interface(), now);
-  const auto tell = [&](Tree& tree) {
-    if (event == NeighbourEvent::appeared) return;
-    Leg* const leg = tree.find(link.interface());
-    if (leg != nullptr && leg->assertion.winner.address == address) leg->assertion.on_release();
-    if (!tree.joined || !tree.upstream.is(link.interface(), address)) return;
-    tree.join_at = std::min(tree.join_at, soon);
-    tree.watch(tree.join_at);
+  const Nanos soon = override_at(interface, now);
+  const auto concerned = [&](Tree& tree) {
+    Leg* const leg = tree.find(interface);
+    const bool there = leg != nullptr || (tree.rpf && tree.rpf->interface == interface);
+    if (event == NeighbourEvent::appeared) return there;
+    bool released = false;
+    if (leg != nullptr && leg->assertion.winner.address == address)
+      released = leg->assertion.on_release() == AssertMachine::Action::end;
+    if (tree.joined && tree.upstream.is(interface, address)) {
+      tree.join_at = std::min(tree.join_at, soon);
+      tree.watch(tree.join_at);
+    }
+    return released || (there && event == NeighbourEvent::gone);
   };
   refresh_where(now, [&](Group& group) {
-    tell(group.star);
-    for (auto& [source, tree] : group.sources) tell(tree);
-    return true;
+    bool any = concerned(group.star);
+    for (auto& [source, tree] : group.sources) any = concerned(tree) || any;
+    return any;
   });
 }
 
 void Pim::on_link_changed(PimLink& link, Nanos now) noexcept {
   designated_ = (designated_ & ~only(link.interface())) | (link.is_designated() ? only(link.interface()) : 0);
-  refresh_where(now, [](Group&) { return true; });
+  refresh_where(now, [&](Group& group) {
+    find_own_rp(group);
+    return true;
+  });
+}
+
+/** Whether its RP is ours follows from our addresses. */
+void Pim::find_own_rp(Group& group) noexcept {
+  if (group.rp && is_own(*group.rp) != group.own_rp) find_rp(group);
+}
+
+void Pim::withdraw(Nanos now) {
+  bootstrap_.stop(now);
+  for (auto& [address, group] : groups_) {
+    if (group.star.joined) say(group.star, group.star.upstream, true);
+    for (auto& [source, tree] : group.sources)
+      if (tree.joined) say(tree, tree.upstream, true);
+  }
+  flush(now);
 }
 
 void Pim::on_leg(Tree& tree, Interface interface, Nanos now) noexcept {

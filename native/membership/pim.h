@@ -91,8 +91,9 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void on_candidate_rp(const codec::pim::CandidateRp& candidate, Nanos now) {
     bootstrap_.on_candidate(candidate, now);
   }
-  /** Before all interfaces go down for good: what we are to others in the domain is taken back. */
-  void withdraw(Nanos now) { bootstrap_.stop(now); }
+  /** Before all interfaces go down for good: what was joined is pruned, and what we are to others in the
+   * domain is taken back. */
+  void withdraw(Nanos now);
 
   /** A packet came in that no route of the kernel takes; route() may be asked afterwards. */
   void on_source(Interface interface, const codec::IpAddress& source, const codec::IpAddress& group,
@@ -189,6 +190,7 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void retire(Group& group) noexcept;
   void tell(Tree& tree, const Route& route) noexcept;
   void find_rp(Group& group) noexcept;
+  void find_own_rp(Group& group) noexcept;
   void find_way(Tree& tree, const codec::IpAddress& to) noexcept;
   void settle(Star& star, Nanos now) noexcept;
   void settle(Source& source, Nanos now) noexcept;

@@ -14,7 +14,7 @@ namespace {
  *       +-- b --+-- d --4--
  */
 struct Pair {
-  explicit Pair(bool v4 = true, const IpAddress* rp_group = nullptr, PimOptions options = {},
+  explicit Pair(bool v4 = true, const IpAddress* rp_group = nullptr, const PimOptions& options = {},
                 unsigned long chance = 1)
       : net(v4, chance),
         a(net.router("a", with_rp(v4, options))),

@@ -142,7 +142,7 @@ class Router final : public membership::PimHost {
  */
 class Net {
  public:
-  explicit Net(bool is_v4 = true, unsigned long chance = 1) : v4(is_v4), random(chance) {}
+  explicit Net(bool is_v4 = true, unsigned long chance = 1) : v4(is_v4), random_(chance) {}
 
   Router& router(const std::string& name, PimOptions options = {}) {
     options.v4 = v4;
@@ -176,9 +176,9 @@ class Net {
         if (its_net != net || (one.get() == &from && its == interface) || lost()) continue;
         Router* const to = one.get();
         const Interface at = its;
-        events.push({now + 100'000, next_event++, [=] {
-                       if (!to->dead && to->nets.contains(at)) take(*to, at);
-                     }});
+        events_.push({now + 100'000, next_event_++, [=] {
+                        if (!to->dead && to->nets.contains(at)) take(*to, at);
+                      }});
       }
     }
   }
@@ -188,9 +188,9 @@ class Net {
       for (const auto& [interface, addresses] : one->addresses) {
         if (std::find(addresses.begin(), addresses.end(), to) == addresses.end() || lost()) continue;
         Router* const at = one.get();
-        events.push({now + 200'000, next_event++, [=] {
-                       if (!at->dead) take(*at);
-                     }});
+        events_.push({now + 200'000, next_event_++, [=] {
+                        if (!at->dead) take(*at);
+                      }});
         return;
       }
     }
@@ -198,7 +198,7 @@ class Net {
 
   void to(Nanos time) {
     for (;;) {
-      Nanos next = events.empty() ? kNever : events.top().at;
+      Nanos next = events_.empty() ? kNever : events_.top().at;
       for (auto& one : routers)
         if (!one->dead) next = std::min(next, one->deadlines.next());
       if (next > time) break;
@@ -209,9 +209,9 @@ class Net {
   }
   void pass(Nanos time) { to(now + time); }
   void step() {
-    while (!events.empty() && events.top().at <= now) {
-      const auto act = events.top().act;
-      events.pop();
+    while (!events_.empty() && events_.top().at <= now) {
+      const auto act = events_.top().act;
+      events_.pop();
       act();
     }
     for (auto& one : routers)
@@ -259,11 +259,11 @@ class Net {
       return std::pair(at, number) > std::pair(other.at, other.number);
     }
   };
-  bool lost() { return random.number() % 1000 < loss; }
+  bool lost() { return random_.number() % 1000 < loss; }
 
-  std::priority_queue<Event> events;
-  std::uint64_t next_event = 0;
-  membership::Chance random;
+  std::priority_queue<Event> events_;
+  std::uint64_t next_event_ = 0;
+  membership::Chance random_;
 };
 
 inline Router::Router(Net& its_net, const std::string& its_name, const PimOptions& its_options,

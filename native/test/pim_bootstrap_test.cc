@@ -49,11 +49,12 @@ struct Zone {
   PimZone machine;
 };
 
-const IpAddress kGroup = asm_group(true);
+constexpr IpAddress kGroup = IpAddress::v4(0xef010001);
 
 /** a --1-- b --2-- c, with a --3-- c besides. */
 struct Domain {
-  explicit Domain(PimOptions of_a = {}, PimOptions of_b = {}, PimOptions of_c = {}, bool v4 = true)
+  explicit Domain(const PimOptions& of_a = {}, const PimOptions& of_b = {}, const PimOptions& of_c = {},
+                  bool v4 = true)
       : net(v4), a(net.router("a", of_a)), b(net.router("b", of_b)), c(net.router("c", of_c)) {
     net.attach(a, 1, 1);
     net.attach(a, 3, 1);

@@ -29,9 +29,9 @@ RptDownstream rpt(RptDownstream::State state) {
 }
 
 constexpr AssertMachine::Times kTimes;
-const IpAddress kMe = IpAddress::v4(0x0a000005);
-const IpAddress kOther = IpAddress::v4(0x0a000006);
-const IpAddress kThird = IpAddress::v4(0x0a000007);
+constexpr IpAddress kMe = IpAddress::v4(0x0a000005);
+constexpr IpAddress kOther = IpAddress::v4(0x0a000006);
+constexpr IpAddress kThird = IpAddress::v4(0x0a000007);
 
 AssertMetric metric(std::uint32_t value, const IpAddress& from, bool is_rpt = false) {
   return {is_rpt, 10, value, from};
@@ -39,7 +39,7 @@ AssertMetric metric(std::uint32_t value, const IpAddress& from, bool is_rpt = fa
 AssertView view(bool could, bool tracking, const AssertMetric& mine) {
   return {could, tracking, mine};
 }
-const AssertMetric kCancel{true, codec::pim::kInfinitePreference, codec::pim::kInfiniteMetric, kOther};
+constexpr AssertMetric kCancel{true, codec::pim::kInfinitePreference, codec::pim::kInfiniteMetric, kOther};
 
 AssertMachine winner(bool is_rpt = false) {
   AssertMachine made;

@@ -112,12 +112,13 @@ class One final : public membership::PimHost {
       if (IpPrefix{host_address(true, at, 0), 24}.contains(address))
         return Rpf{at, IpAddress::any(true), 0, 0};
     if (address == source()) return Rpf{0, host_address(true, 0, by_source), 100, 20};
-    return Rpf{0, host_address(true, 0, 10), 100, 20};
+    return rp_way;
   }
   void changed(const IpAddress&, const IpAddress&) noexcept override {}
 
   Nanos now = 1000 * kSecond;
   unsigned by_source = 11;
+  std::optional<Rpf> rp_way = Rpf{0, host_address(true, 0, 10), 100, 20};
   std::vector<Said> said;
   std::vector<codec::pim::Assert> asserts;
   membership::Deadlines deadlines;
@@ -398,4 +399,80 @@ TEST_CASE("pim rules: holdtimes: a join that is for ever, one of no time at all,
   one.hear(1, 20, 250, {}, joins);
   one.pass(4 * kSecond);
   CHECK(one.pim.trees() == 0);
+}
+
+TEST_CASE("pim rules: whoever withdraws prunes all that it has joined") {
+  One one;
+  one.hear(1, 20, 250, {One::star(), One::own()}, {});
+  one.take();
+  one.pim.withdraw(one.now);
+  const auto all = one.take();
+  CHECK(all.size() == 2);
+  CHECK(One::count(all, One::star(), true) == 1);
+  CHECK(One::count(all, One::own(), true) == 1);
+}
+
+TEST_CASE("pim rules: an RP's address that becomes ours makes us the RP, and goes with its interface") {
+  One one;
+  one.hear(1, 20, 250, {One::star()}, {});
+  one.take();
+  one.pim.interface_up(2, {host_address(true, 2, 250), One::rp()}, {}, one.now);
+  CHECK(one.pim.route(IpAddress::any(true), One::group()).incoming == 31);
+  CHECK(One::count(one.take(), One::star(), true) == 1);
+  one.pim.interface_down(2, one.now);
+  CHECK(one.pim.route(IpAddress::any(true), One::group()).incoming == 0);
+  CHECK(One::count(one.take(), One::star(), false) == 1);
+}
+
+TEST_CASE(
+    "pim rules: a neighbour above that begins anew again and again costs one join each, all trees in one "
+    "message") {
+  One one;
+  for (std::uint16_t i = 0; i < 100; i++)
+    one.pim.local(2, ssm_group(true, i), One::source(), Membership::include, one.now);
+  one.take();
+  for (std::uint32_t generation = 2; generation < 12; generation++) one.hello(0, 11, generation);
+  one.pass(2600 * kMillisecond);
+  const auto all = one.take();
+  CHECK(all.size() == 100);
+  CHECK(all.front().at == all.back().at);
+}
+
+TEST_CASE(
+    "pim rules: another next hop to the source or to the RP: joined there, pruned where it was, at once") {
+  One one;
+  one.hear(1, 20, 250, {One::star(), One::own()}, {});
+  one.take();
+  SUBCASE("the source's, on the same link") {
+    one.by_source = 12;
+    one.pim.rpf_changed({One::source(), 32}, one.now);
+    const auto all = one.take();
+    REQUIRE(all.size() == 2);
+    for (const Said& each : all) {
+      CHECK(each.source == One::own());
+      CHECK(each.to == on_0(each.prune ? 11 : 12));
+    }
+    CHECK(all[0].prune != all[1].prune);
+  }
+  SUBCASE("the RP's, by another link") {
+    one.rp_way = Rpf{1, host_address(true, 1, 21), 100, 20};
+    one.pim.rpf_changed(one.now);
+    const auto all = one.take();
+    REQUIRE(all.size() == 2);
+    for (const Said& each : all) {
+      CHECK(each.source == One::star());
+      CHECK(each.interface == (each.prune ? 0 : 1));
+      CHECK(each.to == (each.prune ? on_0(10) : host_address(true, 1, 21)));
+    }
+    // Now its packets come in where the joins do.
+    CHECK(one.pim.route(host_address(true, 99, 1), One::group()).outgoing == 0);
+  }
+  SUBCASE("none") {
+    one.rp_way.reset();
+    one.pim.rpf_changed(one.now);
+    const auto all = one.take();
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].prune);
+    CHECK(one.pim.route(host_address(true, 99, 1), One::group()).why == NoRoute::no_rpf);
+  }
 }

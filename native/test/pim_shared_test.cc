@@ -14,7 +14,7 @@ namespace {
  *             `----------5---------- last
  */
 struct Domain {
-  explicit Domain(bool v4 = true, PimOptions options = {}, unsigned long chance = 1)
+  explicit Domain(bool v4 = true, const PimOptions& options = {}, unsigned long chance = 1)
       : net(v4, chance),
         first(net.router("first", with_rp(v4, options))),
         rp(net.router("rp", with_rp(v4, options))),
