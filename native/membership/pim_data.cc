@@ -54,7 +54,10 @@ Source* Pim::source_of(Interface interface, const IpAddress& address, const IpAd
     if (!rpf || rpf->interface != interface || !rpf->next_hop.is_any()) return nullptr;
     known = make(group);
     source = known == nullptr ? nullptr : make(*known, address);
-    if (source == nullptr) return nullptr;
+    if (source == nullptr) {
+      if (known != nullptr) retire(*known);
+      return nullptr;
+    }
   }
   if (source->rpf && source->rpf->next_hop.is_any() && source->rpf->interface == interface)
     source->keepalive = now + options_.keepalive_period;

@@ -375,6 +375,15 @@ TEST_CASE("pim shared: sources that a stranger invents are limited") {
   CHECK(d.first.pim->counters().trees_refused == 600);
 }
 
+TEST_CASE("pim shared: a group is not kept for a source that is refused") {
+  PimOptions options;
+  options.most_trees = 3;
+  Domain d(true, options);
+  d.net.send(1, d.source, asm_group(true, 1));
+  d.net.send(1, d.source, asm_group(true, 2));
+  CHECK(d.first.pim->trees() == 2);
+}
+
 TEST_CASE("pim shared: messages lost at random: right after three periods, and nothing is left in the end") {
   for (const unsigned long chance : {1, 2, 3, 4, 5, 6, 7, 8}) {
     CAPTURE(chance);
