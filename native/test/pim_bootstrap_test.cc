@@ -1,255 +1,477 @@
-#include "codec/pim_bootstrap.h"
+#include "membership/pim_bootstrap.h"
 
-#include <map>
-
-#include "test/control_bytes.h"
+#include "test/pim_bed.h"
 
 using namespace sluice;
 using namespace sluice::test;
-using codec::Bytes;
-using codec::IpAddress;
-using codec::IpEnds;
-using codec::IpPrefix;
-using codec::Sequence;
-namespace pim = codec::pim;
-using pim::Bootstrap;
-using pim::BootstrapRange;
-using pim::GroupRange;
-using pim::RendezvousPoint;
+using membership::BootstrapOptions;
+using membership::BsrWeight;
+using membership::KeptBootstrap;
+using membership::PimZone;
+using membership::RpMapping;
 
 namespace {
 
-// Each byte by hand.
-const Octets kBootstrap{
-    0x24, 0x00, 0xa6, 0x52,                          // version 2, bootstrap, checksum
-    0x12, 0x34, 0x1e, 0x40,                          // fragment tag, hash mask 30, priority 64
-    0x01, 0x00, 0x0a, 0x00, 0x00, 0x01,              // bootstrap router 10.0.0.1
-    0x01, 0x00, 0x00, 0x04, 0xe0, 0x00, 0x00, 0x00,  // 224.0.0.0/4
-    0x02, 0x02, 0x00, 0x00,                          // two RPs, both here
-    0x01, 0x00, 0x0a, 0x00, 0x00, 0x02,              // RP 10.0.0.2
-    0x00, 0x96, 0x00, 0x00,                          // 150 s, priority 0
-    0x01, 0x00, 0x0a, 0x00, 0x00, 0x03,              // RP 10.0.0.3
-    0x00, 0x96, 0x00, 0x00,                          // 150 s, priority 0
-};
-const Octets kCandidate{
-    0x28, 0x00, 0xea, 0x61,                          // version 2, candidate RP, checksum
-    0x01, 0x00, 0x00, 0x96,                          // one range, priority 0, 150 s
-    0x01, 0x00, 0x0a, 0x00, 0x00, 0x03,              // RP 10.0.0.3
-    0x01, 0x00, 0x00, 0x04, 0xe0, 0x00, 0x00, 0x00,  // 224.0.0.0/4
-};
+using State = PimZone::State;
+using Action = PimZone::Action;
 
-IpEnds ends_of(bool v4) {
-  return v4 ? IpEnds{ip("10.0.0.5"), ip("224.0.0.13")} : IpEnds{ip("fe80::1"), ip("ff02::d")};
+/** A router with this last byte of its address tells one range, of one RP. */
+KeptBootstrap told(unsigned router, std::uint8_t priority, std::uint16_t holdtime = 150, unsigned rp = 50) {
+  KeptBootstrap made;
+  made.tag = static_cast<std::uint16_t>(router * 256 + rp);
+  made.priority = priority;
+  made.router = host_address(true, 0, router);
+  made.ranges = {{{{IpAddress::v4(0xef000000), 8}}, 1, {{host_address(true, 0, rp), holdtime, 10}}}};
+  return made;
 }
 
-pim::Message message_of(const Octets& bytes, bool v4 = true) {
-  pim::Message message;
-  REQUIRE(pim::parse(bytes, ends_of(v4), message) == pim::Find::message);
-  return message;
-}
-
-Octets sealed(Octets bytes) {
-  pim::seal(bytes, ends_of(true));
-  return bytes;
-}
-
-/** A range that owns its RPs. */
-struct Range {
-  GroupRange groups;
-  std::vector<RendezvousPoint> points;
-};
-
-std::vector<Octets> written(Bootstrap bootstrap, const std::vector<Range>& ranges, std::size_t room,
-                            bool v4 = true) {
-  std::vector<BootstrapRange> views;
-  for (const Range& range : ranges) {
-    views.push_back({range.groups, static_cast<std::uint8_t>(range.points.size()),
-                     Sequence<RendezvousPoint>(range.points)});
+struct Zone {
+  explicit Zone(std::optional<unsigned> own = {}, std::uint8_t priority = 64, bool learnt = false)
+      : machine(options, own ? std::optional(BsrWeight{priority, host_address(true, 0, *own)}) : std::nullopt,
+                learnt, now) {}
+  Action hear(const KeptBootstrap& message) {
+    Action action{};
+    message.tell(false, [&](const codec::pim::Bootstrap& one) { action = machine.on_message(one, now); });
+    return action;
   }
-  bootstrap.ranges = Sequence<BootstrapRange>(views);
-  Octets space(room);
-  std::vector<Octets> out;
-  const std::size_t count = pim::write_bootstrap(bootstrap, ends_of(v4), space,
-                                                 [&out](Bytes bytes) { out.push_back(octets(bytes)); });
-  for (const Octets& one : out) CHECK(one.size() <= room);
-  if (count == 0) return {};
-  CHECK(count == out.size());
-  return out;
-}
-
-Range range_of(bool v4, std::uint32_t number, std::size_t points) {
-  std::array<std::uint8_t, 16> group{0xff, 0x3e, 0, static_cast<std::uint8_t>(number)};
-  const IpPrefix prefix = v4 ? IpPrefix{IpAddress::v4(0xef000000 + (number << 16)), 16}
-                             : IpPrefix{IpAddress::v6(group.data()), 32};
-  Range range{{prefix, false, false}, {}};
-  for (std::size_t i = 0; i < points; i++) {
-    std::array<std::uint8_t, 16> address{0x20, 1, 0x0d, 0xb8};
-    address[15] = static_cast<std::uint8_t>(i + 1);
-    range.points.push_back(
-        {v4 ? IpAddress::v4(0x0a000001 + static_cast<std::uint32_t>(i)) : IpAddress::v6(address.data()), 150,
-         static_cast<std::uint8_t>(i)});
+  Action at(Nanos time) {
+    now = time;
+    return machine.run(now);
   }
-  return range;
-}
+  std::vector<RpMapping> mappings() const {
+    std::vector<RpMapping> all;
+    machine.append_to(all);
+    return all;
+  }
+
+  BootstrapOptions options;
+  Nanos now = 0;
+  PimZone machine;
+};
+
+constexpr IpAddress kGroup = IpAddress::v4(0xef010001);
+
+/** a --1-- b --2-- c, with a --3-- c besides. */
+struct Domain {
+  explicit Domain(const PimOptions& of_a = {}, const PimOptions& of_b = {}, const PimOptions& of_c = {},
+                  bool v4 = true)
+      : net(v4), a(net.router("a", of_a)), b(net.router("b", of_b)), c(net.router("c", of_c)) {
+    net.attach(a, 1, 1);
+    net.attach(a, 3, 1);
+    net.attach(b, 1, 2);
+    net.attach(b, 2, 2);
+    net.attach(c, 2, 3);
+    net.attach(c, 3, 3);
+    a.way(net.prefix(2), 0, net.on_link(1, 2));
+    b.way(net.prefix(3), 0, net.on_link(1, 1));
+    c.way(net.prefix(1), 1, net.on_link(3, 1));
+  }
+  static PimOptions candidate(unsigned net, unsigned host, std::uint8_t priority, bool v4 = true) {
+    PimOptions options;
+    options.bootstrap.router = membership::BsrCandidacy{host_address(v4, net, host), priority,
+                                                        static_cast<std::uint8_t>(v4 ? 30 : 126)};
+    return options;
+  }
+  static PimOptions rp(unsigned net, unsigned host, PimOptions options = {}, bool v4 = true) {
+    options.bootstrap.rp =
+        membership::RpCandidacy{host_address(v4, net, host),
+                                192,
+                                {{v4 ? IpAddress::v4(0xef000000) : asm_group(false), v4 ? 8U : 16U}}};
+    return options;
+  }
+  std::array<Router*, 3> all() { return {&a, &b, &c}; }
+
+  Net net;
+  Router& a;
+  Router& b;
+  Router& c;
+};
 
 }  // namespace
 
-TEST_CASE("PIM bootstrap: byte by byte, and written the same (RFC 5059 section 4.1)") {
-  const auto read = pim::parse_bootstrap(message_of(kBootstrap));
-  REQUIRE(read.has_value());
-  CHECK(read->fragment_tag == 0x1234);
-  CHECK(read->hash_mask_bits == 30);
-  CHECK(read->priority == 64);
-  CHECK(read->router == ip("10.0.0.1"));
-  CHECK_FALSE(read->no_forward);
-  REQUIRE(read->ranges.count() == 1);
-  const BootstrapRange range = *read->ranges.begin();
-  CHECK(range.range.groups == IpPrefix{ip("224.0.0.0"), 4});
-  CHECK_FALSE(range.range.zone);
-  CHECK(range.total == 2);
-  const std::vector<RendezvousPoint> points(range.points.begin(), range.points.end());
-  REQUIRE(points.size() == 2);
-  CHECK(points[1].address == ip("10.0.0.3"));
-  CHECK(points[1].holdtime_s == 150);
-  std::vector<Octets> again;
-  Octets room(1480);
-  // What was read can be sent on as it is.
-  CHECK(pim::write_bootstrap(*read, ends_of(true), room,
-                             [&](Bytes bytes) { again.push_back(octets(bytes)); }) == 1);
-  REQUIRE(again.size() == 1);
-  CHECK(again[0] == kBootstrap);
-}
-
-TEST_CASE("PIM bootstrap: flags, and what is malformed or does not count") {
-  const auto read = [](std::size_t at, unsigned value) {
-    // Kept while the test runs: what is read points into it.
-    static std::vector<Octets> kept;
-    kept.push_back(sealed(with(kBootstrap, at, value)));
-    return pim::parse_bootstrap(message_of(kept.back()));
+TEST_CASE("pim rps: the hash of RFC 7761 section 4.7.2") {
+  // By hand: (1103515245 * ((1103515245 * (G & M) + 12345) xor C) + 12345) mod 2^31.
+  const auto by_hand = [](std::uint64_t group, std::uint64_t mask, std::uint64_t rp) {
+    const std::uint64_t inner = (1103515245U * (group & mask) + 12345U) ^ rp;
+    return static_cast<std::uint32_t>((1103515245U * inner + 12345U) % (std::uint64_t{1} << 31));
   };
-  CHECK(read(1, 0x80)->no_forward);
-  CHECK(read(16, 0x01)->ranges.begin()->range.zone);
-  CHECK(read(16, 0x80)->ranges.begin()->range.bidirectional);
-  CHECK(read(18, 0x0a)->ranges.empty());  // a range of no groups
-  CHECK(read(22, 9)->ranges.begin()->total == 9);
-  CHECK_FALSE(read(22, 1));    // more here than in all
-  CHECK_FALSE(read(23, 1));    // what follows is no range
-  CHECK_FALSE(read(6, 33));    // more bits than there are
-  CHECK_FALSE(read(8, 2));     // the router's address of another family
-  CHECK_FALSE(read(10, 230));  // no router
-  CHECK_FALSE(read(26, 2));    // an RP's address of another family
-  Octets none(kBootstrap.begin(), kBootstrap.begin() + 14);
-  CHECK(pim::parse_bootstrap(message_of(sealed(none)))->ranges.empty());
+  for (const std::uint32_t group : {0xef010101U, 0xe0ffff07U, 0xeffffff0U}) {
+    for (const std::uint32_t rp : {0x0a000001U, 0xc0a80105U, 0xffffffffU}) {
+      CHECK(membership::rp_hash(IpAddress::v4(group), 30, IpAddress::v4(rp)) ==
+            by_hand(group, 0xfffffffcU, rp));
+      CHECK(membership::rp_hash(IpAddress::v4(group), 0, IpAddress::v4(rp)) == by_hand(group, 0, rp));
+      CHECK(membership::rp_hash(IpAddress::v4(group), 32, IpAddress::v4(rp)) ==
+            by_hand(group, 0xffffffffU, rp));
+    }
+  }
+  // 3ffe:b00:c18:1::10 counts as 0x3ffe0b00 ^ 0x0c180001 ^ 0x10.
+  const std::array<std::uint8_t, 16> rp{0x3f, 0xfe, 0x0b, 0x00, 0x0c, 0x18, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x10};
+  const std::array<std::uint8_t, 16> group{0xff, 0x1e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3};
+  CHECK(membership::rp_hash(IpAddress::v6(group.data()), 126, IpAddress::v6(rp.data())) ==
+        by_hand(0xff1e0000U, 0xffffffffU, 0x3ffe0b00U ^ 0x0c180001U ^ 0x10U));
 }
 
-TEST_CASE("PIM bootstrap: fragments, each range whole where it can be (section 4.1.1)") {
+TEST_CASE("pim rps: the longest range, then what is set, then priority, then the hash") {
+  const IpAddress one = host_address(true, 0, 1);
+  const IpAddress two = host_address(true, 0, 2);
+  const IpPrefix wide{IpAddress::v4(0xe0000000), 4};
+  const IpPrefix narrow{IpAddress::v4(0xef000000), 8};
+  const IpAddress group = kGroup;
+  using Set = std::vector<RpMapping>;
+  CHECK_FALSE(membership::rp_of(Set{}, group));
+  CHECK(membership::rp_of(Set{{wide, one}, {narrow, two, 255}}, group) == two);
+  CHECK(membership::rp_of(Set{{wide, one}, {narrow, two}}, IpAddress::v4(0xe1000001)) == one);
+  CHECK(membership::rp_of(Set{{narrow, one, 5}, {narrow, two, 6}}, group) == one);
+  CHECK(membership::rp_of(Set{{narrow, one, 5}, {narrow, two, 6, true}}, group) == two);
+  CHECK_FALSE(membership::rp_of(Set{{wide, one}, {narrow, two, 0, false, true}}, group));
+  // By the hash about as many groups have one as the other; four neighbours the same.
+  int ones = 0;
+  for (std::uint16_t i = 0; i < 400; i += 4) {
+    const auto first = membership::rp_of(Set{{narrow, one}, {narrow, two}}, IpAddress::v4(0xef000000U + i));
+    for (std::uint16_t k = 1; k < 4; k++)
+      CHECK(membership::rp_of(Set{{narrow, two}, {narrow, one}}, IpAddress::v4(0xef000000U + i + k)) ==
+            first);
+    ones += first == one ? 1 : 0;
+  }
+  CHECK(ones > 20);
+  CHECK(ones < 80);
+}
+
+TEST_CASE("pim bootstrap: a router that is no candidate (RFC 5059 section 3.1.2)") {
+  Zone zone;
+  CHECK(zone.machine.state() == State::accept_any);
+  CHECK(zone.hear(told(5, 64)) == Action::forward);
+  CHECK(zone.machine.state() == State::accept_preferred);
+  REQUIRE(zone.mappings().size() == 1);
+  CHECK(zone.mappings()[0].rp == host_address(true, 0, 50));
+  CHECK(zone.machine.take_changed());
+  SUBCASE("not preferred: ignored") {
+    CHECK(zone.hear(told(4, 64)) == Action::none);
+    CHECK(zone.hear(told(9, 63)) == Action::none);
+    CHECK(zone.machine.router()->address == host_address(true, 0, 5));
+    CHECK_FALSE(zone.machine.take_changed());
+  }
+  SUBCASE("preferred: by address, by priority; its RPs replace those of its ranges") {
+    CHECK(zone.hear(told(6, 64, 150, 51)) == Action::forward);
+    CHECK(zone.hear(told(1, 65, 150, 52)) == Action::forward);
+    REQUIRE(zone.mappings().size() == 1);
+    CHECK(zone.mappings()[0].rp == host_address(true, 0, 52));
+  }
+  SUBCASE("the same with less weight: still preferred, and lighter from then on") {
+    CHECK(zone.hear(told(5, 10)) == Action::forward);
+    CHECK(zone.hear(told(4, 11)) == Action::forward);
+  }
+  SUBCASE("silent: any other is taken, and the RPs are good once more for their holdtime") {
+    CHECK(zone.at(130 * kSecond - 1) == Action::none);
+    CHECK(zone.machine.state() == State::accept_preferred);
+    CHECK(zone.at(130 * kSecond) == Action::none);
+    CHECK(zone.machine.state() == State::accept_any);
+    CHECK_FALSE(zone.machine.router());
+    CHECK(zone.at(279 * kSecond) == Action::none);
+    CHECK(zone.mappings().size() == 1);
+    SUBCASE("nobody") {
+      zone.at(280 * kSecond);
+      CHECK(zone.mappings().empty());
+      CHECK(zone.machine.take_changed());
+      CHECK(zone.machine.next() == kNever);
+    }
+    SUBCASE("somebody light") {
+      CHECK(zone.hear(told(1, 0)) == Action::forward);
+      CHECK(zone.machine.state() == State::accept_preferred);
+    }
+  }
+  SUBCASE("an RP with holdtime 0, and a range without RPs, are gone at once") {
+    SUBCASE("holdtime") {
+      zone.hear(told(5, 64, 0));
+    }
+    SUBCASE("range") {
+      KeptBootstrap none = told(5, 64);
+      none.ranges[0].points.clear();
+      none.ranges[0].total = 0;
+      none.tag++;
+      zone.hear(none);
+    }
+    CHECK(zone.mappings().empty());
+  }
+  SUBCASE("an empty message takes nothing back") {
+    KeptBootstrap empty = told(5, 64);
+    empty.ranges.clear();
+    CHECK(zone.hear(empty) == Action::forward);
+    CHECK(zone.mappings().size() == 1);
+    // Nor one whose only range names the zone.
+    empty.ranges = {{{{IpAddress::v4(0xef000000), 8}, false, true}, 0, {}}};
+    empty.tag++;
+    CHECK(zone.hear(empty) == Action::forward);
+    CHECK(zone.mappings().size() == 1);
+  }
+}
+
+TEST_CASE("pim bootstrap: fragments: a range is taken when all its RPs have come") {
+  Zone zone;
+  KeptBootstrap first = told(5, 64, 150, 51);
+  first.tag = 7;
+  first.ranges[0].total = 2;
+  KeptBootstrap second = first;
+  second.ranges[0].points[0].address = host_address(true, 0, 52);
+  zone.hear(first);
+  CHECK(zone.mappings().empty());
+  zone.hear(first);
+  CHECK(zone.mappings().empty());
+  zone.hear(second);
+  CHECK(zone.mappings().size() == 2);
+  // The next with the same tag is another message, since its range was whole.
+  KeptBootstrap next = told(5, 64, 150, 53);
+  next.tag = 7;
+  zone.hear(next);
+  REQUIRE(zone.mappings().size() == 1);
+  CHECK(zone.mappings()[0].rp == host_address(true, 0, 53));
+  // Of another tag the half is not added to.
+  first.tag = 8;
+  second.tag = 9;
+  zone.hear(first);
+  zone.hear(second);
+  CHECK(zone.mappings().size() == 1);
+}
+
+TEST_CASE("pim bootstrap: a candidate (RFC 5059 section 3.1.1)") {
+  Zone zone(20, 64);
+  CHECK(zone.machine.state() == State::pending);
+  // Nobody heavier is known: 5 s.
+  CHECK(zone.machine.next() == 5 * kSecond);
+  SUBCASE("pending: less weight: forwarded, still pending") {
+    CHECK(zone.hear(told(5, 64)) == Action::forward);
+    CHECK(zone.machine.state() == State::pending);
+    CHECK(zone.mappings().empty());
+  }
+  SUBCASE("pending: more weight: it is only a candidate") {
+    CHECK(zone.hear(told(5, 65)) == Action::forward);
+    CHECK(zone.machine.state() == State::candidate);
+    CHECK(zone.mappings().size() == 1);
+    SUBCASE("others of less weight: nothing") {
+      CHECK(zone.hear(told(21, 64)) == Action::none);
+      CHECK(zone.machine.state() == State::candidate);
+    }
+    SUBCASE("the same with less weight than ours: pending") {
+      zone.now = 10 * kSecond;
+      CHECK(zone.hear(told(5, 63)) == Action::forward);
+      CHECK(zone.machine.state() == State::pending);
+      CHECK(zone.machine.next() == 15 * kSecond);
+    }
+    SUBCASE("the same with less weight, but more than ours: preferred") {
+      CHECK(zone.hear(told(25, 66)) == Action::forward);
+      CHECK(zone.hear(told(25, 64)) == Action::forward);
+      CHECK(zone.machine.state() == State::candidate);
+    }
+    SUBCASE("silent: pending, and the later the lighter we are") {
+      CHECK(zone.at(130 * kSecond) == Action::none);
+      CHECK(zone.machine.state() == State::pending);
+      // 5 s, 2 s for one step of priority, and 2 - address / 2^31.
+      const double ours = 2 - static_cast<double>(0x0a000014) / 2147483648.0;
+      zone.at(137 * kSecond);
+      CHECK(zone.machine.state() == State::pending);
+      CHECK(zone.at((137 + static_cast<Nanos>(ours) + 1) * kSecond) == Action::originate);
+      CHECK(zone.machine.state() == State::elected);
+    }
+  }
+  SUBCASE("elected") {
+    CHECK(zone.at(5 * kSecond) == Action::originate);
+    CHECK(zone.machine.state() == State::elected);
+    CHECK(zone.machine.router()->address == host_address(true, 0, 20));
+    CHECK(zone.machine.next() == 65 * kSecond);
+    SUBCASE("each period") {
+      CHECK(zone.at(65 * kSecond) == Action::originate);
+    }
+    SUBCASE("less weight: tells again") {
+      zone.now = 30 * kSecond;
+      CHECK(zone.hear(told(5, 64)) == Action::originate);
+      CHECK(zone.machine.next() == 90 * kSecond);
+    }
+    SUBCASE("more weight: a candidate") {
+      CHECK(zone.hear(told(21, 64)) == Action::forward);
+      CHECK(zone.machine.state() == State::candidate);
+    }
+    SUBCASE("news: soon") {
+      zone.machine.hasten(10 * kSecond);
+      CHECK(zone.machine.next() == 20 * kSecond);
+    }
+  }
+}
+
+TEST_CASE(
+    "pim bootstrap: a zone that was learnt goes when nobody tells of it any more; what it holds has a "
+    "limit") {
+  Zone zone({}, 0, true);
+  zone.hear(told(5, 64));
+  zone.at(130 * kSecond);
+  CHECK(zone.at(1429 * kSecond) == Action::none);
+  CHECK(zone.at(1430 * kSecond) == Action::remove);
+  Zone full;
+  full.options.most_mappings = 10;
+  KeptBootstrap many = told(5, 64);
+  for (unsigned i = 0; i < 100; i++) many.ranges[0].points.push_back({host_address(true, 1, i), 150, 0});
+  many.ranges[0].total = 101;
+  full.hear(many);
+  CHECK(full.mappings().empty());
+  CHECK(full.machine.refused() == 1);
+  many.ranges[0].total = 5;
+  full.hear(many);
+  CHECK(full.mappings().size() <= 10);
+}
+
+TEST_CASE("pim bootstrap: in a domain one is elected, candidates' offers reach all, and receivers join") {
   for (const bool v4 : {true, false}) {
-    Bootstrap bootstrap{true, 0x1234, 30, 64, v4 ? ip("10.0.0.9") : ip("2001:db8::9"), {}};
-    std::vector<Range> ranges;
-    for (std::uint32_t i = 0; i < 40; i++) ranges.push_back(range_of(v4, i, i == 7 ? 200 : i % 5));
-    std::map<IpAddress, std::vector<RendezvousPoint>> points;
-    std::map<IpAddress, std::size_t> fragments;
-    const auto messages = written(bootstrap, ranges, 900, v4);
-    CHECK(messages.size() > 3);
-    for (const Octets& bytes : messages) {
-      const auto read = pim::parse_bootstrap(message_of(bytes, v4));
-      REQUIRE(read.has_value());
-      CHECK(read->no_forward);
-      CHECK(read->fragment_tag == 0x1234);
-      CHECK(read->hash_mask_bits == 30);
-      CHECK(read->priority == 64);
-      CHECK(read->router == bootstrap.router);
-      for (const BootstrapRange& range : read->ranges) {
-        auto& all = points[range.range.groups.address];
-        all.insert(all.end(), range.points.begin(), range.points.end());
-        fragments[range.range.groups.address]++;
-        CHECK(range.total == ranges[fragments.size() - 1].points.size());
-      }
+    CAPTURE(v4);
+    Domain d(Domain::candidate(1, 1, 100, v4), Domain::rp(2, 2, Domain::candidate(1, 2, 64, v4), v4),
+             Domain::rp(2, 3, {}, v4), v4);
+    const IpAddress group = asm_group(v4);
+    d.net.pass(60 * kSecond);
+    CHECK(d.a.pim->bootstrap().state() == State::elected);
+    CHECK(d.b.pim->bootstrap().state() == State::candidate);
+    CHECK(d.c.pim->bootstrap().state() == State::accept_preferred);
+    for (Router* one : d.all()) {
+      CHECK(one->pim->bootstrap().router()->address == host_address(v4, 1, 1));
+      REQUIRE(one->pim->rps().size() == 2);
+      CHECK(one->pim->rp_of(group) == d.a.pim->rp_of(group));
     }
-    REQUIRE(points.size() == ranges.size());
-    for (const Range& range : ranges) {
-      const auto& all = points[range.groups.groups.address];
-      REQUIRE(all.size() == range.points.size());
-      for (std::size_t i = 0; i < all.size(); i++) {
-        CHECK(all[i].address == range.points[i].address);
-        CHECK(all[i].priority == range.points[i].priority);
-      }
-      CHECK((fragments[range.groups.groups.address] == 1) == (range.points.size() < 200));
-    }
+    CHECK(d.a.pim->rp_of(group));
+    const std::size_t before = d.b.advertisements;
+    CHECK(before >= 3);
+    d.net.pass(600 * kSecond);
+    CHECK(d.b.advertisements - before == 10);
+    for (Router* one : d.all()) CHECK(one->pim->rps().size() == 2);
+    // The RP that is not the elected one's choice goes silent: its offer ends.
+    d.b.crash();
+    d.a.way(d.net.prefix(2), 1, d.net.on_link(3, 3));
+    d.net.pass(400 * kSecond);
+    CHECK(d.a.pim->rps().size() == 1);
+    CHECK(d.c.pim->rps().size() == 1);
+    CHECK(d.c.pim->rp_of(group) == host_address(v4, 2, 3));
   }
 }
 
-TEST_CASE("PIM bootstrap: every fragment about a zone begins with it") {
-  Bootstrap bootstrap{false, 1, 30, 64, ip("10.0.0.9"), {}};
-  std::vector<Range> ranges{range_of(true, 1, 2)};
-  ranges[0].groups.zone = true;
-  for (std::uint32_t i = 2; i < 60; i++) ranges.push_back(range_of(true, i, 3));
-  const auto messages = written(bootstrap, ranges, 500);
-  CHECK(messages.size() > 3);
-  std::size_t count = 0;
-  for (const Octets& bytes : messages) {
-    const auto read = pim::parse_bootstrap(message_of(bytes));
-    REQUIRE(read.has_value());
-    const BootstrapRange first = *read->ranges.begin();
-    CHECK(first.range.zone);
-    CHECK(first.range.groups == ranges[0].groups.groups);
-    CHECK(first.total == 2);
-    CHECK(first.points.count() == (&bytes == &messages.front() ? 2 : 0));
-    count += read->ranges.count() - 1;
-  }
-  CHECK(count == ranges.size() - 1);
-}
-
-TEST_CASE("PIM bootstrap: without ranges, and with too little room") {
-  Bootstrap bootstrap{false, 1, 30, 64, ip("10.0.0.9"), {}};
-  CHECK(written(bootstrap, {}, 14).size() == 1);
-  CHECK(written(bootstrap, {}, 13).empty());
-  CHECK(written(bootstrap, {range_of(true, 1, 1)}, 36).size() == 1);
-  CHECK(written(bootstrap, {range_of(true, 1, 1)}, 35).empty());
-  CHECK(written(bootstrap, {range_of(true, 1, 256)}, 1480).empty());
-}
-
-TEST_CASE("PIM candidate RP: byte by byte, and written the same (RFC 5059 section 4.2)") {
-  const auto read = pim::parse_candidate_rp(message_of(kCandidate));
-  REQUIRE(read.has_value());
-  CHECK(read->point.address == ip("10.0.0.3"));
-  CHECK(read->point.holdtime_s == 150);
-  CHECK(read->point.priority == 0);
-  REQUIRE(read->ranges.count() == 1);
-  CHECK(read->ranges.begin()->groups == IpPrefix{ip("224.0.0.0"), 4});
-  Octets room(kCandidate.size());
-  CHECK(pim::write_candidate_rp(*read, ends_of(true), room) == kCandidate.size());
-  CHECK(room == kCandidate);
-  Octets small(kCandidate.size() - 1);
-  CHECK(pim::write_candidate_rp(*read, ends_of(true), small) == 0);
-  const auto changed = [](std::size_t at, unsigned value) {
-    return pim::parse_candidate_rp(message_of(sealed(with(kCandidate, at, value)))).has_value();
-  };
-  CHECK(changed(4, 0));
-  CHECK_FALSE(changed(4, 2));
-  CHECK_FALSE(changed(8, 2));
-  CHECK_FALSE(changed(10, 230));
-  CHECK_FALSE(changed(17, 33));
-  const std::vector<GroupRange> many(256, range_of(true, 1, 0).groups);
-  Octets large(4000);
-  CHECK(pim::write_candidate_rp({{ip("10.0.0.3"), 150, 0}, Sequence<GroupRange>(many)}, ends_of(true),
-                                large) == 0);
-}
-
-TEST_CASE("PIM bootstrap and candidate RP: cut, changed and random bytes are never read beyond their end") {
-  std::size_t entries = 0;
-  const auto look = [&entries](const Octets& bytes) {
-    if (bytes.size() < 4) return;
-    for (const bool v4 : {true, false}) {
-      const pim::Message message{pim::Type::bootstrap, bytes[1], v4, Bytes(bytes).subspan(4)};
-      std::size_t count = 0;
-      if (const auto read = pim::parse_bootstrap(message))
-        for (const BootstrapRange& range : read->ranges) count += 1 + range.points.count();
-      CHECK(count * 10 <= bytes.size());
-      if (const auto read = pim::parse_candidate_rp(message)) entries += read->ranges.count();
-      entries += count;
+TEST_CASE(
+    "pim bootstrap: the elected one is gone, or takes its leave: the next is elected, and RPs are kept "
+    "meanwhile") {
+  Domain d(Domain::candidate(1, 1, 100), Domain::candidate(1, 2, 64), Domain::rp(2, 3));
+  d.net.pass(60 * kSecond);
+  CHECK(d.c.pim->bootstrap().router()->address == d.net.host(1, 1));
+  const auto served = [&] { return d.b.pim->rp_of(kGroup) && d.c.pim->rp_of(kGroup); };
+  CHECK(served());
+  SUBCASE("gone") {
+    d.a.crash();
+    d.c.way(d.net.prefix(1), 0, d.net.on_link(2, 2));
+    for (int i = 0; i < 200; i++) {
+      d.net.pass(kSecond);
+      REQUIRE(served());
     }
+  }
+  SUBCASE("leaves") {
+    d.a.pim->withdraw(d.net.now);
+    d.net.pass(kMillisecond);
+    d.a.crash();
+    d.c.way(d.net.prefix(1), 0, d.net.on_link(2, 2));
+    d.net.pass(30 * kSecond);
+  }
+  CHECK(d.b.pim->bootstrap().state() == State::elected);
+  CHECK(d.c.pim->bootstrap().router()->address == d.net.host(1, 2));
+  d.net.pass(300 * kSecond);
+  CHECK(served());
+}
+
+TEST_CASE("pim bootstrap: an RP that takes its leave is gone for all within the least interval") {
+  Domain d(Domain::candidate(1, 1, 100), {}, Domain::rp(2, 3));
+  d.net.pass(60 * kSecond);
+  CHECK(d.b.pim->rp_of(kGroup));
+  d.c.pim->withdraw(d.net.now);
+  d.net.pass(11 * kSecond);
+  for (Router* one : d.all()) CHECK_FALSE(one->pim->rp_of(kGroup));
+}
+
+TEST_CASE("pim bootstrap: a router that begins anew is told at once, by one only") {
+  Domain d(Domain::candidate(1, 1, 100), {}, Domain::rp(2, 3));
+  d.net.pass(100 * kSecond);
+  d.b.restart();
+  CHECK_FALSE(d.b.pim->rp_of(kGroup));
+  const std::size_t before = d.a.bootstraps + d.c.bootstraps;
+  d.net.pass(6 * kSecond);
+  CHECK(d.b.pim->rp_of(kGroup));
+  // b's address is the lower one on link 2, the higher on link 1: each of the others would be designated
+  // there without it.
+  CHECK(d.a.bootstraps + d.c.bootstraps == before + 2);
+  // The bootstrap router itself does not learn from its own message that there is another.
+  d.a.restart();
+  d.net.pass(8 * kSecond);
+  CHECK(d.a.pim->bootstrap().state() == State::elected);
+}
+
+TEST_CASE("pim bootstrap: on a link of several one tells whoever is new") {
+  Net net;
+  Router& a = net.router("a", Domain::candidate(1, 1, 100));
+  Router& b = net.router("b");
+  Router& c = net.router("c");
+  net.attach(a, 1, 1);
+  net.attach(b, 1, 2);
+  net.attach(c, 1, 3);
+  a.pim->on_candidate_rp({{net.host(1, 2), 150, 0}, {}}, net.now);
+  net.pass(20 * kSecond);
+  a.pim->on_candidate_rp({{net.host(1, 2), 150, 0}, {}}, net.now);
+  net.pass(12 * kSecond);
+  CHECK(c.pim->rp_of(kGroup));
+  for (Router* one : {&a, &b}) one->bootstraps = 0;
+  c.restart();
+  net.pass(8 * kSecond);
+  CHECK(c.pim->rp_of(kGroup));
+  CHECK(a.bootstraps == 0);
+  CHECK(b.bootstraps == 1);
+}
+
+TEST_CASE(
+    "pim bootstrap: what comes another way than from its router, from strangers or too late, is dropped") {
+  Domain d;
+  d.net.pass(12 * kSecond);
+  const auto hear = [&](const IpAddress& from, bool no_forward, unsigned router) {
+    KeptBootstrap message = told(1, 64);
+    message.router = d.net.host(3, router);
+    message.tell(no_forward,
+                 [&](const codec::pim::Bootstrap& one) { d.b.pim->on_bootstrap(0, from, one, d.net.now); });
+    return !d.b.pim->rps().empty();
   };
-  for (const Octets& bytes : {kBootstrap, kCandidate}) damaged(bytes, look);
-  CHECK(entries > 1000);
+  CHECK_FALSE(hear(d.net.host(1, 77), false, 1));
+  CHECK(d.b.pim->counters().unknown_neighbour == 1);
+  d.b.way(d.net.prefix(3), 1, d.net.on_link(2, 3));
+  CHECK_FALSE(hear(d.net.host(1, 1), false, 1));
+  CHECK(d.b.pim->bootstrap().counters().dropped == 1);
+  d.net.pass(60 * kSecond);
+  CHECK_FALSE(hear(d.net.host(1, 1), true, 1));
+  CHECK(d.b.pim->bootstrap().counters().dropped == 2);
+  d.b.way(d.net.prefix(3), 0, d.net.on_link(1, 1));
+  CHECK(hear(d.net.host(1, 1), false, 1));
+  d.b.pim->on_candidate_rp({{d.net.host(1, 1), 100, 0}, {}}, d.net.now);
+  CHECK(d.b.pim->bootstrap().counters().advertisements_dropped == 1);
+}
+
+TEST_CASE("pim bootstrap: zones of administrative scope have bootstrap routers of their own") {
+  Domain d;
+  d.net.pass(12 * kSecond);
+  KeptBootstrap domain = told(1, 64, 150, 50);
+  domain.router = d.net.host(1, 1);
+  KeptBootstrap scoped = told(1, 10, 150, 60);
+  scoped.router = d.net.host(1, 1);
+  scoped.ranges = {{{{IpAddress::v4(0xefff0000), 16}, false, true}, 1, {{d.net.host(0, 60), 150, 0}}}};
+  for (const KeptBootstrap* one : {&domain, &scoped})
+    one->tell(false, [&](const codec::pim::Bootstrap& message) {
+      d.b.pim->on_bootstrap(0, d.net.on_link(1, 1), message, d.net.now);
+    });
+  CHECK(d.b.pim->rp_of(kGroup) == d.net.host(0, 50));
+  CHECK(d.b.pim->rp_of(IpAddress::v4(0xefff0001)) == d.net.host(0, 60));
+  CHECK(d.b.pim->bootstrap().router()->priority == 64);
+  d.net.pass(150 * kSecond + 130 * kSecond + kSecond);
+  CHECK(d.b.pim->rps().empty());
+  for (unsigned i = 0; i < 100; i++) {
+    scoped.ranges[0].range.groups = {IpAddress::v4(0xefff0000U + i * 256), 24};
+    scoped.tell(false, [&](const codec::pim::Bootstrap& message) {
+      d.b.pim->on_bootstrap(0, d.net.on_link(1, 1), message, d.net.now);
+    });
+  }
+  CHECK(d.b.pim->bootstrap().counters().refused > 80);
 }
