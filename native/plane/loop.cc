@@ -4,8 +4,8 @@
 #include <signal.h>
 
 #include <cerrno>
-#include <string>
 #include <system_error>
+#include <utility>
 
 #include "kernel/thread.h"
 
@@ -13,8 +13,8 @@ namespace sluice::plane {
 
 using kernel::gauge;
 
-Loop::Loop(std::uint32_t index, LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping)
-    : index_(index), counters_(counters), housekeeping_(std::move(housekeeping)) {}
+Loop::Loop(std::string name, LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping)
+    : name_(std::move(name)), counters_(counters), housekeeping_(std::move(housekeeping)) {}
 
 std::optional<kernel::Error> Loop::start(std::optional<unsigned> cpu) {
   if (!reactor_.ok() || !start_thread()) return kernel::system_error("starting a loop of the plane");
@@ -74,7 +74,7 @@ void Loop::post(std::function<void()> command) {
 }
 
 void Loop::run() noexcept {
-  pthread_setname_np(pthread_self(), ("sluice-loop" + std::to_string(index_)).c_str());
+  pthread_setname_np(pthread_self(), name_.c_str());
   kernel::prefer_latency();
   while (!stopping_.load()) {
     if (reactor_.turn()) run_commands();

@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -20,8 +21,8 @@ namespace sluice::plane {
  * the order in which they came. */
 class Loop {
  public:
-  /** `index` names the thread; `housekeeping` is called on it about once a second. */
-  Loop(std::uint32_t index, LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping);
+  /** `name`: the thread's, up to 15 characters; `housekeeping` is called on it about once a second. */
+  Loop(std::string name, LoopCounters& counters, std::function<void(kernel::Nanos)> housekeeping);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
   ~Loop() { stop(); }
@@ -58,7 +59,7 @@ class Loop {
     Waiter* waiter;
   };
 
-  const std::uint32_t index_;
+  const std::string name_;
   LoopCounters& counters_;
   std::function<void(kernel::Nanos)> housekeeping_;
   kernel::Reactor reactor_;

@@ -28,7 +28,7 @@ Worker::Worker(std::uint32_t index, CounterTable& counters, MemoryBudget& memory
       slot_(own_slot(counters)),
       counters_(counters.as<LoopCounters>(slot_)),
       housekeeping_(std::move(housekeeping)),
-      loop_(index, counters_, [this](Nanos now) { keep_house(now); }),
+      loop_("sluice-loop" + std::to_string(index), counters_, [this](Nanos now) { keep_house(now); }),
       routes_([this](Handle handle) -> Stream* {
         auto* const entry = find<StreamEntry>(handle);
         return entry != nullptr ? entry->stream.get() : nullptr;

@@ -1,0 +1,253 @@
+// A multicast router of one family: what hosts and neighbouring routers want comes in, routes of the kernel
+// and messages go out.
+//
+//   RoutingSocket --- reports, queries ---> RouterInterface --- members --->  RouterPim, or Proxy and
+//   UpstreamJoins
+//        |                                                                          |
+//        `----------- packets without a route ---> decide() <--- routes ------------'
+//                                                     `--> MulticastRoutes
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernel/kept_note.h"
+#include "kernel/route_watch.h"
+#include "kernel/upstream_joins.h"
+#include "plane/multicast_routes.h"
+#include "plane/router_interface.h"
+#include "plane/router_pim.h"
+
+namespace sluice::plane {
+
+/** How what hosts want is asked for from the network above. */
+enum class UpstreamMode : std::uint8_t {
+  /** Not at all: sources are on links of ours. */
+  none,
+  /** As one host would, on one interface (RFC 4605). */
+  proxy,
+  pim
+};
+
+struct MulticastRouterOptions {
+  bool v4 = true;
+  /** As of kernel::RoutingOptions. */
+  std::uint32_t table = 0;
+  UpstreamMode upstream = UpstreamMode::none;
+  /** Of UpstreamMode::proxy: the device towards the querier above. */
+  std::string proxy_device;
+  /** A group that nobody wants any more stays joined above for so long. */
+  Nanos leave_hold = 0;
+  membership::PimOptions pim;
+  std::size_t most_routes = 100'000;
+  /** A route that leads nowhere is removed when it has taken no packets for so long. */
+  Nanos idle = 60 * kernel::kSecond;
+  /** How long what was forwarded before a restart goes on without anybody having asked for it again. */
+  Nanos restart_grace = 130 * kernel::kSecond;
+};
+
+/** What happened, for policy and for people. */
+struct RouterEvent {
+  enum class Type : std::uint8_t {
+    /** A join waits to be authorised. */
+    join_held,
+    join_admitted,
+    join_denied,
+    interface_up,
+    interface_down,
+    /** It cannot be routed: `code` and `detail` say why. */
+    interface_refused,
+    /** Routes of before a restart go on. */
+    resumed,
+    /** They will not outlive this process: `code` and `detail` say why. */
+    not_kept
+  };
+  Type type = Type::join_held;
+  bool v4 = true;
+  /** Name of the device. */
+  std::string interface;
+  codec::IpAddress host;
+  membership::Channel channel;
+  membership::Denial why = membership::Denial::range;
+  const char* code = nullptr;
+  std::string detail;
+};
+
+struct MulticastRouterCounters {
+  /** Packets that came without a route, and by another interface than their route's. */
+  std::uint64_t unknown_sources = 0;
+  std::uint64_t wrong_interface = 0;
+  /** Queries and joins upstream that the kernel did not take. */
+  std::uint64_t send_errors = 0;
+  std::uint64_t upstream_errors = 0;
+};
+
+/** A device of the router. */
+struct RouterLink {
+  unsigned index = 0;
+  kernel::Vif vif = 0;
+};
+
+class MulticastRouter final : private kernel::Watcher,
+                              private kernel::Timer,
+                              private kernel::RouteListener,
+                              private RouterInterfaceOwner,
+                              private RouterPimOwner,
+                              private membership::ProxyHost {
+ public:
+  using Tell = std::function<void(RouterEvent)>;
+  /** Descriptors that outlive the process: where they are put, and those that were found there. */
+  struct Kept {
+    /** None: nothing outlives the process. It outlives the router. */
+    kernel::DescriptorStore* store = nullptr;
+    std::vector<kernel::KeptDescriptor> found = {};
+  };
+
+  /** On the reactor's thread, like everything else. `tell` is called from within. Errors as of
+   * RoutingSocket::open(), RouteWatch::open(), ControlSocket::open(). */
+  static kernel::Result<std::unique_ptr<MulticastRouter>> open(kernel::Reactor& reactor,
+                                                               const MulticastRouterOptions& options,
+                                                               Kept kept, Tell tell);
+  MulticastRouter(const MulticastRouter&) = delete;
+  MulticastRouter& operator=(const MulticastRouter&) = delete;
+  /** What the kernel forwards goes on where a store has the descriptors. */
+  ~MulticastRouter();
+
+  /** An interface from now on, as soon as its device is there. ID_TAKEN. */
+  std::optional<kernel::Error> add(const RouterInterfaceOptions& options);
+  /** False when there is none of that name. */
+  bool remove(const std::string& name);
+  /** Null when there is none. Whoever changes it says settle() afterwards. */
+  [[nodiscard]] RouterInterface* find(const std::string& name) noexcept;
+  /** Joined above whether anybody wants it or not, from now on; empty: not any more. */
+  void keep(const codec::IpAddress& group, membership::WantedSources kept);
+  /** Takes everything out of the kernel and the store. */
+  void withdraw();
+
+  /** Does what follows from what was told: routes first, then messages. */
+  void settle(Nanos now) noexcept override;
+
+  [[nodiscard]] const std::vector<std::unique_ptr<RouterInterface>>& interfaces() const noexcept {
+    return interfaces_;
+  }
+  [[nodiscard]] const MulticastRoutes& routes() const noexcept { return *routes_; }
+  /** With the kernel's counters as they are now. */
+  void sample();
+  /** Null where there is no PIM. */
+  [[nodiscard]] const membership::Pim* pim() const noexcept { return pim_ ? &pim_->machine() : nullptr; }
+  [[nodiscard]] const RouterPim* pim_side() const noexcept { return pim_.get(); }
+  [[nodiscard]] const membership::Proxy* proxy() const noexcept { return proxy_ ? &*proxy_ : nullptr; }
+  [[nodiscard]] const kernel::RouteWatch& links() const noexcept { return *watch_; }
+  [[nodiscard]] kernel::RoutingSocket& socket() noexcept { return *socket_; }
+  [[nodiscard]] const MulticastRouterOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const MulticastRouterCounters& counters() const noexcept { return counters_; }
+  [[nodiscard]] std::string name_of(kernel::Vif vif) const;
+  /** The way back to an address. */
+  [[nodiscard]] std::optional<membership::Rpf> rpf(const codec::IpAddress& address) noexcept override;
+
+ private:
+  /** A watcher that calls a member. */
+  class NetlinkWatcher final : public kernel::Watcher {
+   public:
+    explicit NetlinkWatcher(MulticastRouter& router) noexcept : router_(router) {}
+    void on_ready(std::uint32_t) noexcept override { router_.on_netlink(); }
+
+   private:
+    MulticastRouter& router_;
+  };
+
+  MulticastRouter(kernel::Reactor& reactor, const MulticastRouterOptions& options, Kept kept, Tell tell);
+  std::optional<kernel::Error> start();
+  // What outlives the process: router_restart.cc.
+  kernel::Result<std::unique_ptr<kernel::RoutingSocket>> open_socket();
+  std::unique_ptr<kernel::RoutingSocket> adopt_socket(const kernel::RoutingOptions& options);
+  void keep_socket();
+  void note_interfaces();
+  void inherit_routes();
+  void inherit_joins();
+  void drop_strange_interfaces();
+  [[nodiscard]] kernel::Fd take_kept(const std::string& name);
+  [[nodiscard]] std::string kept_name(const std::string& what) const;
+  std::optional<kernel::Error> start_upstream();
+
+  // What comes in.
+  void on_ready(std::uint32_t events) noexcept override;
+  void on_timer(Nanos now) noexcept override;
+  void on_netlink() noexcept;
+  void on_link(unsigned index) noexcept override;
+  void on_routes(const kernel::AddressBytes& prefix, unsigned bits) noexcept override;
+  void take(const kernel::ControlMessage& message, Nanos now) noexcept;
+  void take(const kernel::Upcall& upcall, Nanos now) noexcept;
+
+  // Devices that come and go.
+  void look_at(const kernel::Link* link, const std::string& name);
+  void bring_up(RouterInterface& interface, const kernel::Link& link);
+  void bring_down(RouterInterface& interface);
+  void bring_up_proxy(const kernel::Link& link);
+  void refuse(const std::string& name, const kernel::Error& error);
+  [[nodiscard]] codec::IpAddress own_address(const kernel::Link& link) const;
+  [[nodiscard]] std::vector<codec::IpAddress> pim_addresses(const kernel::Link& link) const;
+
+  // RouterInterfaceOwner
+  void send_query(RouterInterface& interface, const codec::MembershipQuery& query) noexcept override;
+  void members_changed(RouterInterface& interface, const codec::IpAddress& group) noexcept override;
+  void join_held(RouterInterface& interface, const codec::IpAddress& host,
+                 const membership::Channel& channel) noexcept override;
+  void join_admitted(RouterInterface& interface, const codec::IpAddress& host,
+                     const membership::Channel& channel) noexcept override;
+  void join_denied(RouterInterface& interface, const codec::IpAddress& host,
+                   const membership::Channel& channel, membership::Denial why) noexcept override;
+  // RouterPimOwner
+  void route_changed(const codec::IpAddress& source, const codec::IpAddress& group) noexcept override;
+  [[nodiscard]] membership::Interface interface_of(unsigned index) const noexcept override;
+  [[nodiscard]] PimPlace place_of(membership::Interface interface) const noexcept override;
+  // ProxyHost
+  void join(const codec::IpAddress& group, const membership::WantedSources& wanted) noexcept override;
+
+  // What follows.
+  void settle_members(Nanos now);
+  void settle_routes(Nanos now);
+  void settle_route(const codec::IpAddress& source, const codec::IpAddress& group, bool asked, Nanos now);
+  [[nodiscard]] std::optional<Forwarding> decide(const codec::IpAddress& source,
+                                                 const codec::IpAddress& group);
+  [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source,
+                                                  const codec::IpAddress& group);
+  void sweep(Nanos now);
+  void rearm(Nanos now);
+  void say(RouterEvent::Type type, const RouterInterface& interface, const codec::IpAddress& host,
+           const membership::Channel& channel, membership::Denial why);
+
+  kernel::Reactor& reactor_;
+  const MulticastRouterOptions options_;
+  Kept kept_;
+  const Tell tell_;
+  MulticastRouterCounters counters_;
+  membership::Deadlines deadlines_;
+  std::unique_ptr<kernel::RouteWatch> watch_;
+  std::unique_ptr<kernel::RoutingSocket> socket_;
+  std::optional<MulticastRoutes> routes_;
+  std::unique_ptr<kernel::UpstreamJoins> upstream_;
+  std::optional<membership::Proxy> proxy_;
+  std::optional<RouterLink> proxy_link_;
+  std::unique_ptr<RouterPim> pim_;
+  std::optional<kernel::Vif> register_vif_;
+  std::vector<std::unique_ptr<RouterInterface>> interfaces_;
+  /** By place; null where it is none of the interfaces. */
+  std::array<RouterInterface*, kernel::kMostVifs> by_vif_{};
+  NetlinkWatcher netlink_watcher_{*this};
+
+  /** Groups of which members have changed on these interfaces. */
+  std::map<codec::IpAddress, membership::InterfaceSet> changed_members_;
+  /** Routes to be decided anew; any() for all of the group's. */
+  std::set<membership::Channel> stale_;
+  Nanos next_sweep_ = 0;
+  /** 0 when nothing is inherited. */
+  Nanos inherited_until_ = 0;
+  std::optional<kernel::KeptNote> note_;
+};
+
+}  // namespace sluice::plane

@@ -1,0 +1,87 @@
+#include "plane/multicast_routes.h"
+
+namespace sluice::plane {
+
+using codec::IpAddress;
+
+bool MulticastRoutes::tell(const IpAddress& source, const IpAddress& group, const InstalledRoute& route) {
+  const kernel::VifSet all = route.forwarding.outgoing | route.inherited;
+  const kernel::VifSet outgoing = all & ~(kernel::VifSet{1} << route.forwarding.incoming);
+  const int error = socket_.set({source.bytes(), group.bytes(), route.forwarding.incoming, outgoing});
+  counters_.set++;
+  if (error != 0) counters_.failed++;
+  return error == 0;
+}
+
+bool MulticastRoutes::set(const IpAddress& source, const IpAddress& group, Forwarding forwarding, Nanos now) {
+  if (const auto sources = groups_.find(group); sources != groups_.end())
+    if (const auto found = sources->second.find(source); found != sources->second.end()) {
+      InstalledRoute next = found->second;
+      if (next.forwarding == forwarding) return true;
+      // Whoever has been told of anew is inherited no longer.
+      next.inherited &= ~forwarding.outgoing;
+      next.forwarding = forwarding;
+      if (!tell(source, group, next)) return false;
+      found->second = next;
+      return true;
+    }
+  if (size_ >= most_) {
+    counters_.refused++;
+    return false;
+  }
+  const InstalledRoute route{forwarding, 0, now, now};
+  if (!tell(source, group, route)) return false;
+  groups_[group].emplace(source, route);
+  size_++;
+  return true;
+}
+
+void MulticastRoutes::remove(const IpAddress& source, const IpAddress& group) {
+  const auto sources = groups_.find(group);
+  if (sources == groups_.end() || sources->second.erase(source) == 0) return;
+  if (sources->second.empty()) groups_.erase(sources);
+  size_--;
+  counters_.removed++;
+  if (socket_.remove(source.bytes(), group.bytes()) != 0) counters_.failed++;
+}
+
+void MulticastRoutes::inherit(const kernel::KernelRoute& route, Nanos now) {
+  if (route.unresolved) return;
+  const auto source = IpAddress::v6(route.route.source.data());
+  const auto group = IpAddress::v6(route.route.group.data());
+  const InstalledRoute installed{{route.route.incoming, 0}, route.route.outgoing, now, now, route.counters};
+  if (groups_[group].emplace(source, installed).second) size_++;
+}
+
+void MulticastRoutes::settle() noexcept {
+  for (auto& [group, sources] : groups_)
+    for (auto& [source, route] : sources) {
+      if (route.inherited == 0) continue;
+      route.inherited = 0;
+      tell(source, group, route);
+    }
+}
+
+const InstalledRoute* MulticastRoutes::find(const IpAddress& source, const IpAddress& group) const noexcept {
+  const Sources* const sources = of(group);
+  if (sources == nullptr) return nullptr;
+  const auto found = sources->find(source);
+  return found == sources->end() ? nullptr : &found->second;
+}
+
+const MulticastRoutes::Sources* MulticastRoutes::of(const IpAddress& group) const noexcept {
+  const auto found = groups_.find(group);
+  return found == groups_.end() ? nullptr : &found->second;
+}
+
+bool MulticastRoutes::sample(const IpAddress& source, const IpAddress& group, InstalledRoute& route,
+                             Nanos now) {
+  const auto counters = socket_.counters(source.bytes(), group.bytes());
+  if (!counters) return false;
+  const bool active = counters->packets != route.counters.packets;
+  route.counters = *counters;
+  if (active) route.active_at = now;
+  return active;
+}
+
+}  // namespace sluice::plane

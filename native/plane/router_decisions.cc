@@ -1,0 +1,127 @@
+// What a multicast router does with what it was told: which routes there are, and what is asked for above.
+#include "plane/multicast_router.h"
+
+namespace sluice::plane {
+
+using codec::IpAddress;
+using membership::Channel;
+using membership::WantedSources;
+
+void MulticastRouter::settle(Nanos now) noexcept {
+  settle_members(now);
+  settle_routes(now);
+  // Those who wait for packets go before those who are told about it.
+  if (pim_) pim_->machine().flush(now);
+  rearm(now);
+}
+
+void MulticastRouter::settle_members(Nanos now) {
+  for (auto next = changed_members_.begin(); next != changed_members_.end();
+       next = changed_members_.erase(next)) {
+    const auto& [group, where] = *next;
+    if (pim_) {
+      for (membership::Interface one = 0; one < membership::kInterfaces; one++)
+        if ((where & membership::only(one)) != 0 && by_vif_[one] != nullptr)
+          pim_->members(one, group, by_vif_[one]->wanted(group), now);
+    } else if (proxy_) {
+      WantedSources all;
+      for (const auto& interface : interfaces_) all.merge(interface->wanted(group));
+      proxy_->want(group, std::move(all), now);
+    }
+    stale_.insert({group, IpAddress::any(options_.v4)});
+  }
+}
+
+void MulticastRouter::settle_routes(Nanos now) {
+  // PIM may say more while routes are decided.
+  while (!stale_.empty()) {
+    const Channel channel = stale_.extract(stale_.begin()).value();
+    if (!channel.source.is_any()) {
+      settle_route(channel.source, channel.group, false, now);
+      continue;
+    }
+    std::set<IpAddress> sources;
+    if (const auto* const installed = routes_->of(channel.group))
+      for (const auto& [source, route] : *installed) sources.insert(source);
+    if (!pim_)
+      for (const auto& interface : interfaces_)
+        if (const WantedSources wanted = interface->wanted(channel.group); !wanted.excludes)
+          sources.insert(wanted.sources.begin(), wanted.sources.end());
+    for (const IpAddress& source : sources) settle_route(source, channel.group, false, now);
+  }
+}
+
+/** `asked`: packets wait for an answer, also for the one that they lead nowhere. */
+void MulticastRouter::settle_route(const IpAddress& source, const IpAddress& group, bool asked, Nanos now) {
+  const InstalledRoute* const installed = routes_->find(source, group);
+  // Packets of before a restart were seen there; no other will be told of as new.
+  if (pim_ && installed != nullptr && installed->inherited != 0)
+    pim_->machine().on_source(installed->forwarding.incoming, source, group, now);
+  const auto forwarding = decide(source, group);
+  if (!forwarding) {
+    if (installed != nullptr && installed->inherited == 0) routes_->remove(source, group);
+    return;
+  }
+  if (installed == nullptr && !asked && forwarding->outgoing == 0) return;
+  routes_->set(source, group, *forwarding, now);
+}
+
+std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const IpAddress& group) {
+  if (group.is_link_scope_group()) return std::nullopt;
+  if (pim_) {
+    const membership::Route route = pim_->machine().route(source, group);
+    if (route.incoming == membership::kNoInterface) return std::nullopt;
+    const kernel::VifSet registers = route.registers && register_vif_ ? membership::only(*register_vif_) : 0;
+    return Forwarding{route.incoming, route.outgoing | registers};
+  }
+  const auto incoming = way_in(source, group);
+  if (!incoming) return std::nullopt;
+  Forwarding out{*incoming, 0};
+  for (const auto& interface : interfaces_)
+    if (interface->wants(source, group)) out.outgoing |= membership::only(interface->vif());
+  // RFC 4605 section 4.3: what comes from below goes above, too.
+  if (proxy_link_) out.outgoing |= membership::only(proxy_link_->vif);
+  out.outgoing &= ~membership::only(*incoming);
+  return out;
+}
+
+std::optional<kernel::Vif> MulticastRouter::way_in(const IpAddress& source, const IpAddress& group) {
+  (void)group;
+  const auto way = rpf(source);
+  if (options_.upstream != UpstreamMode::proxy) {
+    if (!way) return std::nullopt;
+    return way->interface;
+  }
+  // A proxy has sources on its own links, and above.
+  if (way && way->next_hop.is_any()) return way->interface;
+  return proxy_link_ ? std::optional(proxy_link_->vif) : std::nullopt;
+}
+
+std::optional<membership::Rpf> MulticastRouter::rpf(const IpAddress& address) noexcept {
+  const kernel::RpfRoute route = watch_->lookup(address.bytes());
+  unsigned index = route.interface_index;
+  if (route.kind == kernel::RpfRoute::Kind::none) return std::nullopt;
+  if (route.kind == kernel::RpfRoute::Kind::local)
+    for (const auto& [number, link] : watch_->links())
+      for (const kernel::LinkAddress& own : link.addresses)
+        if (own.address == address.bytes()) index = number;
+  const auto vif = socket_->vif_of(index);
+  if (!vif) return std::nullopt;
+  const bool local = route.kind == kernel::RpfRoute::Kind::local;
+  return membership::Rpf{*vif, local ? IpAddress::any(options_.v4) : IpAddress::v6(route.next_hop.data()),
+                         route.preference, route.metric};
+}
+
+void MulticastRouter::route_changed(const IpAddress& source, const IpAddress& group) noexcept {
+  stale_.insert({group, source});
+}
+
+void MulticastRouter::join(const IpAddress& group, const WantedSources& wanted) noexcept {
+  if (!proxy_link_) return;
+  std::vector<kernel::AddressBytes> sources;
+  for (const IpAddress& source : wanted.sources) sources.push_back(source.bytes());
+  if (upstream_->join(proxy_link_->index, group.bytes(), {!wanted.excludes, sources}))
+    counters_.upstream_errors++;
+}
+
+}  // namespace sluice::plane

@@ -1,0 +1,91 @@
+// What of a multicast router outlives its process, and how the next one goes on with it.
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "plane/multicast_router.h"
+
+namespace sluice::plane {
+
+std::string MulticastRouter::kept_name(const std::string& what) const {
+  return what + (options_.v4 ? "4-" : "6-") + std::to_string(options_.table);
+}
+
+kernel::Fd MulticastRouter::take_kept(const std::string& name) {
+  for (kernel::KeptDescriptor& one : kept_.found)
+    if (one.name == name) return std::move(one.fd);
+  return {};
+}
+
+kernel::Result<std::unique_ptr<kernel::RoutingSocket>> MulticastRouter::open_socket() {
+  const kernel::RoutingOptions options{options_.v4 ? AF_INET : AF_INET6, options_.table,
+                                       options_.upstream == UpstreamMode::pim, kept_.store};
+  if (auto adopted = adopt_socket(options)) {
+    inherited_until_ = kernel::monotonic_now() + options_.restart_grace;
+    tell_({RouterEvent::Type::resumed, options_.v4, {}, {}, {}, {}, nullptr, {}});
+    return adopted;
+  }
+  return kernel::RoutingSocket::open(options);
+}
+
+/** Null where nothing was kept, or it is of no use. */
+std::unique_ptr<kernel::RoutingSocket> MulticastRouter::adopt_socket(const kernel::RoutingOptions& options) {
+  kernel::Fd socket = take_kept(kept_name("routing"));
+  note_ = kernel::KeptNote::adopt(take_kept(kept_name("interfaces")));
+  std::array<unsigned, kernel::kMostVifs> interfaces{};
+  const auto noted = note_ ? note_->read() : std::vector<std::uint8_t>();
+  if (!socket || noted.size() != sizeof interfaces) return nullptr;
+  std::memcpy(interfaces.data(), noted.data(), noted.size());
+  auto adopted = kernel::RoutingSocket::adopt(options, std::move(socket), interfaces);
+  return adopted.ok() ? std::move(adopted.value()) : nullptr;
+}
+
+/** Before anything is routed by it: what is routed must not end with this process. */
+void MulticastRouter::keep_socket() {
+  if (kept_.store == nullptr) return;
+  if (!note_) {
+    auto note = kernel::KeptNote::create();
+    if (note.ok()) note_ = std::move(note.value());
+  }
+  std::optional<kernel::Error> refused;
+  if (!note_)
+    refused = kernel::system_error("making a note for the next start");
+  else if (!(refused = kept_.store->put(kept_name("interfaces"), note_->fd())))
+    refused = kept_.store->put(kept_name("routing"), socket_->fd());
+  if (refused)
+    tell_({RouterEvent::Type::not_kept, options_.v4, {}, {}, {}, {}, refused->code, refused->message});
+  note_interfaces();
+}
+
+/** The kernel does not tell which interface of IPv6 has which place. */
+void MulticastRouter::note_interfaces() {
+  if (!note_) return;
+  const auto interfaces = socket_->interfaces();
+  note_->write({reinterpret_cast<const std::uint8_t*>(interfaces.data()), interfaces.size_bytes()});
+}
+
+void MulticastRouter::inherit_routes() {
+  auto routes = socket_->dump();
+  if (!routes.ok()) return;
+  for (const kernel::KernelRoute& one : routes.value()) routes_->inherit(one, kernel::monotonic_now());
+}
+
+/** What was joined stays so until it is joined anew, or the grace is over. */
+void MulticastRouter::inherit_joins() {
+  for (kernel::KeptDescriptor& one : kept_.found) {
+    const bool taken = socket_->control().joins().adopt(one) || (upstream_ && upstream_->adopt(one));
+    if (taken && inherited_until_ == 0) inherited_until_ = kernel::monotonic_now() + options_.restart_grace;
+  }
+}
+
+/** Those that the configuration does not name any more. */
+void MulticastRouter::drop_strange_interfaces() {
+  for (kernel::Vif vif = 0; vif < kernel::kMostVifs; vif++) {
+    const bool known =
+        by_vif_[vif] != nullptr || (proxy_link_ && proxy_link_->vif == vif) || register_vif_ == vif;
+    if (!known && socket_->interfaces()[vif] != 0) socket_->remove_interface(vif);
+  }
+  note_interfaces();
+}
+
+}  // namespace sluice::plane

@@ -1,0 +1,192 @@
+// A multicast router between real hosts: their kernels' reports, real packets, the kernel's routes.
+#include "plane/multicast_router.h"
+
+#include <doctest/doctest.h>
+
+#include "test/namespaces.h"
+
+using namespace sluice;
+using codec::IpAddress;
+using plane::MulticastRouter;
+using plane::MulticastRouterOptions;
+using plane::RouterInterfaceOptions;
+using plane::UpstreamMode;
+using test::bytes_of;
+using test::Listener;
+using test::Network;
+using test::Star;
+using test::Talker;
+
+namespace {
+
+IpAddress ip(const std::string& text) {
+  return IpAddress::v6(bytes_of(text).data());
+}
+
+RouterInterfaceOptions hosts_on(const std::string& name, bool v4) {
+  RouterInterfaceOptions o;
+  o.name = name;
+  o.querier.emplace();
+  o.querier->v4 = v4;
+  o.querier->version = v4 ? 3 : 2;
+  o.querier->immediate_leave = membership::ImmediateLeave::tracked;
+  o.admission.open = true;
+  return o;
+}
+
+/** The router of a star, turned by hand. */
+struct Bed {
+  explicit Bed(int its_family, UpstreamMode mode = UpstreamMode::none) : family(its_family) {
+    MulticastRouterOptions o;
+    o.v4 = v4();
+    o.upstream = mode;
+    o.proxy_device = "up0";
+    o.pim.v4 = v4();
+    star.router.in([&] {
+      auto opened = MulticastRouter::open(reactor, o, {},
+                                          [this](plane::RouterEvent e) { events.push_back(std::move(e)); });
+      REQUIRE(opened.ok());
+      router = std::move(opened.value());
+    });
+  }
+  [[nodiscard]] bool v4() const { return family == AF_INET; }
+  void add(RouterInterfaceOptions o) {
+    REQUIRE_FALSE(star.router.in([&] { return router->add(o); }));
+  }
+  template <class F>
+  bool turn_until(F&& done) {
+    const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
+    while (!done()) {
+      if (kernel::monotonic_now() > end) return false;
+      // Something always comes soon: whoever is polled for here is not the reactor's.
+      reactor.arm(beat, kernel::monotonic_now() + kernel::kMillisecond);
+      star.router.in([&] { reactor.turn(); });
+    }
+    return true;
+  }
+  /** Sends until the listener has had so many. */
+  bool flows(Talker& talker, Listener& listener, std::size_t packets = 20) {
+    const std::size_t before = listener.count();
+    return turn_until([&] { return talker.send() && listener.count() >= before + packets; });
+  }
+  /** Sends so many, and whether the listener had none of them. */
+  bool silent(Talker& talker, Listener& listener, std::uint32_t packets = 50) {
+    const std::size_t before = listener.count();
+    const std::uint32_t end = talker.sent() + packets;
+    return turn_until([&] { return talker.send() && talker.sent() >= end; }) && listener.count() == before;
+  }
+  [[nodiscard]] std::string group() const { return Star::group(family); }
+
+  struct Beat final : kernel::Timer {
+    void on_timer(kernel::Nanos) noexcept override {}
+  };
+  const int family;
+  Star star;
+  kernel::Reactor reactor;
+  Beat beat;
+  std::vector<plane::RouterEvent> events;
+  std::unique_ptr<MulticastRouter> router;
+};
+
+}  // namespace
+
+TEST_CASE("multicast router: who joins receives, who leaves does not, and nobody else ever") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6})
+    for (const UpstreamMode mode : {UpstreamMode::none, UpstreamMode::proxy, UpstreamMode::pim}) {
+      CAPTURE(family);
+      CAPTURE(static_cast<int>(mode));
+      Bed bed(family, mode);
+      REQUIRE(bed.star.ok);
+      if (mode != UpstreamMode::proxy) bed.add(hosts_on("up0", bed.v4()));
+      bed.add(hosts_on("left0", bed.v4()));
+      bed.add(hosts_on("right0", bed.v4()));
+      Talker talker(bed.star.source, bed.group());
+      auto left = std::make_unique<Listener>(bed.star.left, bed.group(), Star::host(family, 1));
+      REQUIRE(left->ok());
+      REQUIRE(bed.flows(talker, *left));
+      Listener right(bed.star.right, bed.group(), Star::host(family, 1));
+      REQUIRE(bed.flows(talker, right));
+      REQUIRE(bed.flows(talker, *left));
+      left.reset();
+      const auto* const route = bed.router->routes().find(ip(Star::host(family, 1)), ip(bed.group()));
+      REQUIRE(route != nullptr);
+      const auto* const left0 = bed.router->find("left0");
+      REQUIRE(
+          bed.turn_until([&] { return (route->forwarding.outgoing & membership::only(left0->vif())) == 0; }));
+      CHECK(bed.flows(talker, right));
+      CHECK(bed.router->routes().counters().failed == 0);
+    }
+}
+
+TEST_CASE("multicast router: any source, and a source that begins after the join") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family);
+    REQUIRE(bed.star.ok);
+    bed.add(hosts_on("up0", bed.v4()));
+    bed.add(hosts_on("left0", bed.v4()));
+    const std::string group = family == AF_INET ? "239.1.1.1" : "ff1e::1:1";
+    Listener left(bed.star.left, group);
+    REQUIRE(left.ok());
+    REQUIRE(bed.turn_until([&] { return bed.router->find("left0")->querier()->groups() > 0; }));
+    CHECK(bed.router->routes().size() == 0);
+    Talker talker(bed.star.source, group);
+    CHECK(bed.flows(talker, left));
+    CHECK(bed.router->counters().unknown_sources >= 1);
+    CHECK(bed.router->routes().size() == 1);
+  }
+}
+
+TEST_CASE("multicast router: what is not authorised is held, reported, and flows as soon as it is") {
+  SLUICE_NEEDS_NETWORKS();
+  Bed bed(AF_INET);
+  REQUIRE(bed.star.ok);
+  auto options = hosts_on("left0", true);
+  options.admission.open = false;
+  options.admission.hold = 5 * kernel::kSecond;
+  bed.add(hosts_on("up0", true));
+  bed.add(options);
+  Talker talker(bed.star.source, bed.group());
+  Listener left(bed.star.left, bed.group(), Star::host(AF_INET, 1));
+  const auto is_held = [](const plane::RouterEvent& e) {
+    return e.type == plane::RouterEvent::Type::join_held;
+  };
+  REQUIRE(bed.turn_until([&] { return std::ranges::any_of(bed.events, is_held); }));
+  CHECK(bed.silent(talker, left));
+  const auto held = *std::ranges::find_if(bed.events, is_held);
+  CHECK(held.interface == "left0");
+  CHECK(held.host == ip(Star::host(AF_INET, 2)));
+  CHECK(held.channel == membership::Channel{ip(bed.group()), ip(Star::host(AF_INET, 1))});
+  auto& admission = bed.router->find("left0")->admission();
+  admission.authorise(held.channel, membership::kNever, kernel::monotonic_now());
+  bed.router->settle(kernel::monotonic_now());
+  CHECK(bed.flows(talker, left));
+  admission.revoke(held.channel, kernel::monotonic_now());
+  bed.router->settle(kernel::monotonic_now());
+  CHECK(bed.silent(talker, left));
+}
+
+TEST_CASE("multicast router: a device that goes and comes back, and its address that changes") {
+  SLUICE_NEEDS_NETWORKS();
+  Bed bed(AF_INET);
+  REQUIRE(bed.star.ok);
+  bed.add(hosts_on("up0", true));
+  bed.add(hosts_on("left0", true));
+  Talker talker(bed.star.source, bed.group());
+  {
+    Listener left(bed.star.left, bed.group(), Star::host(AF_INET, 1));
+    REQUIRE(bed.flows(talker, left));
+  }
+  REQUIRE(bed.star.router.ip("link set left0 down"));
+  REQUIRE(bed.turn_until([&] { return !bed.router->find("left0")->is_up(); }));
+  REQUIRE(bed.star.router.ip("addr add 10.0.9.1/24 dev left0"));
+  REQUIRE(bed.star.router.ip("addr del 10.0.2.1/24 dev left0"));
+  REQUIRE(bed.star.left.ip("addr add 10.0.9.2/24 dev e"));
+  REQUIRE(bed.star.left.ip("addr del 10.0.2.2/24 dev e"));
+  REQUIRE(bed.star.router.ip("link set left0 up"));
+  REQUIRE(bed.turn_until([&] { return bed.router->find("left0")->address() == ip("10.0.9.1"); }));
+  Listener left(bed.star.left, bed.group(), Star::host(AF_INET, 1));
+  CHECK(bed.flows(talker, left));
+}
