@@ -1,6 +1,7 @@
 {
   # The native data plane as one addon. Sources are found by folder: a new file needs no line here (the build configures
   # again when the list changes). Hidden visibility is vital: node itself exports llhttp's symbols, of another version.
+  # A small program beside it keeps descriptors while the daemon is restarted (native/kernel/descriptor_store.h).
   # ISA-L does the block code's arithmetic where it is there; it is optional (native/repair/galois.cc).
   "variables": {
     "isal%": "<!(pkg-config --exists libisal 2>/dev/null && echo yes || echo no)"
@@ -29,6 +30,17 @@
           "libraries": ["<!@(pkg-config --libs libisal)"]
         }]
       ]
+    },
+    {
+      "target_name": "sluice-keeper",
+      "type": "executable",
+      "sources": ["native/keeper/main.cc", "native/kernel/descriptor_store.cc", "native/kernel/notify.cc", "native/kernel/reactor.cc", "native/kernel/address.cc"],
+      "include_dirs": ["native"],
+      "defines": ["_GNU_SOURCE"],
+      "cflags": ["-O2", "-g", "-Wall", "-Wextra"],
+      "cflags!": ["-O3"],
+      "cflags_cc": ["-std=c++20"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"]
     }
   ]
 }

@@ -28,9 +28,9 @@ const VARIANTS = {
   },
 };
 
-/** Everything but the addon and the fuzz targets: what can be tested without Node. */
+/** Everything but the addon, the programs and the fuzz targets: what can be tested without Node. */
 function sources({ skips = () => false }) {
-  const ours = nativeFiles(/\.cc$/).filter((f) => !/^native\/(addon|fuzz)\//.test(f));
+  const ours = nativeFiles(/\.cc$/).filter((f) => !/^native\/(addon|keeper|fuzz)\//.test(f));
   return [...ours.filter((file) => !skips(file)), ...thirdPartySources()];
 }
 

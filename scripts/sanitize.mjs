@@ -43,7 +43,7 @@ export const SANITIZER_NAMES = Object.keys(SANITIZERS);
  */
 async function buildAddon(name) {
   const flags = SANITIZED[name];
-  const sources = nativeFiles(/\.cc$/).filter((file) => !/^native\/(test|fuzz)\//.test(file));
+  const sources = nativeFiles(/\.cc$/).filter((file) => !/^native\/(keeper|test|fuzz)\//.test(file));
   const compile = await objectCompiler({ c: 'gcc', cxx: 'g++', flags, cache: 'native-test' });
   const objects = await mapLimit([...sources, ...thirdPartySources()], availableParallelism(), compile);
   const addon = join(ROOT, 'build', name, 'sluice.node');

@@ -31,6 +31,7 @@ import type {
   Way,
 } from './contract.js';
 import type { FlowMatch, FlowReceiverInfo } from './contract-flows.js';
+import type { RouterApi, RouterEvent, RouterOptions } from './contract-router.js';
 
 /** What adding something gives: its handle, the slot of its counters, and the loop that it lives on. */
 export interface Added {
@@ -162,7 +163,11 @@ export interface RawClip {
   render(segment: number, loop: number): Uint8Array;
 }
 
+/** `Router` of native/addon/router_object.h. */
+export type RawRouter = Omit<RouterApi, 'families' | 'onEvent'>;
+
 export interface Addon {
+  readonly Router: new (options: RouterOptions, onEvents: (events: RouterEvent[]) => void) => RawRouter;
   readonly Plane: new (options: RawPlaneOptions, onEvents: (events: RawEvent[]) => void) => RawPlane;
   readonly TsClip: new (ts: Uint8Array, options: { readonly segmentMs: number }) => RawClip;
   readCapture(path: string): CaptureFlows;
@@ -191,6 +196,11 @@ let loaded: Addon | undefined;
 export function loadAddon(): Addon {
   loaded ??= load();
   return loaded;
+}
+
+/** A program that was built beside the addon. */
+export function programBesideAddon(name: string): string {
+  return join(dirname(find(createRequire(import.meta.url))), name);
 }
 
 function load(): Addon {

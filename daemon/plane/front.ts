@@ -64,6 +64,9 @@ interface Beginning {
   readonly hold?: boolean;
 }
 
+/** As the service manager's names for what we listen on. */
+const LISTENERS = /^viewers-/;
+
 /** The listeners that viewers connect to. */
 export class ViewersFront implements Reloadable<FrontSettings> {
   readonly covers = [
@@ -104,7 +107,7 @@ export class ViewersFront implements Reloadable<FrontSettings> {
       wantedOf(http).map(async (wanted) => ({ wanted, certificates: await readCertificates(wanted.files) })),
     );
     const kept = all.map(({ wanted }) => service?.takeListener(wanted));
-    service?.dropUntaken();
+    service?.dropUntaken(LISTENERS);
     this.#listeners = all.map(({ wanted, certificates }, at) =>
       listen(wanted, limitsOf(http), certificates, { fd: kept[at], hold: true }),
     );

@@ -1,6 +1,6 @@
 /** The TypeScript face of the addon: checks what crosses, keeps handles and slots together, turns ends into promises. */
 import { rootCertificates } from 'node:tls';
-import { ERROR_CODES, type ErrorCode, SluiceError } from '../base/errors.js';
+import { SluiceError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { type Added, loadAddon, type RawEvent, type RawPlane, type RawResult } from './addon.js';
 import * as checks from './checks.js';
@@ -76,6 +76,7 @@ import {
 import type { FlowsApi } from './contract-flows.js';
 import { CounterTable } from './counters.js';
 import { FlowVerbs } from './flows.js';
+import { native, toCode } from './native-errors.js';
 
 /** Starts the plane's loop thread. @throws SluiceError ADDON_MISSING, SYSTEM_CALL, USAGE */
 export function createPlane(options: PlaneOptions & { readonly log?: Logger }): PlaneApi {
@@ -549,21 +550,6 @@ function toEvent(event: Exclude<RawEvent, { type: 'upstream-end' }>): PlaneEvent
   const stream = event.handle as StreamHandle;
   if (event.type === 'stream-ready') return { type: event.type, stream };
   return { type: event.type, stream, code: event.code as SourceFaultCode, detail: event.detail };
-}
-
-/** The native side knows codes as text; one that is not in our list would be a mistake there. */
-function toCode(code: string): ErrorCode {
-  return ERROR_CODES.find((known) => known === code) ?? 'SYSTEM_CALL';
-}
-
-/** Calls into the addon; its errors carry a stable code and become ours. */
-function native<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') throw error;
-    throw new SluiceError(toCode(error.code), error.message, {}, { cause: error });
-  }
 }
 
 function unknownHandle(handle: number): SluiceError {

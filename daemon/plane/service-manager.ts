@@ -86,6 +86,18 @@ export class ServiceManager {
     return found?.fd;
   }
 
+  /** Where the manager is told; undefined without one. */
+  get socket(): string | undefined {
+    return this.#socket;
+  }
+
+  /** What was kept under names that match, and is no listener; it is the caller's from now on. */
+  takeDescriptors(names: RegExp): { readonly name: string; readonly fd: number }[] {
+    const found = this.#kept.filter(({ name, address }) => address === null && names.test(name));
+    this.#kept = this.#kept.filter((one) => !found.includes(one));
+    return found.map(({ name, fd }) => ({ name, fd }));
+  }
+
   /** Has a listening socket kept for the next start. */
   keepListener(fd: number, endpoint: Endpoint): void {
     this.#tell(`FDSTORE=1\nFDNAME=${nameOf(endpoint)}`, [fd]);
@@ -99,13 +111,14 @@ export class ServiceManager {
   /**
    * Gives up what was kept and nobody has taken: the configuration does not listen there any more. To be called before new
    * sockets are opened, since an old one may hold the port of a new one.
+   * @param names only those
    */
-  dropUntaken(): void {
-    for (const { fd, name } of this.#kept) {
+  dropUntaken(names = /./): void {
+    for (const { fd, name } of this.#kept.filter((one) => names.test(one.name))) {
       this.#tell(`FDSTOREREMOVE=1\nFDNAME=${name}`);
       this.#native().dropInherited(fd);
     }
-    this.#kept = [];
+    this.#kept = this.#kept.filter((one) => !names.test(one.name));
   }
 
   #inherit(environment: Environment): Kept[] {

@@ -296,7 +296,7 @@ PlaneObject::PlaneObject(const Info& info) : Napi::ObjectWrap<PlaneObject>(info)
   const Napi::Env env = info.Env();
   if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsFunction())
     throw Napi::TypeError::New(env, "expected (options, onEvents)");
-  events_ = std::make_unique<EventQueue>(env, info[1].As<Napi::Function>());
+  events_ = std::make_unique<EventQueue<plane::Event>>(env, info[1].As<Napi::Function>(), event_value);
   const Options o(env, info[0]);
   plane::PlaneOptions options;
   options.memory = static_cast<std::size_t>(o.integer("memoryBytes", 0, kMaxSafe));

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "addon/event_queue.h"
+#include "addon/plane_events.h"
 #include "plane/plane.h"
 
 namespace sluice::addon {
@@ -64,7 +65,7 @@ class PlaneObject final : public Napi::ObjectWrap<PlaneObject> {
   void shut();
   static Napi::Object to_object(Napi::Env env, kernel::Result<plane::Added> added);
 
-  std::unique_ptr<EventQueue> events_;
+  std::unique_ptr<EventQueue<plane::Event>> events_;
   std::unique_ptr<plane::Plane> plane_;
   bool hooked_ = false;
 };

@@ -51,6 +51,8 @@ export const NATIVE_RULES: Rules = {
   http: ['codec', 'objects', 'secure', 'kernel'],
   plane: ['codec', 'kernel', 'repair', 'membership', 'secure', 'objects', 'http'],
   addon: ['plane'],
+  // A program of its own.
+  keeper: ['kernel'],
 };
 
 /** One use of a file by another, both as paths below the folder of the rules. */

@@ -1,6 +1,4 @@
-#include "addon/event_queue.h"
-
-#include <utility>
+#include "addon/plane_events.h"
 
 namespace sluice::addon {
 
@@ -58,7 +56,9 @@ void set_relay(Napi::Env env, Napi::Object& o, const Event& e) {
   o.Set("source", target.source ? Napi::Value(Napi::String::New(env, target.source->host())) : env.Null());
 }
 
-Napi::Object to_object(Napi::Env env, const Event& e) {
+}  // namespace
+
+Napi::Object event_value(Napi::Env env, const Event& e) {
   Napi::Object o = Napi::Object::New(env);
   o.Set("type", Napi::String::New(env, name_of(e.type)));
   o.Set("handle", Napi::Number::New(env, static_cast<double>(e.handle)));
@@ -82,40 +82,6 @@ Napi::Object to_object(Napi::Env env, const Event& e) {
     o.Set("result", answered ? Napi::Value(to_result(env, e.result)) : env.Null());
   }
   return o;
-}
-
-}  // namespace
-
-EventQueue::EventQueue(Napi::Env env, const Napi::Function& callback)
-    : state_(std::make_shared<State>()),
-      function_(Napi::ThreadSafeFunction::New(env, callback, "sluice-events", 0, 1)) {}
-
-void EventQueue::push(Event event) {
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->events.push_back(std::move(event));
-    if (std::exchange(state_->scheduled, true)) return;
-  }
-  // The call may run after this queue has gone, so it holds the state.
-  function_.NonBlockingCall(
-      [state = state_](Napi::Env env, const Napi::Function& callback) { deliver(env, callback, *state); });
-}
-
-void EventQueue::deliver(Napi::Env env, const Napi::Function& callback, State& state) {
-  std::vector<Event> events;
-  {
-    const std::lock_guard lock(state.mutex);
-    events.swap(state.events);
-    state.scheduled = false;
-  }
-  Napi::Array batch = Napi::Array::New(env, events.size());
-  for (std::size_t i = 0; i < events.size(); i++)
-    batch.Set(static_cast<std::uint32_t>(i), to_object(env, events[i]));
-  callback.Call({batch});
-}
-
-void EventQueue::release() {
-  if (!std::exchange(released_, true)) function_.Release();
 }
 
 }  // namespace sluice::addon
