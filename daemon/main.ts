@@ -10,10 +10,13 @@ import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
 import { FlowService } from './flows/service.js';
+import { MembershipService } from './membership/service.js';
 import { AccessLog } from './plane/access-log.js';
 import type { PlaneApi } from './plane/contract.js';
 import { ViewersFront } from './plane/front.js';
+import { ensureKeeper } from './plane/keeper.js';
 import { createPlane } from './plane/plane.js';
+import { createRouter } from './plane/router.js';
 import type { ServiceManager } from './plane/service-manager.js';
 import { loadSettings, type Settings } from './settings.js';
 import { readAuthorities } from './streams/authorities.js';
@@ -98,6 +101,7 @@ export async function startDaemon(settings: Settings, options: DaemonOptions): P
 
 async function startParts(settings: Settings, options: DaemonOptions, started: Started): Promise<Daemon> {
   const { log, version } = options;
+  let withdrawing = false;
   const shared = { registry: new Registry(), metrics: new Metrics(), clock: systemClock };
   const rules = new UpstreamRules(settings.upstream, () => [...service.urls(), ...delivery.origins()]);
   const guide = new Guide(new Resolver(systemClock), rules, `Sluice/${version}`);
@@ -153,13 +157,32 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
   started.add('flows', () => flows.stop());
   flows.start();
 
+  const membership = new MembershipService(settings, {
+    ...shared,
+    log: log.child({ part: 'membership' }),
+    createRouter,
+    ensureKeeper,
+    service: options.service ?? null,
+  });
+  started.add('membership', () => membership.stop(withdrawing));
+  await membership.start();
+
   started.add("viewers' front", () => front.close());
   front.serve();
 
   const reloader = new Reloader<Settings>({
     source: configFile(options.file),
     settings,
-    parts: [accessLog, front, relays, service, delivery, flows, reloadableLog(log, options.fixedLogLevel ?? false)],
+    parts: [
+      accessLog,
+      front,
+      relays,
+      service,
+      delivery,
+      flows,
+      membership,
+      reloadableLog(log, options.fixedLogLevel ?? false),
+    ],
     log: log.child({ part: 'reload' }),
     metrics: shared.metrics,
     clock: shared.clock,
@@ -179,7 +202,11 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     reloader,
     sites: delivery,
     flows,
-    onStop: (withdraw) => onStop({ withdraw }),
+    subscribers: membership,
+    onStop: (withdraw) => {
+      withdrawing = withdraw;
+      onStop({ withdraw });
+    },
   });
   started.add('admin', () => admin.stop());
   await admin.start();

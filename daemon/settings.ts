@@ -9,6 +9,7 @@ import { type Finding, loadConfig, parseConfig, type Rules } from './config/load
 import { type Endpoint, parseEndpoint, sharePort } from './config/units.js';
 import { objectsSchema, sitesSchema } from './delivery/settings.js';
 import { flowsSchema } from './flows/settings.js';
+import { interfacesSchema, membershipSchema } from './membership/settings.js';
 import { httpSchema, planeSchema } from './plane/settings.js';
 import { channelsSchema } from './streams/settings.js';
 import { upstreamSchema } from './streams/upstream-settings.js';
@@ -24,6 +25,10 @@ export const settingsSchema = z
     sites: sitesSchema.describe('HTTP origins whose objects are fetched once and handed out to many.'),
     channels: channelsSchema.default([]).describe('What is taken in and handed out.'),
     flows: flowsSchema.describe('Packets of one origin, sent on to any number of receivers as they are.'),
+    interfaces: interfacesSchema.describe(
+      'Network devices between which multicast is routed, and who may receive what there.',
+    ),
+    membership: membershipSchema.prefault({}).describe('Multicast routing for all interfaces.'),
   })
   .meta({ title: 'Sluice configuration' });
 
@@ -59,11 +64,18 @@ interface Listener {
 
 /** A daemon that hands out nothing is a mistake in the file. */
 function findNothing(data: unknown): Finding[] {
-  const { channels, sites, flows } = (data ?? {}) as Record<string, unknown>;
+  const { channels, sites, flows, interfaces } = (data ?? {}) as Record<string, unknown>;
   const empty = (list: unknown): boolean => list === undefined || (Array.isArray(list) && list.length === 0);
   const relay = valueAt(data, 'http', 'relay');
-  if (!empty(channels) || !empty(sites) || !empty(flows) || (relay !== undefined && relay !== null)) return [];
-  return [{ path: ['channels'], message: 'expected at least one channel, site or flow, or http.relay' }];
+  if (
+    !empty(channels) ||
+    !empty(sites) ||
+    !empty(flows) ||
+    !empty(interfaces) ||
+    (relay !== undefined && relay !== null)
+  )
+    return [];
+  return [{ path: ['channels'], message: 'expected at least one channel, site, flow or interface, or http.relay' }];
 }
 
 /** Flows of renditions that there are not. */

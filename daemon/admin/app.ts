@@ -14,6 +14,7 @@ import { type LiveSocket, liveRoute } from './routes/live.js';
 import { loopRoutes } from './routes/loops.js';
 import { pageRoutes } from './routes/page.js';
 import { siteRoutes } from './routes/sites.js';
+import { subscriberRoutes } from './routes/subscribers.js';
 import { tableRoutes } from './routes/tables.js';
 import { addSharedSchemas } from './schemas.js';
 
@@ -61,6 +62,7 @@ export async function buildApp(context: RouteContext, transport: Transport): Pro
     controlRoutes(scope, context);
     siteRoutes(scope, context);
     flowRoutes(scope, context);
+    subscriberRoutes(scope, context);
     loopRoutes(scope, context);
     liveRoute(scope, context);
   });

@@ -6,6 +6,7 @@ import type { ReloadOutcome, ReloadRequest, RunningConfig } from '../config/relo
 import type { FlowConfig, FlowReceiverConfig } from '../flows/flow-schema.js';
 import type { FlowStatus, FlowTotals, GateOrder, ReceiverStatus } from '../flows/status.js';
 import type { LoopCounters, PlaneLoop } from '../plane/contract.js';
+import type { MulticastChannel, MulticastLease } from '../plane/contract-router.js';
 import type { Sampler } from './sampler.js';
 import type { StatusSource } from './source.js';
 
@@ -39,6 +40,12 @@ export interface FlowControl {
   setGates(orders: readonly GateOrder[]): void;
 }
 
+/** Who may receive which multicast; every verb throws a SluiceError where there is no such subscriber. */
+export interface SubscriberControl {
+  authorise(subscriber: string, leases: readonly MulticastLease[]): void;
+  revoke(subscriber: string, channels: readonly MulticastChannel[]): void;
+}
+
 /** What the routes work with. */
 export interface AdminContext {
   readonly source: StatusSource;
@@ -53,6 +60,7 @@ export interface AdminContext {
   readonly reloader: ReloadControl;
   readonly sites: SiteControl;
   readonly flows: FlowControl;
+  readonly subscribers: SubscriberControl;
   /** Called after `POST /v1/stop` has been answered; `withdraw`: also take the forwarding away. */
   readonly onStop: (withdraw: boolean) => void;
 }

@@ -11,7 +11,10 @@ export function register(program: Command): void {
   withAdmin(program.command('show'))
     .summary('show what the running daemon has')
     .description('Prints a table of what the running daemon has, such as channels or viewers.')
-    .argument('<noun>', 'channels, viewers, relays, flows, …; a wrong one is answered with the list of the right ones')
+    .argument(
+      '<noun>',
+      'channels, viewers, relays, flows, groups, mroute, interfaces, …; a wrong one is answered with the list of the right ones',
+    )
     .argument('[id]', 'only what belongs to it: the flow of receivers')
     .option('--json', 'one JSON line: {"noun","columns","rows"}')
     .addHelpText(

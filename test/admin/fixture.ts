@@ -8,6 +8,10 @@ import { SluiceError } from '../../daemon/base/errors.js';
 import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
 import { type ConfigFile, Reloader } from '../../daemon/config/reload.js';
+import { MembershipService } from '../../daemon/membership/service.js';
+import { membershipSchema } from '../../daemon/membership/settings.js';
+import { ensureKeeper } from '../../daemon/plane/keeper.js';
+import { createRouter } from '../../daemon/plane/router.js';
 import type { ChannelStatus, RenditionState, RenditionStatus, ViewerStatus } from '../../daemon/streams/status.js';
 import { flow, ServiceBed } from '../flows/recorder.js';
 
@@ -260,6 +264,18 @@ export function plannedContext(
         return path.length;
       },
     },
+    subscribers: new MembershipService(
+      { interfaces: [], membership: membershipSchema.parse({}) },
+      {
+        registry: new Registry(),
+        metrics,
+        clock: systemClock,
+        log,
+        createRouter,
+        ensureKeeper,
+        service: null,
+      },
+    ),
   };
 }
 

@@ -38,6 +38,8 @@ t.test('every route is described, with the schema of its answer and of errors', 
     '/v1/sites/{id}/purge',
     '/v1/status',
     '/v1/stop',
+    '/v1/subscribers/{id}/channels',
+    '/v1/subscribers/{id}/channels/revoke',
     '/v1/viewers',
     '/v1/why/{noun}/{*}',
   ]);

@@ -13,7 +13,7 @@ test('every shipped example is a good configuration', async (t) => {
   t.ok(files.includes('demo.yaml') && files.includes('sluice.yaml'));
   for (const file of files) {
     const settings = await loadSettings(join(FOLDER, file));
-    t.ok(settings.channels.length + settings.flows.length > 0, file);
+    t.ok(settings.channels.length + settings.flows.length + settings.interfaces.length > 0, file);
     t.ok(Object.isFrozen(settings.channels) && Object.isFrozen(settings.flows[0]?.receivers), `${file} is frozen`);
   }
 });
@@ -30,6 +30,11 @@ test('sluice.yaml names every default as it is', async (t) => {
   const site = parseSettings('sites: [{ id: vod, origin: http://origin-a.example/vod/ }]', 'site.yaml').sites[0];
   t.same(complete.sites[0], site);
   t.same(complete.log, least.log);
+  t.same(complete.membership, least.membership);
+  const multicast = await loadSettings(join(FOLDER, 'multicast.yaml'));
+  const defaults = parseSettings('interfaces: [{ name: eth1, hosts: {}, pim: {} }]', 'i.yaml').interfaces[0];
+  t.same(multicast.interfaces[1]?.hosts, defaults?.hosts);
+  t.same(multicast.interfaces[0]?.pim, defaults?.pim);
   const receiver = '{ id: box-1, to: "192.0.2.7:6000" }';
   const flow = parseSettings(
     `flows: [{ id: studio-a, input: "rtp://239.1.2.1:5004", receivers: [${receiver}] }]`,
