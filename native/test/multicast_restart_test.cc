@@ -1,7 +1,6 @@
 // A router's daemon is killed under traffic, and another goes on with what a keeper has held: nothing is
 // lost.
 #include <doctest/doctest.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -11,11 +10,11 @@
 #include "kernel/descriptor_store.h"
 #include "kernel/kept_note.h"
 #include "kernel/multicast_routing.h"
+#include "test/keeper.h"
 #include "test/namespaces.h"
 
 using namespace sluice;
 using kernel::AddressBytes;
-using kernel::DescriptorHolder;
 using kernel::Fd;
 using kernel::HolderStore;
 using kernel::KeptNote;
@@ -25,44 +24,12 @@ using kernel::Upcall;
 using test::bytes_of;
 using test::Child;
 using test::eventually;
+using test::Keeper;
 using test::Listener;
 using test::Star;
 using test::Talker;
 
 namespace {
-
-/** A folder with the keeper's socket; the keeper is a process of its own. */
-class Keeper {
- public:
-  Keeper() : folder_(make_folder()), process_([this] { return run(); }) {
-    up_ = eventually([this] { return HolderStore::connect(path()).ok(); });
-  }
-  Keeper(const Keeper&) = delete;
-  Keeper& operator=(const Keeper&) = delete;
-  ~Keeper() {
-    process_.kill();
-    unlink(path().c_str());
-    rmdir(folder_.c_str());
-  }
-  [[nodiscard]] bool up() const noexcept { return up_; }
-  [[nodiscard]] std::string path() const { return folder_ + "/keeper"; }
-
- private:
-  static std::string make_folder() {
-    std::string name = "/tmp/sluice-keeper-XXXXXX";
-    return mkdtemp(name.data()) == nullptr ? "" : name;
-  }
-  [[nodiscard]] int run() const {
-    auto holder = DescriptorHolder::listen({path(), 16, 60 * kernel::kSecond});
-    if (!holder.ok()) return 1;
-    holder.value()->run();
-    return 0;
-  }
-
-  std::string folder_;
-  Child process_;
-  bool up_ = false;
-};
 
 /** What a daemon does: opens, routes, has it kept, tells so by a byte, and then lives on. */
 int route_and_keep(const Star& star, int family, const std::string& keeper, int told) {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "test/keeper.h"
 #include "test/namespaces.h"
 
 using namespace sluice;
@@ -29,6 +30,7 @@ RouterInterfaceOptions hosts_on(const std::string& name, bool v4) {
   o.querier.emplace();
   o.querier->v4 = v4;
   o.querier->version = v4 ? 3 : 2;
+  o.querier->query_response = kernel::kSecond / 2;
   o.querier->immediate_leave = membership::ImmediateLeave::tracked;
   o.admission.open = true;
   return o;
@@ -36,14 +38,17 @@ RouterInterfaceOptions hosts_on(const std::string& name, bool v4) {
 
 /** The router of a star, turned by hand. */
 struct Bed {
-  explicit Bed(int its_family, UpstreamMode mode = UpstreamMode::none) : family(its_family) {
-    MulticastRouterOptions o;
-    o.v4 = v4();
-    o.upstream = mode;
-    o.proxy_device = "up0";
-    o.pim.v4 = v4();
+  explicit Bed(int its_family, UpstreamMode mode = UpstreamMode::none, MulticastRouter::Kept kept = {})
+      : family(its_family) {
+    options.v4 = v4();
+    options.upstream = mode;
+    options.proxy_device = "up0";
+    options.pim.v4 = v4();
+    open(std::move(kept));
+  }
+  void open(MulticastRouter::Kept kept) {
     star.router.in([&] {
-      auto opened = MulticastRouter::open(reactor, o, {},
+      auto opened = MulticastRouter::open(reactor, options, std::move(kept),
                                           [this](plane::RouterEvent e) { events.push_back(std::move(e)); });
       REQUIRE(opened.ok());
       router = std::move(opened.value());
@@ -81,6 +86,7 @@ struct Bed {
     void on_timer(kernel::Nanos) noexcept override {}
   };
   const int family;
+  MulticastRouterOptions options;
   Star star;
   kernel::Reactor reactor;
   Beat beat;
@@ -189,4 +195,59 @@ TEST_CASE("multicast router: a device that goes and comes back, and its address 
   REQUIRE(bed.turn_until([&] { return bed.router->find("left0")->address() == ip("10.0.9.1"); }));
   Listener left(bed.star.left, bed.group(), Star::host(AF_INET, 1));
   CHECK(bed.flows(talker, left));
+}
+
+TEST_CASE("multicast router: after a restart all goes on, and what nobody asks for again ends") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6})
+    for (const UpstreamMode mode : {UpstreamMode::none, UpstreamMode::proxy, UpstreamMode::pim}) {
+      CAPTURE(family);
+      CAPTURE(static_cast<int>(mode));
+      const test::Keeper keeper;
+      REQUIRE(keeper.up());
+      auto store = kernel::HolderStore::connect(keeper.path());
+      REQUIRE(store.ok());
+      Bed bed(family, mode, {store.value().get()});
+      REQUIRE(bed.star.ok);
+      const auto add_all = [&] {
+        if (mode != UpstreamMode::proxy) bed.add(hosts_on("up0", bed.v4()));
+        bed.add(hosts_on("left0", bed.v4()));
+        bed.add(hosts_on("right0", bed.v4()));
+      };
+      add_all();
+      Talker talker(bed.star.source, bed.group());
+      Listener left(bed.star.left, bed.group(), Star::host(family, 1));
+      auto right = std::make_unique<Listener>(bed.star.right, bed.group(), Star::host(family, 1));
+      REQUIRE(bed.flows(talker, left));
+      REQUIRE(bed.flows(talker, *right));
+
+      const std::size_t before = left.count();
+      const std::uint32_t sent = talker.sent();
+      bed.router.reset();
+      // Nobody is there: one goes on, the other leaves unheard.
+      right.reset();
+      Listener deaf(bed.star.right, bed.group(), Star::host(family, 3));
+      for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+      auto found = store.value()->all();
+      REQUIRE(found.ok());
+      bed.options.restart_grace = 2 * kernel::kSecond;
+      bed.open({store.value().get(), std::move(found.value())});
+      add_all();
+      for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+      CHECK(bed.turn_until([&] { return left.count() - before == talker.sent() - sent; }));
+
+      const IpAddress source = ip(Star::host(family, 1));
+      const auto* const route = bed.router->routes().find(source, ip(bed.group()));
+      REQUIRE(route != nullptr);
+      const auto right0 = membership::only(bed.router->find("right0")->vif());
+      REQUIRE(
+          bed.turn_until([&] { return ((route->forwarding.outgoing | route->inherited) & right0) == 0; }));
+      CHECK(bed.flows(talker, left));
+
+      bed.star.router.in([&] { bed.router->withdraw(); });
+      CHECK(bed.silent(talker, left));
+      auto rest = store.value()->all();
+      REQUIRE(rest.ok());
+      CHECK(rest.value().empty());
+    }
 }
