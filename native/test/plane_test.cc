@@ -291,7 +291,7 @@ TEST_CASE(
 
 TEST_CASE("plane: what a command throws is thrown to its caller, and the loop goes on") {
   plane::LoopCounters counters{};
-  plane::Loop loop(0, counters, [](kernel::Nanos) {});
+  plane::Loop loop("test", counters, [](kernel::Nanos) {});
   REQUIRE_FALSE(loop.start());
   CHECK_THROWS_AS(loop.call([] { throw std::bad_alloc(); }), std::bad_alloc);
   bool ran = false;
