@@ -251,5 +251,5 @@ t.test('the RTP of a channel', async (t) => {
 
 t.test('flows alone are something to do; nothing at all is not', async (t) => {
   t.equal(load([flow({})]).length, 1);
-  t.match(problemsOf([]), [/channels: expected at least one channel, site or flow/]);
+  t.match(problemsOf([]), [/channels: expected at least one channel, site, flow or interface/]);
 });
