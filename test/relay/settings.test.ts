@@ -91,7 +91,7 @@ test('the whole of http.relay', async (t) => {
   t.match(problemsOf({ http: { relay: { allow: [] } } }), /at least one address/);
   t.match(problemsOf({ http: { relay: { allow: ['10.0.0.0/8'] } } }), /expected groups/);
   t.match(problemsOf({ http: { relay: { allow, ring: '3MiB' } } }), /power of two/);
-  t.match(problemsOf({}), /site or flow, or http\.relay/);
+  t.match(problemsOf({}), /flow or interface, or http\.relay/);
   const origin = 'http://origin.example/';
   for (const site of [
     { id: 'udp', origin },
