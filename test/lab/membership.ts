@@ -1,5 +1,6 @@
 import type { Scenario } from './lib/scenario.js';
 import { playHosts } from './membership/hosts.js';
+import { playUpstreams } from './membership/upstreams.js';
 import { buildMulticastNet } from './parts/multicast-net.js';
 
 /** Who asks for groups, who routes them, and those that others wrote beside us. */
@@ -10,5 +11,6 @@ export const membershipLab: Scenario = {
   async play(lab, report) {
     const net = await buildMulticastNet(lab);
     await playHosts(net, report);
+    await playUpstreams(net, report);
   },
 };

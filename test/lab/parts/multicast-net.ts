@@ -77,12 +77,18 @@ export async function buildMulticastNet(lab: Lab): Promise<MulticastNet> {
   };
   const cables = [await cable(hosts[0], 11), await cable(hosts[1], 12)] as const;
   await route([source], '10.30.1.1', 'fd30:1::1');
-  await route([acc], UP[4], UP[6]);
-  await route([second], '10.30.4.1', 'fd30:4::1');
+  await wayBack(acc, UP);
+  await wayBack(second, { 4: '10.30.4.1', 6: 'fd30:4::1' });
   await route(hosts, '10.30.3.1', 'fd30:3::1');
   await up.route('10.30.3.0/24', ACC[4]);
   await up.route('fd30:3::/64', ACC[6]);
   return { lab, source, up, acc, second, hosts, cables, lan: accLan };
+}
+
+/** Routes a router's way to the sources, from now on. */
+export async function wayBack(router: Host, via: { readonly 4: string; readonly 6: string }): Promise<void> {
+  await router.ip('route', 'replace', '10.30.1.0/24', 'via', via[4]);
+  await router.ip('-6', 'route', 'replace', 'fd30:1::/64', 'via', via[6]);
 }
 
 async function route(hosts: readonly Host[], ...vias: readonly string[]): Promise<void> {

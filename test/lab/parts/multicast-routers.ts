@@ -18,6 +18,8 @@ export interface RouterPlan {
   readonly rp?: { readonly 4: string; readonly 6: string };
   /** Of all devices with PIM. */
   readonly drPriority?: number;
+  /** Between hellos, of which three and a half may be missed. 5 s by default: pimd looks at its times no more often. */
+  readonly helloS?: number;
   /** Device towards the querier above: a proxy. */
   readonly proxy?: string;
   /** Of `hosts:` of ours. */
@@ -90,8 +92,8 @@ export class SluiceRouter implements RunningRouter {
 
 export const sluiceRouter: RouterKind<SluiceRouter> = {
   name: 'sluice',
-  async start(host, { pim = [], hosts = [], rp, drPriority = 1, proxy, querier = {} }) {
-    const quick = { hello_interval: '1s', join_interval: '2s', dr_priority: drPriority };
+  async start(host, { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, querier = {} }) {
+    const quick = { hello_interval: `${helloS}s`, join_interval: '2s', dr_priority: drPriority };
     const asked = { query_interval: '2s', query_response: '500ms', last_member_interval: '200ms', ...querier };
     const names = [...new Set([...pim, ...hosts, ...(proxy === undefined ? [] : [proxy])])];
     const interfaces = names.map((name) => ({
@@ -168,11 +170,11 @@ export class FrrRouter implements RunningRouter {
   }
 }
 
-function frrConfiguration({ pim = [], hosts = [], rp, drPriority }: RouterPlan): string {
+function frrConfiguration({ pim = [], hosts = [], rp, drPriority, helloS = 5 }: RouterPlan): string {
   const devices = [...new Set([...pim, ...hosts])];
   const lines = devices.flatMap((device) => [
     `interface ${device}`,
-    ...(pim.includes(device) ? [' ip pim', ' ip pim hello 1 4'] : []),
+    ...(pim.includes(device) ? [' ip pim', ` ip pim hello ${helloS} ${Math.ceil(3.5 * helloS)}`] : []),
     ...(pim.includes(device) && drPriority !== undefined ? [` ip pim drpriority ${drPriority}`] : []),
     ...(hosts.includes(device)
       ? [
