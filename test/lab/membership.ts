@@ -1,5 +1,6 @@
 import type { Scenario } from './lib/scenario.js';
 import { playHosts } from './membership/hosts.js';
+import { playTroubles } from './membership/troubles.js';
 import { playUpstreams } from './membership/upstreams.js';
 import { buildMulticastNet } from './parts/multicast-net.js';
 
@@ -12,5 +13,6 @@ export const membershipLab: Scenario = {
     const net = await buildMulticastNet(lab);
     await playHosts(net, report);
     await playUpstreams(net, report);
+    await playTroubles(net, report);
   },
 };

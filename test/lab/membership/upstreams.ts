@@ -83,6 +83,8 @@ async function oneSource(net: MulticastNet, { up, acc }: Routers): Promise<strin
   await during(300);
   expect(member.packets(SPECIFIC, TWO) === 0, 'packets of a source that nobody asked for');
   once(member);
+  const late = member.heard().find(({ missing }) => missing > 0);
+  expect(late === undefined || [up.name, acc.name].some((name) => name !== 'sluice'), 'packets of before the join');
   await member.leave();
   await stopsSending(net.lan, 15_000);
   await tableOf(up, ONE, SPECIFIC, 'acc0', false);

@@ -6,7 +6,7 @@ import { poll } from '../lib/poll.js';
 import { type Child, must } from '../lib/process.js';
 import { Skip } from '../lib/report.js';
 import { need, which } from '../lib/tools.js';
-import { Edge } from './sluice.js';
+import { Edge, sluice } from './sluice.js';
 
 /** What a router is to do. */
 export interface RouterPlan {
@@ -18,12 +18,14 @@ export interface RouterPlan {
   readonly rp?: { readonly 4: string; readonly 6: string };
   /** Of all devices with PIM. */
   readonly drPriority?: number;
-  /** Between hellos, of which three and a half may be missed. 5 s by default: pimd looks at its times no more often. */
+  /** Between hellos, of which three and a half may be missed; joins are repeated half as often. 5 s by default: pimd looks at its times no more often. */
   readonly helloS?: number;
   /** Device towards the querier above: a proxy. */
   readonly proxy?: string;
   /** Of `hosts:` of ours. */
   readonly querier?: object;
+  /** Whether ours leaves its routes to a keeper when it ends; else the next router of another kind could not begin. */
+  readonly kept?: boolean;
 }
 
 /** A route as a router's own table has it. */
@@ -37,10 +39,16 @@ export interface RouteRow {
 export interface RunningRouter {
   readonly name: string;
   readonly host: Host;
+  /** Its processes. */
+  readonly pids: readonly number[];
+  /** Whether it has tables of neighbours and groups that can be asked for. */
+  readonly tells: boolean;
   /** By its own account. */
   routes(): Promise<readonly RouteRow[]>;
   /** Addresses of its PIM neighbours, by its own account. */
   neighbours(): Promise<readonly string[]>;
+  /** How many groups hosts on a device want of those that begin as this one does (its first byte), by its own account. */
+  groups(device: string, like: string): Promise<number>;
   stop(): Promise<void>;
   /** Without a word to anybody. */
   crash(): Promise<void>;
@@ -57,13 +65,20 @@ const rows = z.object({ rows: z.array(z.looseObject({})) });
 const routeRow = z.object({ source: z.string(), group: z.string(), outgoing: z.string() });
 const neighbourRow = z.object({ neighbor: z.string(), dr: z.boolean() });
 
+function alike(group: string, like: string): boolean {
+  return group.split('.')[0] === like.split('.')[0];
+}
+
 /** Ours. */
 export class SluiceRouter implements RunningRouter {
   readonly name = 'sluice';
+  readonly tells = true;
   readonly host: Host;
+  readonly pids: readonly number[];
 
   constructor(readonly edge: Edge) {
     this.host = edge.host;
+    this.pids = [edge.child.pid];
   }
 
   /** Rows of `sluice show NOUN`. */
@@ -81,8 +96,21 @@ export class SluiceRouter implements RunningRouter {
     return (await this.show('neighbors', neighbourRow)).map(({ neighbor }) => neighbor);
   }
 
+  async groups(device: string, like: string): Promise<number> {
+    const all = await this.show('groups', z.object({ interface: z.string(), group: z.string() }));
+    return all.filter((row) => row.interface === device && alike(row.group, like)).length;
+  }
+
   async stop(): Promise<void> {
     await this.edge.child.stop();
+  }
+
+  /** Ends, and takes away what the kernel would go on forwarding. */
+  async withdraw(): Promise<void> {
+    const { host, child } = this.edge;
+    const socket = host.lab.file(`${host.name}.sock`);
+    await host.must(sluice('stop', '--withdraw', '--admin', socket));
+    await child.exited;
   }
 
   async crash(): Promise<void> {
@@ -92,8 +120,8 @@ export class SluiceRouter implements RunningRouter {
 
 export const sluiceRouter: RouterKind<SluiceRouter> = {
   name: 'sluice',
-  async start(host, { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, querier = {} }) {
-    const quick = { hello_interval: `${helloS}s`, join_interval: '2s', dr_priority: drPriority };
+  async start(host, { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, querier = {}, kept = false }) {
+    const quick = { hello_interval: `${helloS}s`, join_interval: `${2 * helloS}s`, dr_priority: drPriority };
     const asked = { query_interval: '2s', query_response: '500ms', last_member_interval: '200ms', ...querier };
     const names = [...new Set([...pim, ...hosts, ...(proxy === undefined ? [] : [proxy])])];
     const interfaces = names.map((name) => ({
@@ -112,7 +140,9 @@ export const sluiceRouter: RouterKind<SluiceRouter> = {
       proxy === undefined
         ? { upstream: pim.length === 0 ? 'none' : 'pim', rendezvous_points: points }
         : { upstream: 'proxy', proxy_interface: proxy };
-    return new SluiceRouter(await Edge.start(host, [], {}, { interfaces, membership: upstream }));
+    return new SluiceRouter(
+      await Edge.start(host, [], {}, { interfaces, membership: { ...upstream, keeper: kept ? 'auto' : 'none' } }),
+    );
   },
 };
 
@@ -128,6 +158,7 @@ const frrNeighbours = z.record(z.string(), z.record(z.string(), z.looseObject({ 
 /** zebra and pimd of FRR, which is version 8.4 in Debian 12: IPv4 only. */
 export class FrrRouter implements RunningRouter {
   readonly name = 'FRR';
+  readonly tells = true;
 
   constructor(
     readonly host: Host,
@@ -135,6 +166,18 @@ export class FrrRouter implements RunningRouter {
     private readonly zebra: Child,
     private readonly pimd: Child,
   ) {}
+
+  get pids(): readonly number[] {
+    return [this.zebra.pid, this.pimd.pid];
+  }
+
+  async groups(device: string, like: string): Promise<number> {
+    const all = await this.vty('show ip igmp groups');
+    return all.split('\n').filter((line) => {
+      const [interface_, group = ''] = line.trim().split(/\s+/);
+      return interface_ === device && alike(group, like);
+    }).length;
+  }
 
   /** What vtysh answers, as JSON. */
   async ask(command: string): Promise<unknown> {
@@ -181,8 +224,8 @@ function frrConfiguration({ pim = [], hosts = [], rp, drPriority, helloS = 5 }: 
           ' ip igmp',
           ' ip igmp query-interval 2',
           ' ip igmp query-max-response-time 5',
-          ' ip igmp last-member-query-count 2',
-          ' ip igmp last-member-query-interval 2',
+          ' ip igmp last-member-query-count 1',
+          ' ip igmp last-member-query-interval 1',
         ]
       : []),
   ]);
@@ -228,7 +271,9 @@ async function socketThere(child: Child, host: Host, path: string): Promise<void
 }
 
 /** A router that shows nothing by itself: what the kernel of its host has. */
-class KernelRouter implements RunningRouter {
+export class KernelRouter implements RunningRouter {
+  readonly tells = false;
+
   constructor(
     readonly name: string,
     readonly host: Host,
@@ -245,8 +290,16 @@ class KernelRouter implements RunningRouter {
     }));
   }
 
+  get pids(): readonly number[] {
+    return [this.child.pid];
+  }
+
   neighbours(): Promise<readonly string[]> {
     return Promise.resolve([]);
+  }
+
+  groups(): Promise<number> {
+    return Promise.resolve(0);
   }
 
   async stop(): Promise<void> {
@@ -277,17 +330,22 @@ export const pimdRouter: RouterKind = {
   },
 };
 
+async function devicesOf(host: Host): Promise<string[]> {
+  const { stdout } = await host.must(['ls', '/sys/class/net']);
+  return stdout.split('\n').filter(Boolean);
+}
+
 /** igmpproxy: a proxy only. */
 export const igmpproxyRouter: RouterKind = {
   name: 'igmpproxy',
   async start(host, { hosts = [], proxy = '' }) {
     need('igmpproxy');
     const file = host.lab.file(`${host.name}-igmpproxy.conf`);
-    const devices = ['lo', 'up0', 'alt0', 'lan0'].filter((device) => device !== proxy && !hosts.includes(device));
+    const devices = (await devicesOf(host)).filter((device) => device !== proxy && !hosts.includes(device));
     const lines = [
       'quickleave',
       `phyint ${proxy} upstream ratelimit 0 threshold 1`,
-      '  altnet 10.30.1.0/24',
+      '  altnet 10.0.0.0/8',
       ...hosts.map((device) => `phyint ${device} downstream ratelimit 0 threshold 1`),
       ...devices.map((device) => `phyint ${device} disabled`),
     ];
