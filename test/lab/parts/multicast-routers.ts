@@ -20,10 +20,10 @@ export interface RouterPlan {
   readonly drPriority?: number;
   /** Between hellos, of which three and a half may be missed; joins are repeated half as often. 5 s by default: pimd looks at its times no more often. */
   readonly helloS?: number;
+  /** Between general queries, 2 s by default. */
+  readonly queryS?: number;
   /** Device towards the querier above: a proxy. */
   readonly proxy?: string;
-  /** Of `hosts:` of ours. */
-  readonly querier?: object;
   /** Whether ours leaves its routes to a keeper when it ends; else the next router of another kind could not begin. */
   readonly kept?: boolean;
 }
@@ -120,9 +120,9 @@ export class SluiceRouter implements RunningRouter {
 
 export const sluiceRouter: RouterKind<SluiceRouter> = {
   name: 'sluice',
-  async start(host, { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, querier = {}, kept = false }) {
+  async start(host, { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, queryS = 2, kept = false }) {
     const quick = { hello_interval: `${helloS}s`, join_interval: `${2 * helloS}s`, dr_priority: drPriority };
-    const asked = { query_interval: '2s', query_response: '500ms', last_member_interval: '200ms', ...querier };
+    const asked = { query_interval: `${queryS}s`, query_response: '500ms', last_member_interval: '200ms' };
     const names = [...new Set([...pim, ...hosts, ...(proxy === undefined ? [] : [proxy])])];
     const interfaces = names.map((name) => ({
       name,
@@ -213,7 +213,7 @@ export class FrrRouter implements RunningRouter {
   }
 }
 
-function frrConfiguration({ pim = [], hosts = [], rp, drPriority, helloS = 5 }: RouterPlan): string {
+function frrConfiguration({ pim = [], hosts = [], rp, drPriority, helloS = 5, queryS = 2 }: RouterPlan): string {
   const devices = [...new Set([...pim, ...hosts])];
   const lines = devices.flatMap((device) => [
     `interface ${device}`,
@@ -222,7 +222,7 @@ function frrConfiguration({ pim = [], hosts = [], rp, drPriority, helloS = 5 }: 
     ...(hosts.includes(device)
       ? [
           ' ip igmp',
-          ' ip igmp query-interval 2',
+          ` ip igmp query-interval ${queryS}`,
           ' ip igmp query-max-response-time 5',
           ' ip igmp last-member-query-count 1',
           ' ip igmp last-member-query-interval 1',
