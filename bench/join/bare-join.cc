@@ -55,8 +55,8 @@ class Router {
     if (size < header + sizeof(ReportHead) || bytes[header] != kReport) return;
     std::uint32_t from = 0;
     std::memcpy(&from, bytes + 12, sizeof from);
-    vifi_t interface = 0;
-    for (vifi_t i = 0; i < interfaces_; i++)
+    unsigned interface = 0;
+    for (unsigned i = 0; i < interfaces_; i++)
       if ((addresses_[i] ^ ntohl(from)) < 256) interface = i;
     for (std::size_t at = header + sizeof(ReportHead); at + sizeof(Record) <= size; at += sizeof(Record)) {
       Record record;
@@ -65,7 +65,7 @@ class Router {
     }
   }
 
-  void change(const Record& record, vifi_t interface) {
+  void change(const Record& record, unsigned interface) {
     std::uint32_t& wanted = wanted_[record.group.s_addr];
     if (record.type == kAllow)
       wanted |= 1U << interface;
@@ -87,7 +87,7 @@ class Router {
     entry.mfcc_origin = source;
     entry.mfcc_mcastgrp = group;
     entry.mfcc_parent = 0;
-    for (vifi_t i = 1; i < interfaces_; i++) entry.mfcc_ttls[i] = (wanted >> i & 1U) != 0 ? 1 : 0;
+    for (unsigned i = 1; i < interfaces_; i++) entry.mfcc_ttls[i] = (wanted >> i & 1U) != 0 ? 1 : 0;
     set(fd_, IPPROTO_IP, MRT_ADD_MFC, entry, "MRT_ADD_MFC");
   }
 

@@ -3,14 +3,19 @@
 // joiner storm INTERFACE ADDRESS SOURCE FIRST-GROUP COUNT RATE
 // joiner hold  INTERFACE ADDRESS SOURCE FIRST-GROUP COUNT 0
 //
-// Sends IGMPv3 reports and sees when packets come, both by the same clock; arrivals are stamped by the
-// kernel.
-//   one    joins and leaves one group so many times, with a pause after each time that its packets have
-//   ended; a JSON line each:
-//          {"join","leave"} in microseconds, to the first packet and to the last; null: none came within 20 s
-//   many   joins groups all at once; one line: {"first","last","flowing"}, microseconds to the first packet
-//   of the first and last storm  joins groups at a rate and does not look: {"sent"} hold   joins groups, and
-//   again every second, until its parent ends
+// Sends IGMPv3 reports and sees when packets come, both by one clock; arrivals are stamped by the kernel.
+//
+// one: joins and leaves one group so many times, with a pause after each end of its packets. A JSON line
+// each:
+// {"join","leave"} in microseconds, to the first packet and to the last; null when none came within 20 s,
+// which ends it.
+//
+// many: joins groups all at once. One line: {"first","last","flowing"}, microseconds to the first packet of
+// the first group and of the last.
+//
+// storm: joins groups at a rate and does not look: {"sent","seconds"}.
+//
+// hold: joins groups, and again every second, until its parent ends.
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -159,8 +164,8 @@ double micros(Nanos span) {
   return static_cast<double>(span) / 1000;
 }
 
-/** One join and one leave. */
-void once(Host& host, const Channels& channels) {
+/** One join and one leave; false when no packet came. */
+bool once(Host& host, const Channels& channels) {
   const Record joined = channels.record(kAllow, 0);
   const Record left = channels.record(kBlock, 0);
   host.drain();
@@ -177,6 +182,7 @@ void once(Host& host, const Channels& channels) {
   else
     std::printf("{\"join\":null,\"leave\":null}\n");
   (void)std::fflush(stdout);
+  return first.has_value();
 }
 
 void many(Host& host, const Channels& channels, Nanos limit) {
@@ -239,7 +245,7 @@ int main(int count, char** arguments) {
   if (mode == "storm") storm(host, channels, last);
   if (mode == "hold") hold(host, channels);
   for (std::uint32_t i = 0; mode == "one" && i < number; i++) {
-    once(host, channels);
+    if (!once(host, channels)) break;
     usleep(static_cast<useconds_t>(last * 1000));
   }
 }
