@@ -58,12 +58,13 @@ function quantile(values: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN;
 }
 
-/** Joins and leaves again and again, in milliseconds. */
+/** Joins and leaves again and again, in milliseconds; a leave is told no finer than packets come. */
 async function again(topology: JoinTopology, source: string, count: number, restMs: number): Promise<Sample> {
   const lines = times.parse(await join(topology, 'one', { source, first: FIRST, groups: count }, restMs));
   const of = (key: 'join' | 'leave'): number[] =>
     lines.flatMap(({ [key]: time }) => (time === null ? [] : [time / 1_000]));
-  const [joins, leaves] = [of('join'), of('leave')];
+  const joins = of('join');
+  const leaves = of('leave').map((time) => Math.max(time, 1_000 / RATE));
   const lost = count - joins.length;
   return {
     figures: {
