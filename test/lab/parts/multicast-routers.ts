@@ -1,5 +1,5 @@
 // The routers of a multicast lab: ours and those that others wrote, each with one configuration that means the same.
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Host } from '../lib/host.js';
 import { poll } from '../lib/poll.js';
@@ -245,7 +245,9 @@ export const frrRouter: RouterKind<FrrRouter> = {
     const owned = await host.exec(['id', '-u', 'frr']);
     if (owned.code !== 0 || process.getuid?.() !== 0) throw new Skip('FRR needs root and a user frr');
     chmodSync(lab.folder, 0o711);
-    mkdirSync(folder, { recursive: true });
+    // Sockets of one that ran here before would be taken for this one's: pimd looks again for zebra only after 10 s.
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
     writeFileSync(`${folder}/zebra.conf`, '');
     writeFileSync(`${folder}/pimd.conf`, frrConfiguration(plan));
     await must(['chown', '-R', 'frr:frr', folder]);
