@@ -7,8 +7,8 @@
 //
 // one: joins and leaves one group so many times, with a pause after each end of its packets. A JSON line
 // each:
-// {"join","leave"} in microseconds, to the first packet and to the last; null when none came within 20 s,
-// which ends it.
+// {"join","leave"} in microseconds, to the first packet and to the last; null when none came, or they
+// did not end, within 20 s, which ends it.
 //
 // many: joins groups all at once. One line: {"first","last","flowing"}, microseconds to the first packet of
 // the first group and of the last.
@@ -164,7 +164,7 @@ double micros(Nanos span) {
   return static_cast<double>(span) / 1000;
 }
 
-/** One join and one leave; false when no packet came. */
+/** One join and one leave; false when no packet came, or they never ended. */
 bool once(Host& host, const Channels& channels) {
   const Record joined = channels.record(kAllow, 0);
   const Record left = channels.record(kBlock, 0);
@@ -176,13 +176,20 @@ bool once(Host& host, const Channels& channels) {
   for (int i = 0; i < 10 && first; i++) (void)host.next(real_now() + kSecond);
   const Nanos ended = host.send(report({&left, 1}));
   Nanos last = ended;
-  while (auto one = host.next(std::max(last, ended) + kQuiet)) last = std::max(last, one->at);
-  if (first)
+  while (last < ended + kPatience) {
+    const auto one = host.next(last + kQuiet);
+    if (!one) break;
+    last = std::max(last, one->at);
+  }
+  const bool stopped = last < ended + kPatience;
+  if (first && stopped)
     std::printf("{\"join\":%.1f,\"leave\":%.1f}\n", micros(first->at - begun), micros(last - ended));
+  else if (first)
+    std::printf("{\"join\":%.1f,\"leave\":null}\n", micros(first->at - begun));
   else
     std::printf("{\"join\":null,\"leave\":null}\n");
   (void)std::fflush(stdout);
-  return first.has_value();
+  return first && stopped;
 }
 
 void many(Host& host, const Channels& channels, Nanos limit) {
