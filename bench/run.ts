@@ -5,6 +5,7 @@ import { fanout } from './fanout/fanout.js';
 import { fec } from './fec/fec.js';
 import { httpFanout } from './http-fanout/http-fanout.js';
 import { httpObjects } from './http-objects/http-objects.js';
+import { joinBench } from './join/join.js';
 import type { Bench, BenchLine } from './lib/bench.js';
 import { interleave, linesOf } from './lib/interleave.js';
 import { table, writePage } from './lib/output.js';
@@ -20,6 +21,7 @@ const BENCHES: readonly Bench[] = [
   fec,
   httpFanout,
   httpObjects,
+  joinBench,
   mainJob,
   relayLatency,
   repair,

@@ -73,7 +73,17 @@ async function otherNodeStep(version) {
 }
 
 /** Scenarios that end by themselves. */
-const LABS = ['helper', 'main-job', 'bad-input', 'http-attacks', 'stampede', 'players', 'packet-path', 'install'];
+const LABS = [
+  'helper',
+  'main-job',
+  'bad-input',
+  'http-attacks',
+  'stampede',
+  'players',
+  'membership',
+  'packet-path',
+  'install',
+];
 
 /** What only --all runs besides the long test files: other versions of Node, every lab, and every bench quickly. */
 async function longSteps() {

@@ -207,13 +207,13 @@ void MulticastRouter::take(const kernel::Upcall& upcall, Nanos now) noexcept {
       // Whoever has just asked for it is to be heard first.
       settle_members(now);
       if (pim_) pim_->machine().on_source(vif, source, group, now);
-      settle_route(source, group, true, now);
+      settle_route(source, group, vif, now);
       return;
     case Kind::wrong_interface:
     case Kind::wrong_interface_packet:
       counters_.wrong_interface++;
       if (pim_) pim_->machine().on_wrong_interface(vif, source, group, now);
-      settle_route(source, group, true, now);
+      settle_route(source, group, std::nullopt, now);
       return;
     case Kind::whole_packet:
       if (!pim_) return;
@@ -243,13 +243,22 @@ void MulticastRouter::sweep(Nanos now) {
     active.push_back({group, source});
   });
   if (pim_)
-    for (const Channel& one : active) pim_->machine().on_active(one.source, one.group, now);
+    for (const Channel& one : active) say_active(one, now);
   std::vector<Channel> idle;
   for (const auto& [group, sources] : routes_->all())
     for (const auto& [source, route] : sources)
       if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle)
         idle.push_back({group, source});
   for (const Channel& one : idle) routes_->remove(one.source, one.group);
+}
+
+void MulticastRouter::say_active(const Channel& one, Nanos now) {
+  const InstalledRoute* const route = routes_->find(one.source, one.group);
+  // Packets that led nowhere when they were new may have found a rendezvous point since.
+  if (route != nullptr && route->forwarding.outgoing == 0)
+    pim_->machine().on_source(route->forwarding.incoming, one.source, one.group, now);
+  else
+    pim_->machine().on_active(one.source, one.group, now);
 }
 
 void MulticastRouter::rearm(Nanos) {

@@ -211,12 +211,14 @@ class MulticastRouter final : private kernel::Watcher,
   // What follows.
   void settle_members(Nanos now);
   void settle_routes(Nanos now);
-  void settle_route(const codec::IpAddress& source, const codec::IpAddress& group, bool asked, Nanos now);
+  void settle_route(const codec::IpAddress& source, const codec::IpAddress& group,
+                    std::optional<kernel::Vif> asked, Nanos now);
   [[nodiscard]] std::optional<Forwarding> decide(const codec::IpAddress& source,
                                                  const codec::IpAddress& group);
   [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source,
                                                   const codec::IpAddress& group);
   void sweep(Nanos now);
+  void say_active(const membership::Channel& one, Nanos now);
   void rearm(Nanos now);
   void say(RouterEvent::Type type, const RouterInterface& interface, const codec::IpAddress& host,
            const membership::Channel& channel, membership::Denial why);

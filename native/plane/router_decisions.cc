@@ -37,7 +37,7 @@ void MulticastRouter::settle_routes(Nanos now) {
   while (!stale_.empty()) {
     const Channel channel = stale_.extract(stale_.begin()).value();
     if (!channel.source.is_any()) {
-      settle_route(channel.source, channel.group, false, now);
+      settle_route(channel.source, channel.group, std::nullopt, now);
       continue;
     }
     std::set<IpAddress> sources;
@@ -47,19 +47,25 @@ void MulticastRouter::settle_routes(Nanos now) {
       for (const auto& interface : interfaces_)
         if (const WantedSources wanted = interface->wanted(channel.group); !wanted.excludes)
           sources.insert(wanted.sources.begin(), wanted.sources.end());
-    for (const IpAddress& source : sources) settle_route(source, channel.group, false, now);
+    for (const IpAddress& source : sources) settle_route(source, channel.group, std::nullopt, now);
   }
 }
 
-/** `asked`: packets wait for an answer, also for the one that they lead nowhere. */
-void MulticastRouter::settle_route(const IpAddress& source, const IpAddress& group, bool asked, Nanos now) {
+/** `asked`: packets that came there wait for an answer, also for the one that they lead nowhere. */
+void MulticastRouter::settle_route(const IpAddress& source, const IpAddress& group,
+                                   std::optional<kernel::Vif> asked, Nanos now) {
   const InstalledRoute* const installed = routes_->find(source, group);
   // Packets of before a restart were seen there; no other will be told of as new.
   if (pim_ && installed != nullptr && installed->inherited != 0)
     pim_->machine().on_source(installed->forwarding.incoming, source, group, now);
   const auto forwarding = decide(source, group);
   if (!forwarding) {
-    if (installed != nullptr && installed->inherited == 0) routes_->remove(source, group);
+    if (installed != nullptr && installed->inherited != 0) return;
+    // Else the kernel would keep the packets, and give them, old as they are, to who joins next.
+    if (asked)
+      routes_->set(source, group, {*asked, 0}, now);
+    else
+      routes_->remove(source, group);
     return;
   }
   if (installed == nullptr && !asked && forwarding->outgoing == 0) return;

@@ -22,6 +22,8 @@ const TEST_PACKAGES = [
   { needs: 'tcpdump', package: 'tcpdump' },
   { needs: 'chromium', package: 'chromium' },
   { needs: 'smcroutectl', package: 'smcroute' },
+  { needs: 'vtysh', package: 'frr' },
+  { needs: 'igmpproxy', package: 'igmpproxy' },
   { needs: 'gst-launch-1.0', package: 'gstreamer1.0-tools' },
   { needs: `${GSTREAMER}/libgsttcp.so`, package: 'gstreamer1.0-plugins-base' },
   { needs: `${GSTREAMER}/libgstrtp.so`, package: 'gstreamer1.0-plugins-good' },

@@ -9,6 +9,7 @@ import { enterNamespaces, NoNamespaces } from './lib/privilege.js';
 import { Report } from './lib/report.js';
 import type { Scenario } from './lib/scenario.js';
 import { mainJob } from './main-job.js';
+import { membershipLab } from './membership.js';
 import { packetPath } from './packet-path.js';
 import { playersLab } from './players.js';
 import { repairLab } from './repair.js';
@@ -21,6 +22,7 @@ const SCENARIOS: readonly Scenario[] = [
   stampedeLab,
   playersLab,
   repairLab,
+  membershipLab,
   packetPath,
   installLab,
   helper,

@@ -9,6 +9,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ethtool: 'ethtool',
   smcrouted: 'smcroute',
   smcroutectl: 'smcroute',
+  vtysh: 'frr',
+  igmpproxy: 'igmpproxy',
   strace: 'strace',
   tcpdump: 'tcpdump',
   tshark: 'tshark',

@@ -1,0 +1,163 @@
+import { z } from 'zod';
+import { program } from '../lib/compile.js';
+import type { Host } from '../lib/host.js';
+import type { Lab } from '../lib/lab.js';
+import type { End } from '../lib/link.js';
+import { during, poll } from '../lib/poll.js';
+import type { Child } from '../lib/process.js';
+
+/**
+ * Two ways from the source to the hosts' link:
+ *
+ *     source --- src0 up acc0 --- up0 acc lan0 ---+
+ *                     alt0 --- alt0 acc           +--- switch --- hosts
+ *                     two0 --- up0 second lan0 ---+
+ */
+export interface MulticastNet {
+  readonly lab: Lab;
+  readonly source: Host;
+  readonly up: Host;
+  readonly acc: Host;
+  readonly second: Host;
+  readonly hosts: readonly [Host, Host];
+  /** The hosts' ends. */
+  readonly cables: readonly [End, End];
+  /** Where `acc` sends to hosts. */
+  readonly lan: End;
+}
+
+export const SOURCES = {
+  4: ['10.30.1.2', '10.30.1.3'],
+  6: ['fd30:1::2', 'fd30:1::3'],
+} as const;
+/** Of `up` towards `acc`. */
+export const UP = { 4: '10.30.2.1', 6: 'fd30:2::1' } as const;
+/** The rendezvous point is `up`. */
+export const RP = UP;
+/** Of `acc` towards `up`. */
+export const ACC = { 4: '10.30.2.2', 6: 'fd30:2::2' } as const;
+/** The second way from `up` to `acc`. */
+export const ALTERNATIVE = { 4: '10.30.5.1', 6: 'fd30:5::1' } as const;
+const PORT = 5000;
+const EVERY_MS = 10;
+
+export async function buildMulticastNet(lab: Lab): Promise<MulticastNet> {
+  const source = await lab.host('source');
+  const [up, acc, second] = [await lab.router('up'), await lab.router('acc'), await lab.router('second')];
+  const lan = await lab.switch('switch');
+  const hosts = [await lab.host('host1'), await lab.host('host2')] as const;
+  const counting = { offloads: false };
+  const both = (net: number, host: number): string[] => [`10.30.${net}.${host}/24`, `fd30:${net}::${host}/64`];
+  await lab.link(
+    [source, { name: 'eth0', addresses: [...both(1, 2), ...both(1, 3)] }],
+    [up, { name: 'src0', addresses: both(1, 1) }],
+    counting,
+  );
+  const between = async (below: Host, net: number, [above, inside]: readonly [string, string]): Promise<void> => {
+    await lab.link(
+      [up, { name: above, addresses: both(net, 1) }],
+      [below, { name: inside, addresses: both(net, 2) }],
+      counting,
+    );
+  };
+  await between(acc, 2, ['acc0', 'up0']);
+  await between(acc, 5, ['alt0', 'alt0']);
+  await between(second, 4, ['two0', 'up0']);
+  const toLan = (router: Host, host: number, port: string) =>
+    lab.link([router, { name: 'lan0', addresses: both(3, host) }], [lan, { name: port }], counting);
+  const { a: accLan } = await toLan(acc, 1, 'acc');
+  await toLan(second, 4, 'second');
+  const cable = async (host: Host, number: number): Promise<End> => {
+    const link = await lab.link(
+      [host, { name: 'eth0', addresses: both(3, number) }],
+      [lan, { name: host.name }],
+      counting,
+    );
+    return link.a;
+  };
+  const cables = [await cable(hosts[0], 11), await cable(hosts[1], 12)] as const;
+  await route([source], '10.30.1.1', 'fd30:1::1');
+  await wayBack(acc, UP);
+  await wayBack(second, { 4: '10.30.4.1', 6: 'fd30:4::1' });
+  await route(hosts, '10.30.3.1', 'fd30:3::1');
+  await up.route('10.30.3.0/24', ACC[4]);
+  await up.route('fd30:3::/64', ACC[6]);
+  return { lab, source, up, acc, second, hosts, cables, lan: accLan };
+}
+
+/** Routes a router's way to the sources, from now on. */
+export async function wayBack(router: Host, via: { readonly 4: string; readonly 6: string }): Promise<void> {
+  await router.ip('route', 'replace', '10.30.1.0/24', 'via', via[4]);
+  await router.ip('-6', 'route', 'replace', 'fd30:1::/64', 'via', via[6]);
+}
+
+async function route(hosts: readonly Host[], ...vias: readonly string[]): Promise<void> {
+  for (const host of hosts) for (const via of vias) await host.route('default', via);
+}
+
+const heard = z.array(
+  z.object({
+    group: z.string(),
+    source: z.string(),
+    packets: z.number(),
+    missing: z.number(),
+    again: z.number(),
+  }),
+);
+export type Heard = z.infer<typeof heard>[number];
+
+/** A sender of numbered datagrams, a hundred a second to each group. */
+export function talk(host: Host, source: string, groups: readonly string[], device = 'eth0'): Promise<Child> {
+  const command = [process.execPath, program('multicast-host'), 'send', device, PORT, EVERY_MS, source, ...groups];
+  return host.spawn(`talk-${source.replaceAll(':', '.')}`, command.map(String));
+}
+
+/** A member of groups, as the kernel of its host reports it. */
+export class Member {
+  private constructor(readonly child: Child) {}
+
+  /** @param channels `GROUP` or `GROUP/SOURCE` */
+  static async join(host: Host, address: string, ...channels: readonly string[]): Promise<Member> {
+    const command = [process.execPath, program('multicast-host'), 'receive', 'eth0', String(PORT), address];
+    return new Member(await host.spawn(`member-${host.name}`, [...command, ...channels]));
+  }
+
+  /** What came so far. */
+  heard(): Heard[] {
+    const last = this.child.lines().at(-1);
+    return last === undefined ? [] : heard.parse(JSON.parse(last));
+  }
+
+  packets(group: string, source: string): number {
+    return this.heard().find((one) => one.group === group && one.source === source)?.packets ?? 0;
+  }
+
+  /** Waits until packets of the channel come, so many more than now. */
+  async hears(group: string, source: string, timeoutMs = 10_000, more = 20): Promise<void> {
+    const before = this.packets(group, source);
+    const come = (): boolean => this.packets(group, source) >= before + more;
+    await poll(come, timeoutMs, () => `packets of ${source} to ${group}; got ${JSON.stringify(this.heard())}`);
+  }
+
+  /** Leaves as a host does whose program ends: the kernel says so. */
+  async leave(): Promise<void> {
+    await this.child.stop();
+  }
+}
+
+/** Packets that a device sent so far. */
+async function sent({ host, name }: End): Promise<number> {
+  return Number((await host.must(['cat', `/sys/class/net/${name}/statistics/tx_packets`])).stdout);
+}
+
+/** Waits until a device sends no more than control messages. */
+export async function stopsSending(end: End, timeoutMs: number): Promise<number> {
+  const began = performance.now();
+  const quiet = async (): Promise<boolean> => {
+    const before = await sent(end);
+    await during(200);
+    return (await sent(end)) - before < 200 / EVERY_MS / 4;
+  };
+  await poll(quiet, timeoutMs, `${end.host.name}/${end.name} to send no more`, 0);
+  return performance.now() - began;
+}
