@@ -14,7 +14,9 @@ import type {
   RouterKeeper,
   RouterOptions,
 } from '../plane/contract-router.js';
+import type { ControlCapture, ControlCaptureOptions } from '../plane/control-capture.js';
 import type { ServiceManager } from '../plane/service-manager.js';
+import { ControlCaptures } from './control-captures.js';
 import { offerMembershipMetrics } from './metrics.js';
 import {
   admissionOptions,
@@ -38,6 +40,8 @@ export interface MembershipParts {
   readonly createRouter: (options: RouterOptions) => RouterApi;
   /** What the service manager keeps and has handed over; null without one. */
   readonly service: Pick<ServiceManager, 'socket' | 'takeDescriptors' | 'dropUntaken'> | null;
+  /** As openControlCapture(). */
+  readonly openControlCapture: (options: ControlCaptureOptions) => ControlCapture;
   /** As ensureKeeper(). */
   readonly ensureKeeper: (path: string, patienceMs: number) => Promise<void>;
 }
@@ -57,12 +61,16 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   readonly covers = ['interfaces', 'membership.prejoin'];
   readonly #withdraw: (() => void)[] = [];
   readonly #interfaces = new Map<string, InterfaceConfig>();
+  /** What the router's interfaces say and hear. */
+  readonly controlCaptures: ControlCaptures;
   #router: RouterApi | null = null;
 
   constructor(
     private readonly settings: MembershipSettings,
     private readonly parts: MembershipParts,
-  ) {}
+  ) {
+    this.controlCaptures = new ControlCaptures({ open: parts.openControlCapture, interfaces: () => this.#devices() });
+  }
 
   /** The router; null where no interface is configured, or after stop(). */
   get router(): RouterApi | null {
@@ -89,6 +97,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
       offerTables(registry, router, () => [...this.#interfaces.values()]),
       registry.explain('group', (id) => explainGroup(router, [...this.#interfaces.values()], id)),
       offerMembershipMetrics(metrics, router),
+      this.controlCaptures.offer(metrics),
     );
     for (const one of interfaces) this.#add(one);
     for (const [group, wanted] of keptOf(membership.prejoin)) router.keep(familyOf(group), group, wanted);
@@ -118,6 +127,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   /** The router ends. `withdraw`: forwarding ends, too; else the kernel goes on where it is kept. Idempotent. */
   stop(withdraw = false): void {
     for (const one of this.#withdraw.splice(0)) one();
+    this.controlCaptures.stop();
     if (withdraw) this.#router?.withdraw();
     this.#router?.close();
     this.#router = null;
@@ -185,6 +195,13 @@ export class MembershipService implements Reloadable<MembershipSettings> {
         this.#add(next);
       },
     };
+  }
+
+  /** Devices that are routed now. */
+  #devices(): string[] {
+    const { upstream, proxy_interface: proxy } = this.settings.membership;
+    const above = upstream === 'proxy' && proxy !== undefined ? [proxy] : [];
+    return this.#router === null ? [] : [...new Set([...this.#interfaces.keys(), ...above])];
   }
 
   #add(config: InterfaceConfig): void {
