@@ -82,7 +82,9 @@ TEST_CASE("capture writer: too little room writes nothing, and nothing is alloca
   const Buffer packet(1000, 1);
   CHECK(writer.packet(0, 1000, {}, packet, room) == 0);
   Buffer enough(2000);
-  CHECK(CaptureWriter::interface({CaptureFormat::pcap}, enough) == 0);
+  CaptureHeader pcap;
+  pcap.format = CaptureFormat::pcap;
+  CHECK(CaptureWriter::interface(pcap, enough) == 0);
   const std::uint64_t before = allocations();
   CHECK(writer.packet(0, 1000, {}, packet, enough) == 32 + 1000);
   CHECK(allocations() == before);
