@@ -28,6 +28,8 @@ export interface ControlCaptureParts {
 
 /** At once. */
 const MOST = 4;
+/** Twice as many as a routing table has. */
+const MOST_INTERFACES = 64;
 const MOST_BYTES = 64 * 2 ** 20;
 const LOOK_MS = 50;
 /** What was captured may be read so long after its time. */
@@ -114,7 +116,7 @@ export class ControlCaptures {
       throw new SluiceError('NOT_FOUND', `the router has no interface ${name}`, { interface: name, known });
     if (this.#running.size >= MOST)
       throw new SluiceError('CAPTURE_LIMIT', `${MOST} captures run already`, { most: MOST, status: 429 });
-    const interfaces = name === null ? known : [name];
+    const interfaces = name === null ? known.slice(0, MOST_INTERFACES) : [name];
     const capture = this.parts.open({ interfaces, maxPackets: count, maxBytes: MOST_BYTES, application: 'sluice' });
     const stream = new ControlCaptureStream(capture, durationMs);
     this.#running.add(stream);

@@ -70,6 +70,13 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi): () 
     'Messages that the socket had no room for.',
     (f) => router.status(f)?.controlDrops ?? 0,
   );
+  withdraw.push(
+    metrics.counter({
+      name: 'sluice_membership_events_lost_total',
+      help: 'News of joins that policy has missed, as too many waited.',
+      read: () => [{ labels: {}, value: router.lostEvents() }],
+    }),
+  );
   return () => {
     for (const one of withdraw) one();
   };

@@ -95,7 +95,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     this.#withdraw.push(
       router.onEvent((event) => this.#take(event)),
       offerTables(registry, router, () => [...this.#interfaces.values()]),
-      registry.explain('group', (id) => explainGroup(router, [...this.#interfaces.values()], id)),
+      registry.explain('group', (id) => explainGroup({ router, membership }, id)),
       offerMembershipMetrics(metrics, router),
       this.controlCaptures.offer(metrics),
     );

@@ -40,8 +40,9 @@ class ControlCapture {
   /** USAGE for none or too many interfaces, else errors as of kernel::PacketRx::open(). */
   static kernel::Result<std::unique_ptr<ControlCapture>> open(const ControlCaptureOptions& options);
 
-  /** Whole blocks of the file: its beginning, then what has come since, in the order of time. Valid until the
-   * next call; empty when there is nothing. Does not wait. */
+  /** Whole blocks of the file: its beginning, then what has come since, each device's as the kernel gave it
+   * and all of them merged by their time. Valid until the next call; empty when there is nothing. Does not
+   * wait. */
   [[nodiscard]] codec::Bytes read() noexcept;
   /** What comes from now on is not taken any more. */
   void stop() noexcept;

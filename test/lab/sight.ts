@@ -1,6 +1,7 @@
 import type { Scenario } from './lib/scenario.js';
 import { buildMulticastNet } from './parts/multicast-net.js';
 import { playCaptures } from './sight/captures.js';
+import { playCauses } from './sight/causes.js';
 
 /** What an operator sees of a multicast router: what it says and hears, and why a host gets nothing. */
 export const sightLab: Scenario = {
@@ -9,5 +10,6 @@ export const sightLab: Scenario = {
   async play(lab, report) {
     const net = await buildMulticastNet(lab);
     await playCaptures(net, report);
+    await playCauses(net, report);
   },
 };
