@@ -86,6 +86,17 @@ void Pim::local(Interface interface, const IpAddress& group, const IpAddress& so
   refresh(*tree, now);
 }
 
+void Pim::keep(const IpAddress& group, bool whole, std::span<const IpAddress> sources, Nanos now) {
+  if (!is_routed(group)) return;
+  Group* const its = whole || !sources.empty() ? make(group) : find(group);
+  if (its == nullptr) return;
+  its->star.kept = whole && !its->source_specific;
+  for (auto& [address, tree] : its->sources) tree.kept = false;
+  for (const IpAddress& address : sources)
+    if (Source* const tree = make(*its, address)) tree->kept = true;
+  refresh(*its, now);
+}
+
 void Pim::rpf_changed(const IpPrefix& prefix, Nanos now) {
   refresh_where(now, [&](Group& group) {
     bool concerned = group.rp && prefix.contains(*group.rp);
@@ -219,10 +230,13 @@ void Pim::find_own_rp(Group& group) noexcept {
 
 void Pim::withdraw(Nanos now) {
   bootstrap_.stop(now);
+  const auto end = [&](Tree& tree) {
+    tree.kept = false;
+    if (tree.joined) say(tree, tree.upstream, true);
+  };
   for (auto& [address, group] : groups_) {
-    if (group.star.joined) say(group.star, group.star.upstream, true);
-    for (auto& [source, tree] : group.sources)
-      if (tree.joined) say(tree, tree.upstream, true);
+    end(group.star);
+    for (auto& [source, tree] : group.sources) end(tree);
   }
   flush(now);
 }

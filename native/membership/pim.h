@@ -77,6 +77,9 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
                            const codec::pim::Register& message, Nanos now);
   void on_register_stop(const codec::IpAddress& from, const codec::pim::RegisterStop& stop, Nanos now);
 
+  /** Joined above from now on whether anybody wants it or not, in the place of what was kept of the group
+   * before: the group as a whole (no source-specific one), and these sources of it. Neither: nothing. */
+  void keep(const codec::IpAddress& group, bool whole, std::span<const codec::IpAddress> sources, Nanos now);
   /** What hosts of a link want; `source` any() for the group as a whole. The interface is up. */
   void local(Interface interface, const codec::IpAddress& group, const codec::IpAddress& source,
              Membership wanted, Nanos now);
@@ -204,9 +207,12 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void compute(Star& star) noexcept { star.sets = sets_of(star, view()); }
   void compute(Source& source) noexcept;
   [[nodiscard]] TreeView view() const noexcept { return {designated_, options_.register_interface}; }
-  [[nodiscard]] bool join_desired(const Star& star) const noexcept { return star.sets.immediate != 0; }
+  [[nodiscard]] static bool join_desired(const Star& star) noexcept {
+    return star.sets.immediate != 0 || star.kept;
+  }
   [[nodiscard]] bool join_desired(const Source& source) const noexcept;
   [[nodiscard]] bool prune_desired(const Source& source) const noexcept;
+  [[nodiscard]] static bool is_off_shared(const Source& source) noexcept;
   [[nodiscard]] Upstream above(const Tree& tree) const noexcept;
   [[nodiscard]] Upstream above_rpt(const Source& source) const noexcept;
   [[nodiscard]] Route route_of(const Group& group, const Source* source) const noexcept;

@@ -122,7 +122,10 @@ RouterInterface* MulticastRouter::find(const std::string& name) noexcept {
 }
 
 void MulticastRouter::keep(const IpAddress& group, WantedSources kept) {
-  if (proxy_) proxy_->keep(group, std::move(kept), kernel::monotonic_now());
+  const Nanos now = kernel::monotonic_now();
+  if (pim_)
+    pim_->machine().keep(group, kept.excludes, kept.excludes ? std::vector<IpAddress>() : kept.sources, now);
+  if (proxy_) proxy_->keep(group, std::move(kept), now);
 }
 
 void MulticastRouter::withdraw() {
@@ -247,7 +250,8 @@ void MulticastRouter::sweep(Nanos now) {
   std::vector<Channel> idle;
   for (const auto& [group, sources] : routes_->all())
     for (const auto& [source, route] : sources)
-      if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle)
+      if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle &&
+          !is_warm(source, group))
         idle.push_back({group, source});
   for (const Channel& one : idle) routes_->remove(one.source, one.group);
 }

@@ -123,7 +123,8 @@ class MulticastRouter final : private kernel::Watcher,
   bool remove(const std::string& name);
   /** Null when there is none. Whoever changes it says settle() afterwards. */
   [[nodiscard]] RouterInterface* find(const std::string& name) noexcept;
-  /** Joined above whether anybody wants it or not, from now on; empty: not any more. */
+  /** Joined above whether anybody wants it or not, from now on; empty: not any more. By PIM a group is kept as
+   * a whole, or sources of it are. */
   void keep(const codec::IpAddress& group, membership::WantedSources kept);
   /** Takes everything out of the kernel and the store. */
   void withdraw();
@@ -217,6 +218,8 @@ class MulticastRouter final : private kernel::Watcher,
                                                  const codec::IpAddress& group);
   [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source,
                                                   const codec::IpAddress& group);
+  /** A route is to be there before the packets are, and before who wants them. */
+  [[nodiscard]] bool is_warm(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
   void sweep(Nanos now);
   void say_active(const membership::Channel& one, Nanos now);
   void rearm(Nanos now);
