@@ -37,6 +37,8 @@ export function createRouter(options: RouterOptions): RouterApi {
     routes: (family) => raw.routes(family),
     neighbours: (family) => raw.neighbours(family),
     trees: (family) => raw.trees(family),
+    kept: (family) => raw.kept(family),
+    rps: (family) => raw.rps(family),
     status: (family) => raw.status(family),
     rpf: (family, address) => raw.rpf(family, address),
     withdraw: () => raw.withdraw(),

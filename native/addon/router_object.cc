@@ -52,6 +52,26 @@ plane::UpstreamMode mode_of(const std::string& name) {
   return name == "pim" ? plane::UpstreamMode::pim : plane::UpstreamMode::none;
 }
 
+/** What this router would be to its domain (RFC 5059). An RP's address need not be of an interface that is
+ * routed. */
+void set_candidacies(Napi::Env env, const Options& o, membership::PimOptions& pim) {
+  membership::BootstrapOptions& bootstrap = pim.bootstrap;
+  if (!o.is_null("candidateBsr")) {
+    const Options bsr(env, o.get("candidateBsr"));
+    bootstrap.router = {ip_of(env, bsr.text("address")), bsr.number<std::uint8_t>("priority", 0, 255),
+                        bsr.number<std::uint8_t>("hashMaskBits", 0, pim.v4 ? 32 : 128)};
+    bootstrap.period = bsr.milliseconds("intervalMs");
+    bootstrap.timeout = 2 * bootstrap.period + bootstrap.min_interval;
+    pim.addresses.push_back(bootstrap.router->address);
+  }
+  if (o.is_null("candidateRp")) return;
+  const Options rp(env, o.get("candidateRp"));
+  bootstrap.rp = {ip_of(env, rp.text("address")), rp.number<std::uint8_t>("priority", 0, 255),
+                  prefixes_of(rp.get("groups"))};
+  bootstrap.advertisement_period = rp.milliseconds("intervalMs");
+  pim.addresses.push_back(bootstrap.rp->address);
+}
+
 std::optional<plane::MulticastRouterOptions> router_of(Napi::Env env, const Napi::Value& value, bool v4) {
   if (value.IsNull()) return std::nullopt;
   const Options o(env, value);
@@ -73,6 +93,7 @@ std::optional<plane::MulticastRouterOptions> router_of(Napi::Env env, const Napi
     return membership::StaticRp{prefix_of(one.Env(), rp.text("groups")),
                                 ip_of(one.Env(), rp.text("address"))};
   });
+  set_candidacies(env, o, r.pim);
   return r;
 }
 
@@ -134,6 +155,7 @@ std::optional<membership::PimLinkOptions> pim_of(Napi::Env env, const Napi::Valu
   p.join_period = o.milliseconds("joinMs");
   p.propagation_delay = o.milliseconds("propagationMs");
   p.override_interval = o.milliseconds("overrideMs");
+  p.bootstrap = o.flag("bootstrap");
   return p;
 }
 
@@ -163,6 +185,8 @@ Napi::Function RouterObject::define(Napi::Env env) {
                          InstanceMethod<&RouterObject::routes>("routes"),
                          InstanceMethod<&RouterObject::neighbours>("neighbours"),
                          InstanceMethod<&RouterObject::trees>("trees"),
+                         InstanceMethod<&RouterObject::kept>("kept"),
+                         InstanceMethod<&RouterObject::rps>("rps"),
                          InstanceMethod<&RouterObject::status>("status"),
                          InstanceMethod<&RouterObject::rpf>("rpf"),
                          InstanceMethod<&RouterObject::withdraw>("withdraw"),
@@ -337,6 +361,18 @@ Napi::Value RouterObject::trees(const Info& info) {
   std::vector<TreeRow> rows;
   with(info, [&](MulticastRouter& router) { rows = tree_rows(router); });
   return list_value(info.Env(), rows);
+}
+
+Napi::Value RouterObject::kept(const Info& info) {
+  std::vector<KeptRow> rows;
+  with(info, [&](MulticastRouter& router) { rows = kept_rows(router); });
+  return list_value(info.Env(), rows);
+}
+
+Napi::Value RouterObject::rps(const Info& info) {
+  std::optional<RpSetRow> row;
+  with(info, [&](MulticastRouter& router) { row = rp_set_row(router); });
+  return row ? Napi::Value(row_value(info.Env(), *row)) : info.Env().Null();
 }
 
 Napi::Value RouterObject::status(const Info& info) {

@@ -33,6 +33,8 @@ class RouterObject final : public Napi::ObjectWrap<RouterObject> {
   Napi::Value routes(const Info& info);
   Napi::Value neighbours(const Info& info);
   Napi::Value trees(const Info& info);
+  Napi::Value kept(const Info& info);
+  Napi::Value rps(const Info& info);
   Napi::Value status(const Info& info);
   Napi::Value rpf(const Info& info);
   Napi::Value withdraw(const Info& info);

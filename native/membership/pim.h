@@ -117,6 +117,8 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
     return is_source_specific(group) ? std::nullopt : membership::rp_of(rps_, group);
   }
   [[nodiscard]] bool is_source_specific(const codec::IpAddress& group) const noexcept;
+  /** Whether it is an address of ours. */
+  [[nodiscard]] bool is_own(const codec::IpAddress& address) const noexcept;
   /** Null where it is not up. */
   [[nodiscard]] const PimLink* link(Interface interface) const noexcept {
     return interface < kInterfaces ? links_[interface].get() : nullptr;
@@ -168,7 +170,6 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void rps_changed(Nanos now) noexcept override;
 
   void prime(PimLink& link, const codec::IpAddress& neighbour) noexcept;
-  [[nodiscard]] bool is_own(const codec::IpAddress& address) const noexcept;
   [[nodiscard]] bool is_routed(const codec::IpAddress& group) const noexcept;
   [[nodiscard]] PimLink* known(Interface interface, const codec::IpAddress& from) noexcept;
 
