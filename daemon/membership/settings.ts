@@ -193,7 +193,7 @@ const ONE_PER_FAMILY = { error: 'expected one of each family at most' };
 
 const bsrSchema = z
   .strictObject({
-    address: ipAddress.describe('Of this router, which all of the domain reach.'),
+    address: ipAddress.describe('Of this router, which all of the domain reach; of its loopback, for example.'),
     priority: integer({ min: 0, max: 255 }).default(64).describe('The highest is elected.'),
     hash_mask_length: integer({ min: 0, max: 128 })
       .optional()
@@ -209,7 +209,7 @@ const bsrSchema = z
 
 const candidateRpSchema = z
   .strictObject({
-    address: ipAddress.describe('Of this router, on an interface that is routed.'),
+    address: ipAddress.describe('Of this router, which all of the domain reach; of its loopback, for example.'),
     groups: z
       .array(groupPrefix)
       .min(1, { error: 'expected at least one prefix of groups' })

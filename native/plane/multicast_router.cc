@@ -87,6 +87,10 @@ std::optional<kernel::Error> MulticastRouter::start_upstream() {
     register_vif_ = place.value();
     pim.register_interface = *register_vif_;
   }
+  // That of a loopback is an RP's as well as one of an interface.
+  for (const membership::StaticRp& one : pim.static_rps)
+    if (watch_->lookup(one.address.bytes()).kind == kernel::RpfRoute::Kind::local)
+      pim.addresses.push_back(one.address);
   auto opened = RouterPim::open(reactor_, pim, *this, deadlines_, std::random_device{}());
   if (!opened.ok()) return std::move(opened.error());
   pim_ = std::move(opened.value());
