@@ -52,8 +52,12 @@ export function httpOperator({ url, secret, timeout, max_in_flight }: AskConfig)
         ...fields,
       };
       const signal = AbortSignal.timeout(timeout);
-      const sent = (isTls ? secureRequest : plainRequest)(url, { method: 'POST', agent, headers, signal }, (response) =>
-        textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject),
+      const sent = (isTls ? secureRequest : plainRequest)(
+        url,
+        { method: 'POST', agent, headers, signal },
+        (response) => {
+          textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
+        },
       );
       sent.on('error', reject);
       sent.end(body);

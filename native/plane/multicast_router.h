@@ -123,8 +123,8 @@ class MulticastRouter final : private kernel::Watcher,
   bool remove(const std::string& name);
   /** Null when there is none. Whoever changes it says settle() afterwards. */
   [[nodiscard]] RouterInterface* find(const std::string& name) noexcept;
-  /** Joined above whether anybody wants it or not, from now on; empty: not any more. By PIM a group is kept as
-   * a whole, or sources of it are. */
+  /** Joined above whether anybody wants it or not, from now on; empty: not any more. By PIM a group is kept
+   * as a whole, or sources of it are. */
   void keep(const codec::IpAddress& group, membership::WantedSources kept);
   /** Takes everything out of the kernel and the store. */
   void withdraw();

@@ -79,7 +79,7 @@ const metered = await metrics.text();
 
 const next = settings(`{ group: 232.1.1.3, source: ${SOURCE} }`);
 const { steps, restart } = service.plan(first, next);
-for (const { commit } of steps) await commit?.();
+for (const step of steps) await step.commit?.();
 host.dropSourceSpecificMembership(SOURCE, ALLOWED, '10.0.2.2');
 await until(() => !has(ALLOWED) && router.kept(4).length === 2);
 const groups = await rows('groups');
