@@ -55,6 +55,10 @@ interface MembershipSettings {
   readonly membership: MembershipConfig;
 }
 
+function without(channels: readonly MulticastChannel[], others: readonly MulticastChannel[]): MulticastChannel[] {
+  return channels.filter((one) => !others.some(({ group, source }) => group === one.group && source === one.source));
+}
+
 /** The router, if there is anything to route, and its policy. */
 export class MembershipService implements Reloadable<MembershipSettings> {
   readonly covers = ['interfaces', 'membership.prejoin', 'membership.ask'];
@@ -199,9 +203,10 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   #changeStep(was: InterfaceConfig | undefined, next: InterfaceConfig): Step {
     const { name } = next;
     if (was === undefined) return { says: `interface ${name}: is routed`, commit: () => this.#add(next) };
-    // Who may receive what changes while it runs; how the interface speaks does not.
     if (isDeepStrictEqual({ ...was, subscriber: null }, { ...next, subscriber: null }))
       return { says: `interface ${name}: other rights of its subscriber`, commit: () => this.#admit(was, next) };
+    if ((was.hosts === null) === (next.hosts === null) && (was.pim === null) === (next.pim === null))
+      return { says: `interface ${name}: speaks otherwise`, commit: () => this.#change(was, next) };
     return {
       says: `interface ${name}: begins anew`,
       commit: () => {
@@ -226,14 +231,24 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     for (const family of router?.families ?? []) router?.removeInterface(family, name);
   }
 
+  #change(was: InterfaceConfig, next: InterfaceConfig): void {
+    const router = this.#router;
+    for (const family of router?.families ?? []) {
+      router?.setInterface(family, interfaceOptions(next, family));
+      const before = channelsOf(was.hosts?.static ?? [], family);
+      const after = channelsOf(next.hosts?.static ?? [], family);
+      for (const one of without(before, after)) router?.setStatic(family, next.name, one, false);
+      for (const one of without(after, before)) router?.setStatic(family, next.name, one, true);
+    }
+    this.#admit(was, next);
+  }
+
   #admit(was: InterfaceConfig, next: InterfaceConfig): void {
     const router = this.#router;
     this.#interfaces.set(next.name, next);
     for (const family of router?.families ?? []) {
       const kept = leasesOf(next, family);
-      const gone = channelsOf(was.subscriber?.authorised ?? [], family).filter(
-        (one) => !kept.some(({ group, source }) => group === one.group && source === one.source),
-      );
+      const gone = without(channelsOf(was.subscriber?.authorised ?? [], family), kept);
       router?.setAdmission(family, next.name, admissionOptions(next, family));
       router?.revoke(family, next.name, gone);
       router?.authorise(family, next.name, kept);

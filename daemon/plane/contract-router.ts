@@ -349,6 +349,11 @@ export interface RouterApi {
   onEvent(handler: (event: RouterEvent) => void): () => void;
   /** @throws SluiceError ID_TAKEN */
   addInterface(family: Family, options: RouterInterfaceOptions): void;
+  /**
+   * It speaks otherwise from now on, and who is there stays; its admission and its static groups stay as they are. False where it has to
+   * begin anew: hosts are listened to there, or PIM is spoken, and were not, or the other way round.
+   */
+  setInterface(family: Family, options: RouterInterfaceOptions): boolean;
   removeInterface(family: Family, name: string): boolean;
   /** What is not allowed any more ends at once. */
   setAdmission(family: Family, name: string, admission: AdmissionOptions): boolean;

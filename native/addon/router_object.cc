@@ -159,6 +159,17 @@ std::optional<membership::PimLinkOptions> pim_of(Napi::Env env, const Napi::Valu
   return p;
 }
 
+plane::RouterInterfaceOptions interface_of(Napi::Env env, const Napi::Value& value, bool v4) {
+  const Options o(env, value);
+  plane::RouterInterfaceOptions i;
+  i.name = o.text("name");
+  i.lenient = o.flag("lenient");
+  i.querier = querier_of(env, o.get("querier"), v4);
+  i.admission = admission_of(env, o.get("admission"), v4);
+  i.pim = pim_of(env, o.get("pim"));
+  return i;
+}
+
 Channel channel_of(const Napi::Value& value, bool v4) {
   const Options o(value.Env(), value);
   return {ip_of(value.Env(), o.text("group")), ip_or_any(o, "source", v4)};
@@ -174,6 +185,7 @@ Napi::Function RouterObject::define(Napi::Env env) {
   return DefineClass(env, "Router",
                      {
                          InstanceMethod<&RouterObject::add_interface>("addInterface"),
+                         InstanceMethod<&RouterObject::set_interface>("setInterface"),
                          InstanceMethod<&RouterObject::remove_interface>("removeInterface"),
                          InstanceMethod<&RouterObject::set_admission>("setAdmission"),
                          InstanceMethod<&RouterObject::set_static>("setStatic"),
@@ -228,23 +240,24 @@ bool RouterObject::with(const Info& info, F&& f) {
 Napi::Value RouterObject::add_interface(const Info& info) {
   const Napi::Env env = info.Env();
   const bool v4 = is_v4(info);
-  const Options o(env, info[1]);
-  plane::RouterInterfaceOptions i;
-  i.name = o.text("name");
-  i.lenient = o.flag("lenient");
-  i.querier = querier_of(env, o.get("querier"), v4);
-  i.admission = admission_of(env, o.get("admission"), v4);
-  i.pim = pim_of(env, o.get("pim"));
-  const auto statics =
-      list_of(o.get("statics"), [v4](const Napi::Value& one) { return channel_of(one, v4); });
+  const auto options = interface_of(env, info[1], v4);
+  const auto statics = list_of(Options(env, info[1]).get("statics"),
+                               [v4](const Napi::Value& one) { return channel_of(one, v4); });
   std::optional<kernel::Error> refused;
   with(info, [&](MulticastRouter& router) {
-    refused = router.add(i);
-    if (auto* const added = router.find(i.name); added != nullptr && !refused)
+    refused = router.add(options);
+    if (auto* const added = router.find(options.name); added != nullptr && !refused)
       for (const Channel& channel : statics) added->add_static(channel);
   });
   if (refused) throw_error(env, *refused);
   return env.Undefined();
+}
+
+Napi::Value RouterObject::set_interface(const Info& info) {
+  const auto options = interface_of(info.Env(), info[1], is_v4(info));
+  bool set = false;
+  with(info, [&](MulticastRouter& router) { set = router.reconfigure(options); });
+  return Napi::Boolean::New(info.Env(), set);
 }
 
 Napi::Value RouterObject::remove_interface(const Info& info) {

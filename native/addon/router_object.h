@@ -22,6 +22,7 @@ class RouterObject final : public Napi::ObjectWrap<RouterObject> {
  private:
   using Info = Napi::CallbackInfo;
   Napi::Value add_interface(const Info& info);
+  Napi::Value set_interface(const Info& info);
   Napi::Value remove_interface(const Info& info);
   Napi::Value set_admission(const Info& info);
   Napi::Value set_static(const Info& info);

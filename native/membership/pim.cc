@@ -42,7 +42,10 @@ Pim::~Pim() = default;
 void Pim::interface_up(Interface interface, std::vector<IpAddress> addresses, const PimLinkOptions& options,
                        Nanos now) {
   if (interface >= kInterfaces || addresses.empty()) return;
-  if (PimLink* const up = links_[interface].get()) return up->readdress(std::move(addresses), now);
+  if (PimLink* const up = links_[interface].get()) {
+    up->configure(options, now);
+    return up->readdress(std::move(addresses), now);
+  }
   if (!started_) bootstrap_.start(now);
   started_ = true;
   PimLinkOwner& owner = *this;

@@ -58,7 +58,7 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   Pim& operator=(const Pim&) = delete;
 
   /** `addresses` are ours there, the primary one (for IPv6 the link-local one) first. When it is up already,
-   * only they change. */
+   * they change, and the options do as of PimLink::configure(). */
   void interface_up(Interface interface, std::vector<codec::IpAddress> addresses,
                     const PimLinkOptions& options, Nanos now);
   /** Says goodbye; all that was joined there is forgotten. */

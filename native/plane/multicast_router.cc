@@ -119,6 +119,18 @@ bool MulticastRouter::remove(const std::string& name) {
   return true;
 }
 
+bool MulticastRouter::reconfigure(const RouterInterfaceOptions& options) {
+  RouterInterface* const interface = find(options.name);
+  if (interface == nullptr) return false;
+  const RouterInterfaceOptions& before = interface->options();
+  if (before.querier.has_value() != options.querier.has_value() ||
+      before.pim.has_value() != options.pim.has_value())
+    return false;
+  interface->reconfigure(options, kernel::monotonic_now());
+  if (const kernel::Link* const link = watch_->link(interface->index())) bring_up(*interface, *link);
+  return true;
+}
+
 RouterInterface* MulticastRouter::find(const std::string& name) noexcept {
   for (const auto& one : interfaces_)
     if (one->options().name == name) return one.get();

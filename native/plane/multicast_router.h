@@ -121,6 +121,10 @@ class MulticastRouter final : private kernel::Watcher,
   std::optional<kernel::Error> add(const RouterInterfaceOptions& options);
   /** False when there is none of that name. */
   bool remove(const std::string& name);
+  /** It speaks otherwise from now on, as of RouterInterface::reconfigure(). False when there is none of that
+   * name, or it has to begin anew: hosts are listened to, or PIM is spoken there, and were not, or the other
+   * way round. */
+  bool reconfigure(const RouterInterfaceOptions& options);
   /** Null when there is none. Whoever changes it says settle() afterwards. */
   [[nodiscard]] RouterInterface* find(const std::string& name) noexcept;
   /** Joined above whether anybody wants it or not, from now on; empty: not any more. By PIM a group is kept

@@ -215,6 +215,43 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("multicast router: an interface speaks otherwise, and nobody loses a packet by it") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    auto up = hosts_on("up0", bed.v4());
+    auto left = hosts_on("left0", bed.v4());
+    bed.add(up);
+    bed.add(left);
+    Talker talker(bed.star.source, bed.group());
+    Listener listener(bed.star.left, bed.group(), Star::host(family, 1));
+    REQUIRE(bed.flows(talker, listener));
+    const std::size_t before = listener.count();
+    const std::uint32_t sent = talker.sent();
+
+    left.querier->query_interval = 60 * kernel::kSecond;
+    left.querier->immediate_leave = membership::ImmediateLeave::always;
+    left.lenient = true;
+    CHECK(bed.star.router.in([&] { return bed.router->reconfigure(left); }));
+    const auto* const changed = bed.router->find("left0");
+    CHECK(changed->is_up());
+    CHECK(changed->options().lenient);
+    CHECK(changed->querier()->options().query_interval == 60 * kernel::kSecond);
+    for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+    CHECK(bed.turn_until([&] { return listener.count() - before == talker.sent() - sent; }));
+
+    // To begin or to end to speak at all is another matter.
+    up.pim.emplace();
+    CHECK_FALSE(bed.router->reconfigure(up));
+    left.querier.reset();
+    CHECK_FALSE(bed.router->reconfigure(left));
+    left.name = "other0";
+    CHECK_FALSE(bed.router->reconfigure(left));
+  }
+}
+
 TEST_CASE("multicast router: a device that goes and comes back, and its address that changes") {
   SLUICE_NEEDS_NETWORKS();
   Bed bed(AF_INET);

@@ -13,6 +13,7 @@ const told = z.object({
   restart: z.array(row),
   subscriber: row,
   why: z.array(z.string()),
+  stays: z.boolean(),
   whyKept: z.array(z.string()),
   metered: z.string(),
   groups: z.array(row),
@@ -58,10 +59,12 @@ test('a join is asked about, passes, is held for who comes back; what is kept an
   t.match(it.metered, /sluice_membership_asks_total\{result="allowed"\} 1/);
 
   t.same(it.restart, []);
-  t.same(it.steps, ['membership.prejoin: 1 channels']);
+  t.same(it.steps, ['interface d0: speaks otherwise', 'membership.prejoin: 1 channels']);
+  t.ok(it.stays, 'and nobody has to join anew');
   t.match(it.groups.toSorted(byGroup), [
     { group: '232.1.1.1', mode: 'held', sources: '10.0.9.9' },
     { group: '232.1.1.3', mode: 'prejoined', hosts: 0 },
+    { group: '239.1.1.9', mode: 'static' },
   ]);
   t.match(it.trees.toSorted(byGroup), [
     { group: '232.1.1.1', joined: true, kept: 'held', outgoing: '' },

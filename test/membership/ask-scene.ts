@@ -22,10 +22,10 @@ const operator = new OperatorServer((response, body) => {
   response.end(JSON.stringify(allow ? { allow, lease: '1h' } : { allow, reason: 'not booked' }));
 });
 const url = await operator.listen();
-const settings = (prejoin: string) =>
+const settings = (prejoin: string, hosts = '') =>
   parseSettings(
     `
-interfaces: [{ name: d0, hosts: {}, subscriber: { id: flat-1, hold: 30s } }]
+interfaces: [{ name: d0, hosts: {${hosts}}, subscriber: { id: flat-1, hold: 30s } }]
 membership:
   families: [ipv4]
   upstream: pim
@@ -77,9 +77,13 @@ const [subscriber] = await rows('subscribers');
 const why = await registry.why('group', REFUSED);
 const metered = await metrics.text();
 
-const next = settings(`{ group: 232.1.1.3, source: ${SOURCE} }`);
+const next = settings(
+  `{ group: 232.1.1.3, source: ${SOURCE} }`,
+  ` query_interval: 60s, static: [{ group: 239.1.1.9 }] `,
+);
 const { steps, restart } = service.plan(first, next);
 for (const step of steps) await step.commit?.();
+const stays = has(ALLOWED) && has('239.1.1.9');
 host.dropSourceSpecificMembership(SOURCE, ALLOWED, '10.0.2.2');
 await until(() => !has(ALLOWED) && router.kept(4).length === 2);
 const groups = await rows('groups');
@@ -101,6 +105,6 @@ process.stdout.write(
   JSON.stringify({
     asked: operator.asked.map(({ body }) => body),
     steps: steps.map(({ says }) => says),
-    ...{ subscriber, why, metered, restart, groups, trees, whyKept, bsr, rps },
+    ...{ subscriber, why, metered, restart, groups, trees, stays, whyKept, bsr, rps },
   }),
 );
