@@ -71,6 +71,13 @@ WantedSources RouterInterface::wanted(const IpAddress& group) const {
   return out;
 }
 
+void RouterInterface::reconfigure(const RouterInterfaceOptions& options, Nanos now) {
+  const membership::AdmissionOptions admission = options_.admission;
+  options_ = options;
+  options_.admission = admission;
+  if (querier_ && options.querier) querier_->configure(*options.querier, now);
+}
+
 void RouterInterface::configure(const membership::AdmissionOptions& options, Nanos now) {
   options_.admission = options;
   admission_.configure(options, now);

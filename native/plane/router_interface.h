@@ -91,6 +91,9 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   /** What its hosts want of a group. */
   [[nodiscard]] membership::WantedSources wanted(const codec::IpAddress& group) const;
 
+  /** Speaks otherwise from now on; who is there stays. Whether hosts are listened to at all cannot change,
+   * nor the name; admission and static groups stay as they are. */
+  void reconfigure(const RouterInterfaceOptions& options, kernel::Nanos now);
   /** Other tables for admission; what is not allowed any more ends at once. */
   void configure(const membership::AdmissionOptions& options, kernel::Nanos now);
   void add_static(const membership::Channel& channel);
