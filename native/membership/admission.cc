@@ -18,6 +18,13 @@ void Admission::configure(const AdmissionOptions& options, Nanos now) {
   joins_ = TokenBucket(options.joins_per_second, options.burst);
   events_ = TokenBucket(options.events_per_second, 0);
   release(held_.begin(), held_.end(), now);
+  if (has_refused()) host_.allowed({}, now);
+}
+
+/** Whether somebody may be there who has asked in vain, or has been cut off. */
+bool Admission::has_refused() const noexcept {
+  return counters_.revoked > 0 ||
+         std::any_of(counters_.denied.begin(), counters_.denied.end(), [](auto count) { return count > 0; });
 }
 
 bool Admission::in_range(const Channel& channel) const noexcept {
@@ -42,6 +49,7 @@ void Admission::authorise(const Channel& channel, Nanos until, Nanos now) noexce
           std::find_if(held_.lower_bound({{group, {}}, {}}), held_.end(),
                        [&](const auto& one) { return one.first.channel.group != group; }),
           now);
+  if (has_refused() && allows(group, channel.source) && !host_.has(channel)) host_.allowed(group, now);
 }
 
 void Admission::revoke(const Channel& channel, Nanos now) noexcept {

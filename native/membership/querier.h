@@ -10,6 +10,7 @@
 #include <functional>
 #include <set>
 
+#include "membership/extra_queries.h"
 #include "membership/querier_group.h"
 
 namespace sluice::membership {
@@ -84,9 +85,13 @@ class Querier final : private QuerierGroupOwner {
    * heard it (older versions) the groups end, too, and they are asked. */
   void forget(const codec::IpAddress& host, Nanos now) noexcept;
   void forget(const codec::IpAddress& host, const codec::IpAddress& group, Nanos now) noexcept;
-  /** What the list does not allow ends at once, of this group or of all. Static groups stay. */
+  /** What the list does not allow ends at once, of this group or of all, and hosts are asked what they want
+   * of it: what is held for them then is there as soon as it is allowed. Static groups stay. */
   void restrict(const codec::IpAddress& group, const ChannelList& list, Nanos now) noexcept;
   void restrict(const ChannelList& list, Nanos now) noexcept;
+
+  /** Hosts are asked at once, out of turn, whether they want this group; any(): about all. */
+  void ask(const codec::IpAddress& group, Nanos now) noexcept { extra_.ask(group, now); }
 
   /** Groups that are forwarded whether hosts want them or not; `source` any(): of any source. */
   void add_static(const codec::IpAddress& group, const codec::IpAddress& source) noexcept;
@@ -126,7 +131,10 @@ class Querier final : private QuerierGroupOwner {
   void change_all(Change change) noexcept;
   [[nodiscard]] const Statics* statics_of(const codec::IpAddress& group) const noexcept;
 
+  void restrict(QuerierGroup& group, const ChannelList& list, Nanos now) noexcept;
+
   QuerierCommons commons_;
+  ExtraQueries extra_{commons_};
   std::map<codec::IpAddress, QuerierGroup> groups_;
   std::map<codec::IpAddress, Statics> statics_;
 };

@@ -20,6 +20,10 @@ class QuerierElection {
   void readdress(const codec::IpAddress& own, Nanos now) noexcept;
   /** The options are others than before. */
   void reconfigured(Nanos now) noexcept;
+  /** A general query out of turn, if it is ours to send. */
+  void ask_now(Nanos now) noexcept {
+    if (is_querier()) ask(now);
+  }
   /** A query of somebody else, by whom it may be allowed to be sent. */
   void on_query(const codec::IpAddress& from, const codec::MembershipQuery& query, Nanos now) noexcept;
 

@@ -200,12 +200,17 @@ void QuerierGroup::forget(const IpAddress& host, Nanos now) noexcept {
     send_group_query(true);
 }
 
-void QuerierGroup::restrict(const ChannelList& list, Nanos now) noexcept {
+bool QuerierGroup::restrict(const ChannelList& list, Nanos now) noexcept {
   hosts_.restrict(address_, list);
-  if (list.allows(address_, IpAddress::any(address_.is_v4()))) return;
+  if (list.allows(address_, IpAddress::any(address_.is_v4()))) return false;
+  bool cut = filter_.excludes();
   end_exclude(true, now);
-  for (auto at = filter_.sources().begin(); at != filter_.sources().end();)
-    at = list.allows(address_, at->first) ? std::next(at) : filter_.end(at);
+  for (auto at = filter_.sources().begin(); at != filter_.sources().end();) {
+    const bool stays = list.allows(address_, at->first);
+    cut = cut || !stays;
+    at = stays ? std::next(at) : filter_.end(at);
+  }
+  return cut;
 }
 
 void QuerierGroup::filter_expired(Nanos now) noexcept {

@@ -125,6 +125,10 @@ void RouterInterface::revoked(const IpAddress& group, Nanos now) noexcept {
   if (querier_) querier_->restrict(group, admission_, now);
 }
 
+void RouterInterface::allowed(const IpAddress& group, Nanos now) noexcept {
+  if (querier_) querier_->ask(group, now);
+}
+
 void RouterInterface::held(const IpAddress& host, const Channel& channel) noexcept {
   owner_.join_held(*this, host, channel);
 }

@@ -121,6 +121,7 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   void pass(const codec::IpAddress& host, const codec::GroupRecord& record, unsigned version,
             kernel::Nanos now) noexcept override;
   void revoked(const codec::IpAddress& group, kernel::Nanos now) noexcept override;
+  void allowed(const codec::IpAddress& group, kernel::Nanos now) noexcept override;
   void held(const codec::IpAddress& host, const membership::Channel& channel) noexcept override;
   void admitted(const codec::IpAddress& host, const membership::Channel& channel) noexcept override;
   void denied(const codec::IpAddress& host, const membership::Channel& channel,

@@ -56,6 +56,7 @@ class Gate final : private membership::AdmissionHost {
   void revoked(const IpAddress& group, Nanos now) noexcept override {
     bed.querier.restrict(group, admission, now);
   }
+  void allowed(const IpAddress& group, Nanos now) noexcept override { bed.querier.ask(group, now); }
   void held(const IpAddress&, const Channel& channel) noexcept override { tell("held", channel); }
   void admitted(const IpAddress&, const Channel& channel) noexcept override { tell("admitted", channel); }
   void denied(const IpAddress&, const Channel& channel, Denial why) noexcept override {
