@@ -123,9 +123,11 @@ export type RouterEvent =
   | { readonly type: 'interface-up' | 'interface-down'; readonly family: Family; readonly interface: string }
   /** Routes of before a restart go on. */
   | { readonly type: 'resumed'; readonly family: Family; readonly interface: '' }
-  /** `not-kept`: routes will end with this process. */
+  /** All groups are joined above again. */
+  | { readonly type: 'upstream-joined'; readonly family: Family; readonly interface: string }
+  /** `upstream-refused`: groups are not joined above for now; `not-kept`: routes will end with this process. */
   | {
-      readonly type: 'interface-refused' | 'not-kept';
+      readonly type: 'interface-refused' | 'upstream-refused' | 'not-kept';
       readonly family: Family;
       readonly interface: string;
       readonly code: string;
@@ -180,6 +182,8 @@ export interface MulticastRouteInfo {
 export interface RouterInterfaceInfo {
   readonly name: string;
   readonly up: boolean;
+  /** Code of why it cannot be routed, or not fully, for now; it is tried again. */
+  readonly refused: string | null;
   readonly index: number;
   /** Place in the kernel's table. */
   readonly vif: number;
@@ -311,6 +315,8 @@ export interface RouterStatus {
   readonly wrongInterface: number;
   readonly sendErrors: number;
   readonly upstreamErrors: number;
+  /** Interfaces that could not be routed, each time that one began not to be. */
+  readonly interfacesRefused: number;
   readonly routes: number;
   readonly routesSet: number;
   readonly routesRemoved: number;
@@ -318,6 +324,8 @@ export interface RouterStatus {
   readonly routesFailed: number;
   /** Groups that a proxy has joined. */
   readonly joinedAbove: number;
+  /** Groups that it wants, and that the kernel refuses for now. */
+  readonly notJoinedAbove: number;
   /** Messages that the kernel's buffer had no room for. */
   readonly controlDrops: number;
   readonly pim: Readonly<
@@ -352,8 +360,8 @@ export interface RouterApi {
   /** @throws SluiceError ID_TAKEN */
   addInterface(family: Family, options: RouterInterfaceOptions): void;
   /**
-   * It speaks otherwise from now on, and who is there stays; its admission and its static groups stay as they are. False where it has to
-   * begin anew: hosts are listened to there, or PIM is spoken, and were not, or the other way round.
+   * It speaks otherwise from now on, and who is there stays; its admission and its static groups stay as they are. Hosts notice nothing
+   * when PIM begins or ends there.
    */
   setInterface(family: Family, options: RouterInterfaceOptions): boolean;
   removeInterface(family: Family, name: string): boolean;

@@ -88,6 +88,10 @@ const char* name_of(plane::RouterEvent::Type type) {
       return "interface-down";
     case Type::interface_refused:
       return "interface-refused";
+    case Type::upstream_refused:
+      return "upstream-refused";
+    case Type::upstream_joined:
+      return "upstream-joined";
     case Type::resumed:
       return "resumed";
     case Type::not_kept:
@@ -196,9 +200,9 @@ Napi::Object event_value(Napi::Env env, const plane::RouterEvent& event) {
   Writer out(env);
   out.text("type", name_of(event.type)).number("family", event.v4 ? 4 : 6).text("interface", event.interface);
   using Type = plane::RouterEvent::Type;
-  if (event.type == Type::interface_refused)
-    return out.text("code", event.code).text("detail", event.detail).object();
-  if (event.type == Type::interface_up || event.type == Type::interface_down || event.type == Type::resumed)
+  if (event.code != nullptr) return out.text("code", event.code).text("detail", event.detail).object();
+  if (event.type == Type::interface_up || event.type == Type::interface_down ||
+      event.type == Type::upstream_joined || event.type == Type::resumed)
     return out.object();
   out.address("host", event.host)
       .address("group", event.channel.group)
@@ -283,6 +287,8 @@ std::vector<InterfaceRow> interface_rows(plane::MulticastRouter& router) {
     InterfaceRow row;
     row.name = one->options().name;
     row.up = one->is_up();
+    if (const auto refused = router.refused().find(row.name); refused != router.refused().end())
+      row.refused = refused->second.code;
     row.index = one->index();
     row.vif = one->vif();
     row.address = row.up ? one->address() : IpAddress{};
@@ -313,6 +319,7 @@ Napi::Object row_value(Napi::Env env, const InterfaceRow& row) {
   Writer out(env);
   out.text("name", row.name)
       .flag("up", row.up)
+      .set("refused", row.refused == nullptr ? env.Null() : Napi::Value(Napi::String::New(env, row.refused)))
       .number("index", row.index)
       .number("vif", row.vif)
       .address("address", row.address)
@@ -468,10 +475,14 @@ StatusRow status_row(plane::MulticastRouter& router) {
                 router.routes().counters(),
                 router.routes().size(),
                 0,
+                0,
                 router.socket().control().drops(),
                 {},
                 {}};
-  if (router.proxy() != nullptr) row.joined_above = router.proxy()->groups();
+  if (router.proxy() != nullptr) {
+    row.not_joined_above = router.unjoined();
+    row.joined_above = router.proxy()->groups() - row.not_joined_above;
+  }
   if (router.pim_side() != nullptr) {
     row.pim_messages = router.pim_side()->counters();
     row.pim = router.pim()->counters();
@@ -485,12 +496,14 @@ Napi::Object row_value(Napi::Env env, const StatusRow& row) {
       .number("wrongInterface", row.router.wrong_interface)
       .number("sendErrors", row.router.send_errors)
       .number("upstreamErrors", row.router.upstream_errors)
+      .number("interfacesRefused", row.router.interfaces_refused)
       .number("routes", row.route_entries)
       .number("routesSet", row.routes.set)
       .number("routesRemoved", row.routes.removed)
       .number("routesRefused", row.routes.refused)
       .number("routesFailed", row.routes.failed)
       .number("joinedAbove", row.joined_above)
+      .number("notJoinedAbove", row.not_joined_above)
       .number("controlDrops", row.control_drops);
   if (!row.pim || !row.pim_messages) return out.null("pim").object();
   const membership::PimCounters& c = *row.pim;

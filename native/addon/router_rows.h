@@ -38,6 +38,8 @@ Napi::Object row_value(Napi::Env env, const RouteRow& row);
 struct InterfaceRow {
   std::string name;
   bool up = false;
+  /** Code of why it cannot be routed for now; null for no such reason. */
+  const char* refused = nullptr;
   unsigned index = 0;
   kernel::Vif vif = 0;
   codec::IpAddress address;
@@ -124,6 +126,7 @@ struct StatusRow {
   plane::MulticastRouteCounters routes;
   std::size_t route_entries = 0;
   std::size_t joined_above = 0;
+  std::size_t not_joined_above = 0;
   std::uint64_t control_drops = 0;
   std::optional<plane::RouterPimCounters> pim_messages;
   std::optional<membership::PimCounters> pim;

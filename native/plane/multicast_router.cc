@@ -117,18 +117,22 @@ bool MulticastRouter::remove(const std::string& name) {
   // What follows still looks at it.
   settle(kernel::monotonic_now());
   interfaces_.erase(found);
+  refused_.erase(name);
   return true;
 }
 
 bool MulticastRouter::reconfigure(const RouterInterfaceOptions& options) {
   RouterInterface* const interface = find(options.name);
   if (interface == nullptr) return false;
-  const RouterInterfaceOptions& before = interface->options();
-  if (before.querier.has_value() != options.querier.has_value() ||
-      before.pim.has_value() != options.pim.has_value())
-    return false;
-  interface->reconfigure(options, kernel::monotonic_now());
-  if (const kernel::Link* const link = watch_->link(interface->index())) bring_up(*interface, *link);
+  const Nanos now = kernel::monotonic_now();
+  const unsigned index = interface->index();
+  if (interface->querier() != nullptr && !options.querier && interface->is_up())
+    socket_->control().leave(index);
+  // Whether PIM is spoken cannot change while neighbours are known.
+  if (pim_ && interface->is_up() && interface->options().pim.has_value() != options.pim.has_value())
+    pim_->down(interface->vif(), index, now);
+  interface->reconfigure(options, now);
+  if (const kernel::Link* const link = watch_->link(index)) bring_up(*interface, *link);
   return true;
 }
 
@@ -154,6 +158,9 @@ void MulticastRouter::withdraw() {
   if (pim_) pim_->machine().withdraw(now);
   for (const auto& one : interfaces_) bring_down(*one);
   settle(now);
+  refused_.clear();
+  unjoined_.clear();
+  retry_.clear();
   if (upstream_) upstream_->withdraw();
   socket_->control().joins().withdraw();
   socket_->withdraw();

@@ -48,6 +48,8 @@ struct MulticastRouterOptions {
   Nanos idle = 60 * kernel::kSecond;
   /** How long what was forwarded before a restart goes on without anybody having asked for it again. */
   Nanos restart_grace = 130 * kernel::kSecond;
+  /** What the kernel has refused, interfaces and joins above, is tried again so often. */
+  Nanos retry = 5 * kernel::kSecond;
 };
 
 /** What happened, for policy and for people. */
@@ -59,8 +61,11 @@ struct RouterEvent {
     join_denied,
     interface_up,
     interface_down,
-    /** It cannot be routed: `code` and `detail` say why. */
+    /** It cannot be routed for now: `code` and `detail` say why. */
     interface_refused,
+    /** Groups are not joined above for now, likewise; and all are. */
+    upstream_refused,
+    upstream_joined,
     /** Routes of before a restart go on. */
     resumed,
     /** They will not outlive this process: `code` and `detail` say why. */
@@ -84,6 +89,8 @@ struct MulticastRouterCounters {
   /** Queries and joins upstream that the kernel did not take. */
   std::uint64_t send_errors = 0;
   std::uint64_t upstream_errors = 0;
+  /** Interfaces that could not be routed, each time that one began not to be. */
+  std::uint64_t interfaces_refused = 0;
 };
 
 /** A device of the router. */
@@ -121,9 +128,8 @@ class MulticastRouter final : private kernel::Watcher,
   std::optional<kernel::Error> add(const RouterInterfaceOptions& options);
   /** False when there is none of that name. */
   bool remove(const std::string& name);
-  /** It speaks otherwise from now on, as of RouterInterface::reconfigure(). False when there is none of that
-   * name, or it has to begin anew: hosts are listened to, or PIM is spoken there, and were not, or the other
-   * way round. */
+  /** It speaks otherwise from now on, as of RouterInterface::reconfigure(): PIM where it was not spoken
+   * begins without the hosts' notice, and the other way round. False when there is none of that name. */
   bool reconfigure(const RouterInterfaceOptions& options);
   /** Null when there is none. Whoever changes it says settle() afterwards. */
   [[nodiscard]] RouterInterface* find(const std::string& name) noexcept;
@@ -145,6 +151,10 @@ class MulticastRouter final : private kernel::Watcher,
   /** Null where there is no PIM. */
   [[nodiscard]] const membership::Pim* pim() const noexcept { return pim_ ? &pim_->machine() : nullptr; }
   [[nodiscard]] const RouterPim* pim_side() const noexcept { return pim_.get(); }
+  /** Why an interface, or the proxy's device, cannot be routed for now. */
+  [[nodiscard]] const std::map<std::string, kernel::Error>& refused() const noexcept { return refused_; }
+  /** Groups that a proxy wants, and that the kernel has not joined for now. */
+  [[nodiscard]] std::size_t unjoined() const noexcept { return unjoined_.size(); }
   [[nodiscard]] const membership::Proxy* proxy() const noexcept { return proxy_ ? &*proxy_ : nullptr; }
   [[nodiscard]] const kernel::RouteWatch& links() const noexcept { return *watch_; }
   [[nodiscard]] kernel::RoutingSocket& socket() noexcept { return *socket_; }
@@ -191,9 +201,12 @@ class MulticastRouter final : private kernel::Watcher,
   // Devices that come and go.
   void look_at(const kernel::Link* link, const std::string& name);
   void bring_up(RouterInterface& interface, const kernel::Link& link);
+  std::optional<kernel::Error> connect(RouterInterface& interface, const kernel::Link& link);
+  std::optional<kernel::Error> connect_pim(RouterInterface& interface, const kernel::Link& link, bool anew);
   void bring_down(RouterInterface& interface);
   void bring_up_proxy(const kernel::Link& link);
   void refuse(const std::string& name, const kernel::Error& error);
+  void retry(Nanos now) noexcept;
   [[nodiscard]] codec::IpAddress own_address(const kernel::Link& link) const;
   [[nodiscard]] std::vector<codec::IpAddress> pim_addresses(const kernel::Link& link) const;
 
@@ -212,6 +225,9 @@ class MulticastRouter final : private kernel::Watcher,
   [[nodiscard]] PimPlace place_of(membership::Interface interface) const noexcept override;
   // ProxyHost
   void join(const codec::IpAddress& group, const membership::WantedSources& wanted) noexcept override;
+  [[nodiscard]] std::optional<kernel::Error> join_above(const codec::IpAddress& group,
+                                                        const membership::WantedSources& wanted);
+  void retry_joins();
 
   // What follows.
   void settle_members(Nanos now);
@@ -255,6 +271,12 @@ class MulticastRouter final : private kernel::Watcher,
   std::set<membership::Channel> stale_;
   /** Told when routes and messages are out: waking another thread takes longer than both. */
   std::vector<RouterEvent> said_;
+  /** By name. */
+  std::map<std::string, kernel::Error> refused_;
+  std::set<codec::IpAddress> unjoined_;
+  /** Of them, who was tried again last. */
+  codec::IpAddress retried_;
+  membership::Timer<&MulticastRouter::retry> retry_{*this};
   Nanos next_sweep_ = 0;
   /** 0 when nothing is inherited. */
   Nanos inherited_until_ = 0;

@@ -131,12 +131,4 @@ void MulticastRouter::route_changed(const IpAddress& source, const IpAddress& gr
   stale_.insert({group, source});
 }
 
-void MulticastRouter::join(const IpAddress& group, const WantedSources& wanted) noexcept {
-  if (!proxy_link_) return;
-  std::vector<kernel::AddressBytes> sources;
-  for (const IpAddress& source : wanted.sources) sources.push_back(source.bytes());
-  if (upstream_->join(proxy_link_->index, group.bytes(), {!wanted.excludes, sources}))
-    counters_.upstream_errors++;
-}
-
 }  // namespace sluice::plane

@@ -9,7 +9,10 @@ using membership::WantedSources;
 
 RouterInterface::RouterInterface(const RouterInterfaceOptions& options, RouterInterfaceOwner& owner,
                                  membership::Deadlines& deadlines)
-    : options_(options), owner_(owner), admission_(options.admission, *this, deadlines) {
+    : options_(options),
+      owner_(owner),
+      deadlines_(deadlines),
+      admission_(options.admission, *this, deadlines) {
   membership::QuerierHost& acts = *this;
   if (options.querier) querier_.emplace(*options.querier, acts, deadlines);
 }
@@ -75,7 +78,13 @@ void RouterInterface::reconfigure(const RouterInterfaceOptions& options, Nanos n
   const membership::AdmissionOptions admission = options_.admission;
   options_ = options;
   options_.admission = admission;
-  if (querier_ && options.querier) querier_->configure(*options.querier, now);
+  if (querier_ && options.querier) return querier_->configure(*options.querier, now);
+  if (is_up()) down_hosts();
+  querier_.reset();
+  if (!options.querier) return;
+  membership::QuerierHost& acts = *this;
+  querier_.emplace(*options.querier, acts, deadlines_);
+  if (is_up()) up(index_, vif_, own_, now);
 }
 
 void RouterInterface::configure(const membership::AdmissionOptions& options, Nanos now) {
@@ -118,7 +127,7 @@ std::size_t RouterInterface::groups() const noexcept {
 
 void RouterInterface::pass(const IpAddress& host, const codec::GroupRecord& record, unsigned version,
                            Nanos now) noexcept {
-  querier_->on_record(host, record, version, now);
+  if (querier_) querier_->on_record(host, record, version, now);
 }
 
 void RouterInterface::revoked(const IpAddress& group, Nanos now) noexcept {

@@ -91,8 +91,8 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   /** What its hosts want of a group. */
   [[nodiscard]] membership::WantedSources wanted(const codec::IpAddress& group) const;
 
-  /** Speaks otherwise from now on; who is there stays. Whether hosts are listened to at all cannot change,
-   * nor the name; admission and static groups stay as they are. */
+  /** Speaks otherwise from now on; who is there stays, unless hosts are not listened to any more. The name
+   * cannot change; admission and static groups stay as they are. */
   void reconfigure(const RouterInterfaceOptions& options, kernel::Nanos now);
   /** Other tables for admission; what is not allowed any more ends at once. */
   void configure(const membership::AdmissionOptions& options, kernel::Nanos now);
@@ -129,6 +129,7 @@ class RouterInterface final : private membership::QuerierHost, private membershi
 
   RouterInterfaceOptions options_;
   RouterInterfaceOwner& owner_;
+  membership::Deadlines& deadlines_;
   unsigned index_ = 0;
   kernel::Vif vif_ = 0;
   codec::IpAddress own_;

@@ -58,6 +58,13 @@ struct Bed {
   void add(RouterInterfaceOptions o) {
     REQUIRE_FALSE(star.router.in([&] { return router->add(o); }));
   }
+  bool reconfigure(const RouterInterfaceOptions& o) {
+    return star.router.in([&] {
+      const bool found = router->reconfigure(o);
+      router->settle(kernel::monotonic_now());
+      return found;
+    });
+  }
   template <class F>
   bool turn_until(F&& done) {
     const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
@@ -234,7 +241,7 @@ TEST_CASE("multicast router: an interface speaks otherwise, and nobody loses a p
     left.querier->query_interval = 60 * kernel::kSecond;
     left.querier->immediate_leave = membership::ImmediateLeave::always;
     left.lenient = true;
-    CHECK(bed.star.router.in([&] { return bed.router->reconfigure(left); }));
+    CHECK(bed.reconfigure(left));
     const auto* const changed = bed.router->find("left0");
     CHECK(changed->is_up());
     CHECK(changed->options().lenient);
@@ -242,11 +249,24 @@ TEST_CASE("multicast router: an interface speaks otherwise, and nobody loses a p
     for (int i = 0; i < 100; i++) REQUIRE(talker.send());
     CHECK(bed.turn_until([&] { return listener.count() - before == talker.sent() - sent; }));
 
-    // To begin or to end to speak at all is another matter.
-    up.pim.emplace();
-    CHECK_FALSE(bed.router->reconfigure(up));
+    // PIM begins, and ends, beside the hosts.
+    for (const bool speaks : {true, false}) {
+      left.pim.reset();
+      if (speaks) left.pim.emplace();
+      CHECK(bed.reconfigure(left));
+      CHECK(bed.router->pim()->link(changed->vif())->options().passive != speaks);
+      for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+      CHECK(bed.turn_until([&] { return listener.count() - before == talker.sent() - sent; }));
+    }
+    // Hosts are not listened to any more, and are again.
+    const auto querier = left.querier;
     left.querier.reset();
-    CHECK_FALSE(bed.router->reconfigure(left));
+    CHECK(bed.reconfigure(left));
+    CHECK(changed->querier() == nullptr);
+    CHECK(bed.silent(talker, listener));
+    left.querier = querier;
+    CHECK(bed.reconfigure(left));
+    CHECK(bed.flows(talker, listener));
     left.name = "other0";
     CHECK_FALSE(bed.router->reconfigure(left));
   }
@@ -328,4 +348,63 @@ TEST_CASE("multicast router: after a restart all goes on, and what nobody asks f
       REQUIRE(rest.ok());
       CHECK(rest.value().empty());
     }
+}
+
+TEST_CASE(
+    "multicast router: an interface that is one too many is counted, told once, and is there when a place is "
+    "free") {
+  SLUICE_NEEDS_NETWORKS();
+  Bed bed(AF_INET);
+  REQUIRE(bed.star.ok);
+  bed.options.retry = kernel::kSecond / 20;
+  bed.router.reset();
+  bed.open({});
+  const auto name = [](unsigned i) { return "d" + std::to_string(i); };
+  for (unsigned i = 0; i <= kernel::kMostVifs; i++) {
+    REQUIRE(bed.star.router.connect(name(i), bed.star.left, name(i)));
+    REQUIRE(bed.star.router.ip("addr add 10.9." + std::to_string(i) + ".1/24 dev " + name(i)));
+    bed.add(hosts_on(name(i), true));
+  }
+  const auto refusals = [&] {
+    return std::ranges::count_if(bed.events, [](const plane::RouterEvent& e) {
+      return e.type == plane::RouterEvent::Type::interface_refused;
+    });
+  };
+  const auto* const last = bed.router->find(name(kernel::kMostVifs));
+  REQUIRE(
+      bed.turn_until([&] { return !bed.router->refused().empty() && bed.router->find(name(1))->is_up(); }));
+  CHECK(std::string(bed.router->refused().at(name(kernel::kMostVifs)).code) == "INTERFACE_LIMIT");
+  CHECK_FALSE(last->is_up());
+  const kernel::Nanos later = kernel::monotonic_now() + 4 * bed.options.retry;
+  REQUIRE(bed.turn_until([&] { return kernel::monotonic_now() > later; }));
+  CHECK(bed.router->counters().interfaces_refused == 1);
+  CHECK(refusals() == 1);
+  CHECK(bed.star.router.in([&] { return bed.router->remove(name(3)); }));
+  CHECK(bed.turn_until([&] { return last->is_up(); }));
+  CHECK(bed.router->refused().empty());
+  CHECK(bed.router->counters().interfaces_refused == 1);
+}
+
+TEST_CASE(
+    "multicast router: a join above that the kernel refuses is told and tried again until it is there") {
+  SLUICE_NEEDS_NETWORKS();
+  Bed bed(AF_INET, UpstreamMode::proxy);
+  REQUIRE(bed.star.ok);
+  bed.options.retry = kernel::kSecond / 20;
+  bed.router.reset();
+  bed.open({});
+  bed.add(hosts_on("left0", true));
+  const auto told = [&](plane::RouterEvent::Type type) {
+    return std::ranges::count_if(bed.events, [&](const plane::RouterEvent& e) { return e.type == type; });
+  };
+  bed.star.router.set("ipv4/igmp_max_memberships", "0");
+  Talker talker(bed.star.source, bed.group());
+  Listener left(bed.star.left, bed.group(), Star::host(AF_INET, 1));
+  REQUIRE(bed.turn_until([&] { return bed.router->counters().upstream_errors >= 3; }));
+  CHECK(bed.router->unjoined() == 1);
+  CHECK(told(plane::RouterEvent::Type::upstream_refused) == 1);
+  bed.star.router.set("ipv4/igmp_max_memberships", "20");
+  CHECK(bed.turn_until([&] { return bed.router->unjoined() == 0; }));
+  CHECK(told(plane::RouterEvent::Type::upstream_joined) == 1);
+  CHECK(bed.flows(talker, left));
 }
