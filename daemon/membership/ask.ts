@@ -109,6 +109,14 @@ export class Asking {
     }
   }
 
+  /** Ends what a subscriber was allowed; the channels are for whoever has given them to take away. */
+  end(subscriber: string): MulticastChannel[] {
+    const own = [...this.#leases.values()].filter(({ question }) => question.subscriber === subscriber);
+    const channels = own.map(({ question: { group, source } }) => ({ group, source }));
+    this.forget(subscriber, channels);
+    return channels;
+  }
+
   /** Questions that wait for their turn, and for their answer. */
   get waiting(): number {
     return this.#queue.size + this.#inFlight;

@@ -68,6 +68,18 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi, aske
   });
   perFamily(
     'counter',
+    'sluice_membership_interface_refusals_total',
+    'Times that an interface began not to be routed, as one too many or for another limit of the kernel.',
+    (f) => router.status(f)?.interfacesRefused ?? 0,
+  );
+  perFamily(
+    'gauge',
+    'sluice_membership_not_joined',
+    'Groups that a proxy wants, and that the kernel refuses to join above.',
+    (f) => router.status(f)?.notJoinedAbove ?? 0,
+  );
+  perFamily(
+    'counter',
     'sluice_membership_drops_total',
     'Messages that the socket had no room for.',
     (f) => router.status(f)?.controlDrops ?? 0,

@@ -7,6 +7,7 @@ import type { Metrics } from '../base/metrics.js';
 import type { Registry } from '../base/registry.js';
 import type { Reloadable, ReloadPlan, RestartReason, Step } from '../base/reloadable.js';
 import type {
+  Family,
   MulticastChannel,
   MulticastLease,
   RouterApi,
@@ -16,6 +17,7 @@ import type {
 } from '../plane/contract-router.js';
 import type { ServiceManager } from '../plane/service-manager.js';
 import { type AskActs, Asking, type AskTotals, type Verdict } from './ask.js';
+import { channelKey, type LeaseBook } from './lease-book.js';
 import { offerMembershipMetrics } from './metrics.js';
 import { httpOperator } from './operator.js';
 import {
@@ -41,6 +43,8 @@ export interface MembershipParts {
   readonly createRouter: (options: RouterOptions) => RouterApi;
   /** What the service manager keeps and has handed over; null without one. */
   readonly service: Pick<ServiceManager, 'socket' | 'takeDescriptors' | 'dropUntaken'> | null;
+  /** Over restarts. */
+  readonly leases: LeaseBook;
   /** As ensureKeeper(). */
   readonly ensureKeeper: (path: string, patienceMs: number) => Promise<void>;
 }
@@ -56,7 +60,18 @@ interface MembershipSettings {
 }
 
 function without(channels: readonly MulticastChannel[], others: readonly MulticastChannel[]): MulticastChannel[] {
-  return channels.filter((one) => !others.some(({ group, source }) => group === one.group && source === one.source));
+  const known = new Set(others.map(channelKey));
+  return channels.filter((one) => !known.has(channelKey(one)));
+}
+
+/** Those that were not there, or for good, or are so now. */
+function changed(leases: readonly MulticastLease[], before: readonly MulticastLease[]): MulticastLease[] {
+  const forGood = new Map(before.map((one) => [channelKey(one), one.leaseMs === null]));
+  return leases.filter((one) => forGood.get(channelKey(one)) !== (one.leaseMs === null));
+}
+
+function subscribersOf(interfaces: readonly InterfaceConfig[]): ReadonlySet<string> {
+  return new Set(interfaces.flatMap(({ subscriber }) => (subscriber === null ? [] : [subscriber.id])));
 }
 
 /** The router, if there is anything to route, and its policy. */
@@ -85,7 +100,8 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     const { interfaces, membership } = this.settings;
     if (interfaces.length === 0) this.parts.service?.dropUntaken(KEPT_NAMES);
     if (interfaces.length === 0 || this.#router !== null) return;
-    const { registry, metrics, createRouter } = this.parts;
+    const { registry, metrics, createRouter, leases } = this.parts;
+    await leases.load(subscribersOf(interfaces));
     const router = createRouter({
       ipv4: familyOptions(membership, 4),
       ipv6: familyOptions(membership, 6),
@@ -137,12 +153,14 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   }
 
   /**
-   * Allows a subscriber channels, in the place of what was said of each before.
+   * Allows a subscriber channels, in the place of what was said of each before: at once, and resolves when a restart would not undo it.
    * @throws SluiceError NOT_FOUND
    */
-  authorise(subscriber: string, leases: readonly MulticastLease[]): void {
+  async authorise(subscriber: string, leases: readonly MulticastLease[]): Promise<void> {
     this.#authorise(subscriber, leases);
     this.#asking?.forget(subscriber, leases);
+    this.parts.leases.put(subscriber, leases);
+    await this.parts.leases.written();
   }
 
   #authorise(subscriber: string, leases: readonly MulticastLease[]): void {
@@ -156,12 +174,14 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   }
 
   /**
-   * Takes channels away; they end at once.
+   * Takes channels away; they end at once. Resolves when a restart would not give them back.
    * @throws SluiceError NOT_FOUND
    */
-  revoke(subscriber: string, channels: readonly MulticastChannel[]): void {
+  async revoke(subscriber: string, channels: readonly MulticastChannel[]): Promise<void> {
     this.#revoke(subscriber, channels);
     this.#asking?.forget(subscriber, channels);
+    this.parts.leases.remove(subscriber, channels);
+    await this.parts.leases.written();
   }
 
   #revoke(subscriber: string, channels: readonly MulticastChannel[]): void {
@@ -187,6 +207,13 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     }
     for (const { name } of before.values())
       steps.push({ says: `interface ${name}: is routed no longer`, commit: () => this.#remove(name) });
+    const subscribers = subscribersOf(next.interfaces);
+    const gone = [...subscribersOf(old.interfaces)].filter((id) => !subscribers.has(id));
+    if (gone.length > 0)
+      steps.push({
+        says: `the leases of ${gone.join(', ')} end`,
+        commit: () => this.parts.leases.retain(subscribers),
+      });
     if (!isDeepStrictEqual(old.membership.prejoin, next.membership.prejoin))
       steps.push({
         says: `membership.prejoin: ${next.membership.prejoin.length} channels`,
@@ -205,15 +232,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     if (was === undefined) return { says: `interface ${name}: is routed`, commit: () => this.#add(next) };
     if (isDeepStrictEqual({ ...was, subscriber: null }, { ...next, subscriber: null }))
       return { says: `interface ${name}: other rights of its subscriber`, commit: () => this.#admit(was, next) };
-    if ((was.hosts === null) === (next.hosts === null) && (was.pim === null) === (next.pim === null))
-      return { says: `interface ${name}: speaks otherwise`, commit: () => this.#change(was, next) };
-    return {
-      says: `interface ${name}: begins anew`,
-      commit: () => {
-        this.#remove(name);
-        this.#add(next);
-      },
-    };
+    return { says: `interface ${name}: speaks otherwise`, commit: () => this.#change(was, next) };
   }
 
   #add(config: InterfaceConfig): void {
@@ -221,7 +240,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     this.#interfaces.set(config.name, config);
     for (const family of router?.families ?? []) {
       router?.addInterface(family, interfaceOptions(config, family));
-      router?.authorise(family, config.name, leasesOf(config, family));
+      router?.authorise(family, config.name, this.#rights(config, family));
     }
   }
 
@@ -243,16 +262,31 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     this.#admit(was, next);
   }
 
+  /** What is there before and after is not cut for a moment: first more is allowed, then the tables change, then less is. */
   #admit(was: InterfaceConfig, next: InterfaceConfig): void {
     const router = this.#router;
     this.#interfaces.set(next.name, next);
+    const other = was.subscriber !== null && was.subscriber.id !== next.subscriber?.id;
+    const asked = other ? (this.#asking?.end(was.subscriber.id) ?? []) : [];
     for (const family of router?.families ?? []) {
-      const kept = leasesOf(next, family);
-      const gone = without(channelsOf(was.subscriber?.authorised ?? [], family), kept);
-      router?.setAdmission(family, next.name, admissionOptions(next, family));
-      router?.revoke(family, next.name, gone);
-      router?.authorise(family, next.name, kept);
+      const before = this.#rights(was, family);
+      const after = this.#rights(next, family);
+      router?.authorise(family, next.name, other ? after : changed(after, before));
+      const admission = admissionOptions(next, family);
+      if (!isDeepStrictEqual(admission, admissionOptions(was, family)))
+        router?.setAdmission(family, next.name, admission);
+      const gone = [...before, ...asked.filter(({ group }) => familyOf(group) === family)];
+      router?.revoke(family, next.name, without(gone, after));
     }
+  }
+
+  /** By the file for good, else by leases. */
+  #rights(config: InterfaceConfig, family: Family): MulticastLease[] {
+    const fixed = leasesOf(config, family);
+    const leases = config.subscriber === null ? [] : this.parts.leases.of(config.subscriber.id);
+    const leased = leases.filter(({ group }) => familyOf(group) === family);
+    const known = new Set(fixed.map(channelKey));
+    return [...fixed, ...leased.filter((one) => !known.has(channelKey(one)))];
   }
 
   #keep(old: MembershipConfig, next: MembershipConfig): void {
@@ -325,6 +359,9 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     if (event.type === 'resumed') log.info({ family }, 'forwarding of before the restart goes on');
     else if (event.type === 'not-kept')
       log.error({ family, code: event.code }, `a restart will interrupt forwarding: ${event.detail}`);
+    else if (event.type === 'upstream-refused')
+      log.error({ interface: name, family, code: event.code }, `not all groups are joined above: ${event.detail}`);
+    else if (event.type === 'upstream-joined') log.info({ interface: name, family }, 'all groups are joined above');
     else if (event.type === 'interface-refused')
       log.error({ interface: name, family, code: event.code }, `interface ${name}: ${event.detail}`);
     else if (event.type === 'interface-up' || event.type === 'interface-down')

@@ -79,7 +79,7 @@ function interfaceRow(family: number, one: RouterInterfaceInfo): Row {
   return {
     interface: one.name,
     family: family === 4 ? 'ipv4' : 'ipv6',
-    state: one.up ? 'up' : 'down',
+    state: [one.up ? 'up' : 'down', ...(one.refused === null ? [] : [one.refused])].join(' '),
     address: one.address,
     querier: hosts === null ? '' : hosts.querier ? 'this' : (hosts.other ?? 'none'),
     groups: hosts?.groups ?? 0,

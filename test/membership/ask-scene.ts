@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { systemClock } from '../../daemon/base/clock.js';
 import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
+import { LeaseBook } from '../../daemon/membership/lease-book.js';
 import { MembershipService } from '../../daemon/membership/service.js';
 import { createRouter } from '../../daemon/plane/router.js';
 import { parseSettings } from '../../daemon/settings.js';
@@ -49,6 +50,7 @@ const service = new MembershipService(first, {
   log: pino({ level: 'silent' }),
   createRouter,
   service: null,
+  leases: new LeaseBook({ clock: systemClock, log: pino({ level: 'silent' }), file: null }),
   ensureKeeper: () => Promise.resolve(),
 });
 await service.start();
@@ -95,7 +97,7 @@ await until(() => router.rps(4)?.rps.length === 2);
 const bsr = await rows('bsr');
 const rps = await rows('rps');
 
-service.revoke('flat-1', [{ group: ALLOWED, source: SOURCE }]);
+await service.revoke('flat-1', [{ group: ALLOWED, source: SOURCE }]);
 host.addSourceSpecificMembership(SOURCE, ALLOWED, '10.0.2.2');
 await until(() => operator.asked.length === 3);
 host.close();
