@@ -61,7 +61,7 @@ void MulticastRouter::retry_joins() {
   std::size_t refusals = 0;
   std::vector<IpAddress> groups(unjoined_.begin(), unjoined_.end());
   // None waits for ever behind those that are refused again.
-  std::ranges::rotate(groups, std::ranges::upper_bound(groups, retried_));
+  std::rotate(groups.begin(), std::ranges::upper_bound(groups, retried_), groups.end());
   for (const IpAddress& group : groups) {
     retried_ = group;
     join(group, proxy_->joined(group));

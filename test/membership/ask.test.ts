@@ -192,6 +192,18 @@ test('a lease that ends is asked about again before, as long as somebody wants t
   t.equal(it.server.asked.length, asked + 2, 'somebody else has decided');
 });
 
+test('who is a subscriber no longer is not asked about again, and what was allowed is told to whoever takes it away', async (t) => {
+  const it = await bed(t, says({ allow: true, lease: '100s' }));
+  it.wanted.add('flat-1').add('flat-2');
+  for (const subscriber of ['flat-1', 'flat-2']) it.asking.held({ ...QUESTION, subscriber });
+  await it.idle();
+  t.same(it.asking.end('flat-1'), [CHANNEL]);
+  t.same(it.asking.end('flat-1'), []);
+  await it.clock.advance(76_000);
+  await it.idle();
+  t.same(it.server.asked.map(({ body }) => (body as { subscriber: string }).subscriber).slice(2), ['flat-2']);
+});
+
 test('another system may be named meanwhile; what was closed acts no more', async (t) => {
   const stuck = await bed(t, () => {}, { timeout: '60s' });
   const { server, url } = await serve(t, says({ allow: true }));
