@@ -36,6 +36,7 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi, aske
     report: one.reports,
     malformed: one.malformed + one.badChecksum,
     'wrong-header': one.wrongHeader,
+    'too-many': one.tooMany,
     'query-in': one.hosts?.queriesIn ?? 0,
     'query-out': (one.hosts?.generalQueries ?? 0) + (one.hosts?.groupQueries ?? 0) + (one.hosts?.sourceQueries ?? 0),
   }));

@@ -85,7 +85,7 @@ function interfaceRow(family: number, one: RouterInterfaceInfo): Row {
     groups: hosts?.groups ?? 0,
     reports: one.reports,
     denied: Object.values(one.admission.denied).reduce((sum, count) => sum + count, 0),
-    ignored: one.malformed + one.badChecksum + one.wrongHeader + (hosts?.ignoredRecords ?? 0),
+    ignored: one.malformed + one.badChecksum + one.wrongHeader + one.tooMany + (hosts?.ignoredRecords ?? 0),
     designated: pim === null ? '' : pim.isDesignated ? 'this' : pim.designated,
     neighbours: pim?.neighbours ?? 0,
     packets_in: one.packetsIn,

@@ -189,6 +189,8 @@ export interface RouterInterfaceInfo {
   readonly badChecksum: number;
   /** From beyond the link, without router alert, from or to the wrong address. */
   readonly wrongHeader: number;
+  /** Records of reports beyond 20,000 a second. */
+  readonly tooMany: number;
   readonly hosts: {
     /** We are it. */
     readonly querier: boolean;

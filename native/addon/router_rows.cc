@@ -320,6 +320,7 @@ Napi::Object row_value(Napi::Env env, const InterfaceRow& row) {
       .number("malformed", row.counters.malformed)
       .number("badChecksum", row.counters.bad_checksum)
       .number("wrongHeader", row.counters.wrong_header)
+      .number("tooMany", row.counters.too_many)
       .set("hosts", hosts_value(env, row.hosts))
       .set("admission", admission_value(env, row))
       .number("packetsIn", row.traffic.packets_in)

@@ -205,7 +205,9 @@ void MulticastRouter::take(const kernel::ControlMessage& received, Nanos now) no
   const kernel::Link* const link = watch_->link(received.interface_index);
   const bool strange =
       options_.v4 && !ip.ends.source.is_any() && link != nullptr && !is_on_link(*link, ip.ends.source);
-  if (strange || faults != codec::ControlFaults{}) {
+  // A query that no host hears must not end what they would have confirmed.
+  const bool unheard = message.kind == Kind::query && ip.ends.destination.is_unicast();
+  if (strange || unheard || faults != codec::ControlFaults{}) {
     counters.wrong_header++;
     return;
   }

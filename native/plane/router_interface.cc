@@ -50,7 +50,10 @@ void RouterInterface::on_report(const IpAddress& host, const codec::MembershipRe
   counters_.reports++;
   if (!querier_) return;
   for (const codec::GroupRecord& record : report.records)
-    admission_.on_record(host, record, report.version, now);
+    if (records_.take(now))
+      admission_.on_record(host, record, report.version, now);
+    else
+      counters_.too_many++;
 }
 
 bool RouterInterface::wants(const IpAddress& source, const IpAddress& group) const noexcept {

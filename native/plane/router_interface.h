@@ -11,6 +11,7 @@
 #include "membership/pim_link.h"
 #include "membership/proxy.h"
 #include "membership/querier.h"
+#include "membership/token_bucket.h"
 
 namespace sluice::plane {
 
@@ -34,7 +35,13 @@ struct RouterInterfaceCounters {
   std::uint64_t bad_checksum = 0;
   /** From beyond the link, without router alert, or from or to the wrong address. */
   std::uint64_t wrong_header = 0;
+  /** Records beyond kMostRecords: not looked at. */
+  std::uint64_t too_many = 0;
 };
+
+/** Records of reports in a second, of all hosts of an interface, so that one link cannot take the time of the
+ * others. */
+inline constexpr unsigned kMostRecords = 20'000;
 
 class RouterInterface;
 
@@ -127,6 +134,7 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   std::set<membership::Channel> statics_;
   std::optional<membership::Querier> querier_;
   membership::Admission admission_;
+  membership::TokenBucket records_{kMostRecords, 0};
   RouterInterfaceCounters counters_;
 };
 
