@@ -191,7 +191,7 @@ function sourceSpecific(prefixes: readonly string[]): BlockList {
   const all = [
     ...prefixes,
     ...(prefixes.some((one) => !one.includes(':')) ? [] : ['232.0.0.0/8']),
-    ...(prefixes.some((one) => one.includes(':')) ? [] : [...'0123456789abcdef'].map((scope) => `ff3${scope}::/32`)),
+    ...(prefixes.some((one) => one.includes(':')) ? [] : Array.from('0123456789abcdef', (scope) => `ff3${scope}::/32`)),
   ];
   const list = new BlockList();
   for (const one of all) {

@@ -14,9 +14,9 @@ using membership::WantedSources;
 
 namespace {
 
-const IpAddress kGroup = IpAddress::v4(0xe8010101);
-const IpAddress kA = IpAddress::v4(0x0a000001);
-const IpAddress kB = IpAddress::v4(0x0a000002);
+constexpr IpAddress kGroup = IpAddress::v4(0xe8010101);
+constexpr IpAddress kA = IpAddress::v4(0x0a000001);
+constexpr IpAddress kB = IpAddress::v4(0x0a000002);
 
 /** One group of a proxy that holds for ten seconds; how often it asked. */
 struct Bed final : membership::ProxyHost {
