@@ -17,9 +17,13 @@ import { Child, type ExecResult, exec, must, signal } from '../lib/process.js';
 import { Skip } from '../lib/report.js';
 import { need } from '../lib/tools.js';
 
+/** The daemon's configuration, in the folder of the machine's files. */
+export const CONFIG = 'etc/sluice/sluice.yaml';
 const RELEASE = 'bookworm';
+/** Besides what every Debian has: a service manager, and what the package depends on, since the machine has no way to the mirror. */
+const PACKAGES = ['systemd', 'libisal2'];
 /** Unpacked once from Debian's mirror, then kept: later runs need no network. */
-const CACHE = join(ROOT, '.sluice', 'cache', `debian-${RELEASE}.tar`);
+const CACHE = join(ROOT, '.sluice', 'cache', `debian-${RELEASE}-${PACKAGES.join('-')}.tar`);
 const BOOT = join(ROOT, 'test', 'lab', 'parts', 'debian-boot.sh');
 const FETCH_MS = 600_000;
 
@@ -29,7 +33,7 @@ export async function debianArchive(): Promise<string> {
   if (existsSync(CACHE)) return CACHE;
   mkdirSync(dirname(CACHE), { recursive: true });
   const draft = `${CACHE}.${process.pid}`;
-  const options = ['--mode=root', '--variant=minbase', '--format=tar', '--include=systemd'];
+  const options = ['--mode=root', '--variant=minbase', '--format=tar', `--include=${PACKAGES.join(',')}`];
   const made = await exec(['mmdebstrap', ...options, RELEASE, draft], { timeoutMs: FETCH_MS });
   if (made.code !== 0) throw new Skip(`no Debian from the mirror: ${made.stderr.trim().split('\n').at(-1) ?? ''}`);
   renameSync(draft, CACHE);
@@ -42,7 +46,8 @@ const GROUPS = ['/sys/fs/cgroup/systemd', '/sys/fs/cgroup'];
 /** A Debian machine: its files, its own systemd where that can run here, and a host's network. */
 export class Debian {
   private constructor(
-    private readonly host: Host,
+    /** Its network, seen from outside. */
+    readonly host: Host,
     private readonly child: Child,
     private readonly group: string,
     readonly root: string,
@@ -111,6 +116,12 @@ export class Debian {
     await this.child.exited;
     if (this.group !== '') removeGroups(this.group);
   }
+}
+
+/** What /proc/PID/status of a process inside says. */
+export async function statusOf(debian: Debian, pid: string): Promise<Map<string, string>> {
+  const { stdout } = await debian.must(['cat', `/proc/${pid}/status`]);
+  return new Map(stdout.split('\n').map((line) => [line.split(':')[0] ?? '', line.split(':')[1]?.trim() ?? '']));
 }
 
 function groupPlace(): string | undefined {
