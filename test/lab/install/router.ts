@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Lab } from '../lib/lab.js';
@@ -93,6 +93,16 @@ async function kill(debian: Debian): Promise<void> {
   await poll(again, 30_000, 'systemd to have started it again');
 }
 
+/** As {@link kill}, by a supervisor that waits ten seconds. */
+async function killSlowly(debian: Debian): Promise<void> {
+  const slow = join(debian.root, SWITCHES, 'slow.conf');
+  writeFileSync(slow, '[Service]\nRestartSec=10\n');
+  await debian.must(['systemctl', 'daemon-reload']);
+  await kill(debian);
+  rmSync(slow);
+  await debian.must(['systemctl', 'daemon-reload']);
+}
+
 async function refused(debian: Debian): Promise<string> {
   configure(debian);
   expect((await debian.run(['systemctl', 'restart', 'sluice'])).code !== 0, 'it started');
@@ -140,9 +150,10 @@ export async function routerSteps(lab: Lab, debian: Debian, report: Report): Pro
       await routing.learnsAgain();
     }),
   );
-  await report.step('kill -9, three times, loses no packet of them', async () => {
+  await report.step('kill -9 loses no packet of them: three times, and started again after 10 s', async () => {
     const seen = await routing.whileReceiving(async () => {
       for (let time = 0; time < 3; time++) await kill(debian);
+      await killSlowly(debian);
       await routing.learnsAgain();
     });
     return `${seen}; ${await debian.property('NFileDescriptorStore')} descriptors in the store`;
