@@ -67,7 +67,8 @@ std::optional<kernel::Error> MulticastRouter::start() {
     return kernel::system_error("watching the sockets of a multicast router");
   next_sweep_ = kernel::monotonic_now() + kSweep;
   for (const auto& [index, link] : watch_->links()) look_at(&link, link.name);
-  rearm(kernel::monotonic_now());
+  rearm();
+  tell();
   return std::nullopt;
 }
 
@@ -261,7 +262,7 @@ void MulticastRouter::say_active(const Channel& one, Nanos now) {
     pim_->machine().on_active(one.source, one.group, now);
 }
 
-void MulticastRouter::rearm(Nanos) {
+void MulticastRouter::rearm() {
   Nanos next = std::min(deadlines_.next(), next_sweep_);
   if (inherited_until_ != 0) next = std::min(next, inherited_until_);
   reactor_.arm(*this, next);
@@ -299,7 +300,7 @@ void MulticastRouter::join_denied(RouterInterface& interface, const IpAddress& h
 
 void MulticastRouter::say(RouterEvent::Type type, const RouterInterface& interface, const IpAddress& host,
                           const Channel& channel, membership::Denial why) {
-  tell_({type, options_.v4, interface.options().name, host, channel, why, nullptr, {}});
+  said_.push_back({type, options_.v4, interface.options().name, host, channel, why, nullptr, {}});
 }
 
 }  // namespace sluice::plane

@@ -128,7 +128,7 @@ class MulticastRouter final : private kernel::Watcher,
   /** Takes everything out of the kernel and the store. */
   void withdraw();
 
-  /** Does what follows from what was told: routes first, then messages. */
+  /** Does what follows from what was told: routes first, then messages, then tells of it. */
   void settle(Nanos now) noexcept override;
 
   [[nodiscard]] const std::vector<std::unique_ptr<RouterInterface>>& interfaces() const noexcept {
@@ -215,11 +215,11 @@ class MulticastRouter final : private kernel::Watcher,
                     std::optional<kernel::Vif> asked, Nanos now);
   [[nodiscard]] std::optional<Forwarding> decide(const codec::IpAddress& source,
                                                  const codec::IpAddress& group);
-  [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source,
-                                                  const codec::IpAddress& group);
+  [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source);
   void sweep(Nanos now);
   void say_active(const membership::Channel& one, Nanos now);
-  void rearm(Nanos now);
+  void rearm();
+  void tell();
   void say(RouterEvent::Type type, const RouterInterface& interface, const codec::IpAddress& host,
            const membership::Channel& channel, membership::Denial why);
 
@@ -246,6 +246,8 @@ class MulticastRouter final : private kernel::Watcher,
   std::map<codec::IpAddress, membership::InterfaceSet> changed_members_;
   /** Routes to be decided anew; any() for all of the group's. */
   std::set<membership::Channel> stale_;
+  /** Told when routes and messages are out: waking another thread takes longer than both. */
+  std::vector<RouterEvent> said_;
   Nanos next_sweep_ = 0;
   /** 0 when nothing is inherited. */
   Nanos inherited_until_ = 0;

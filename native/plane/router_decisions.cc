@@ -12,7 +12,13 @@ void MulticastRouter::settle(Nanos now) noexcept {
   settle_routes(now);
   // Those who wait for packets go before those who are told about it.
   if (pim_) pim_->machine().flush(now);
-  rearm(now);
+  rearm();
+  tell();
+}
+
+void MulticastRouter::tell() {
+  for (RouterEvent& event : said_) tell_(std::move(event));
+  said_.clear();
 }
 
 void MulticastRouter::settle_members(Nanos now) {
@@ -80,7 +86,7 @@ std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const
     const kernel::VifSet registers = route.registers && register_vif_ ? membership::only(*register_vif_) : 0;
     return Forwarding{route.incoming, route.outgoing | registers};
   }
-  const auto incoming = way_in(source, group);
+  const auto incoming = way_in(source);
   if (!incoming) return std::nullopt;
   Forwarding out{*incoming, 0};
   for (const auto& interface : interfaces_)
@@ -91,8 +97,7 @@ std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const
   return out;
 }
 
-std::optional<kernel::Vif> MulticastRouter::way_in(const IpAddress& source, const IpAddress& group) {
-  (void)group;
+std::optional<kernel::Vif> MulticastRouter::way_in(const IpAddress& source) {
   const auto way = rpf(source);
   if (options_.upstream != UpstreamMode::proxy) {
     if (!way) return std::nullopt;

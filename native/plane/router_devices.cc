@@ -67,7 +67,8 @@ void MulticastRouter::bring_up(RouterInterface& interface, const kernel::Link& l
     by_vif_[vif.value()] = &interface;
     note_interfaces();
     interface.up(link.index, vif.value(), own_address(link), now);
-    tell_({RouterEvent::Type::interface_up, options_.v4, interface.options().name, {}, {}, {}, nullptr, {}});
+    said_.push_back(
+        {RouterEvent::Type::interface_up, options_.v4, interface.options().name, {}, {}, {}, nullptr, {}});
   } else {
     interface.readdress(own_address(link), now);
   }
@@ -93,7 +94,8 @@ void MulticastRouter::bring_down(RouterInterface& interface) {
   socket_->remove_interface(vif);
   note_interfaces();
   for (const auto& [group, sources] : routes_->all()) stale_.insert({group, IpAddress::any(options_.v4)});
-  tell_({RouterEvent::Type::interface_down, options_.v4, interface.options().name, {}, {}, {}, nullptr, {}});
+  said_.push_back(
+      {RouterEvent::Type::interface_down, options_.v4, interface.options().name, {}, {}, {}, nullptr, {}});
 }
 
 void MulticastRouter::bring_up_proxy(const kernel::Link& link) {
@@ -107,7 +109,8 @@ void MulticastRouter::bring_up_proxy(const kernel::Link& link) {
 }
 
 void MulticastRouter::refuse(const std::string& name, const kernel::Error& error) {
-  tell_({RouterEvent::Type::interface_refused, options_.v4, name, {}, {}, {}, error.code, error.message});
+  said_.push_back(
+      {RouterEvent::Type::interface_refused, options_.v4, name, {}, {}, {}, error.code, error.message});
 }
 
 /** What queries are sent from; any() where there is none yet. */

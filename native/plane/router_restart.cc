@@ -22,7 +22,7 @@ kernel::Result<std::unique_ptr<kernel::RoutingSocket>> MulticastRouter::open_soc
                                        options_.upstream == UpstreamMode::pim, kept_.store};
   if (auto adopted = adopt_socket(options)) {
     inherited_until_ = kernel::monotonic_now() + options_.restart_grace;
-    tell_({RouterEvent::Type::resumed, options_.v4, {}, {}, {}, {}, nullptr, {}});
+    said_.push_back({RouterEvent::Type::resumed, options_.v4, {}, {}, {}, {}, nullptr, {}});
     return adopted;
   }
   return kernel::RoutingSocket::open(options);
@@ -56,7 +56,8 @@ void MulticastRouter::keep_socket() {
   else if (!(refused = kept_.store->put(kept_name("interfaces"), note_->fd())))
     refused = kept_.store->put(kept_name("routing"), socket_->fd());
   if (refused)
-    tell_({RouterEvent::Type::not_kept, options_.v4, {}, {}, {}, {}, refused->code, refused->message});
+    said_.push_back(
+        {RouterEvent::Type::not_kept, options_.v4, {}, {}, {}, {}, refused->code, refused->message});
   note_interfaces();
 }
 
