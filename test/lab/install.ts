@@ -138,7 +138,7 @@ async function serviceSteps(lab: Lab, debian: Debian, report: Report): Promise<v
     const file = join(debian.root, CONFIG);
     writeFileSync(file, readFileSync(file, 'utf8').replace('listen: [0.0.0.0:8080]', 'listen: [0.0.0.0:80]'));
     await debian.must(['systemctl', 'enable', '--now', 'sluice']);
-    const facts = await statusOf(debian, await debian.property('MainPID'));
+    const facts = await statusOf(debian, await debian.mainPid());
     const rights = ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb'].map((name) => facts.get(name));
     expect(
       rights.every((mask) => mask === ONLY_BIND),
@@ -150,15 +150,15 @@ async function serviceSteps(lab: Lab, debian: Debian, report: Report): Promise<v
     return `Type=notify: ${told}; capabilities ${rights[0]}`;
   });
   await report.step('a restart refuses nobody', async () => {
-    const before = await debian.property('MainPID');
+    const before = await debian.mainPid();
     const seen = await whileAsking(lab, debian, async () => {
       await debian.must(['systemctl', 'restart', 'sluice']);
     });
-    expect((await debian.property('MainPID')) !== before, 'another process');
+    expect((await debian.mainPid()) !== before, 'another process');
     return `${seen}; ${await debian.property('NFileDescriptorStore')} socket in the descriptor store`;
   });
   await report.step('a daemon that hangs is replaced by the watchdog', async () => {
-    await debian.must(['sh', '-c', `kill -STOP ${await debian.property('MainPID')}`]);
+    await debian.must(['sh', '-c', `kill -STOP ${await debian.mainPid()}`]);
     const again = async () => ((await debian.property('NRestarts')) === '1' ? true : undefined);
     await poll(again, 40_000, 'the watchdog');
     const active = async () => ((await debian.property('ActiveState')) === 'active' ? true : undefined);
@@ -195,14 +195,14 @@ async function upgradeSteps(
     const [config, state] = [join(debian.root, CONFIG), join(debian.root, 'var/lib/sluice/kept')];
     writeFileSync(config, `${readFileSync(config, 'utf8')}# the operator's\n`);
     writeFileSync(state, 'kept');
-    const before = runs ? await debian.property('MainPID') : '';
+    const before = runs ? await debian.mainPid() : '';
     const upgrade = async (): Promise<void> => void (await install(debian, next));
     const seen = runs ? await whileServing(lab, debian, routing, upgrade) : await upgrade().then(() => 'nothing ran');
     const version = await installedVersion(debian);
     expect(version.endsWith('-2'), version);
     expect(readFileSync(config, 'utf8').endsWith("# the operator's\n"), 'the configuration was replaced');
     expect(readFileSync(state, 'utf8') === 'kept', 'the state is gone');
-    if (runs) expect((await debian.property('MainPID')) !== before, 'the old daemon still runs');
+    if (runs) expect((await debian.mainPid()) !== before, 'the old daemon still runs');
     return `${version}; ${seen}`;
   });
   await report.step('installing the same again changes nothing', async () => {

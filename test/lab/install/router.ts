@@ -86,7 +86,7 @@ async function restart(debian: Debian): Promise<void> {
 
 /** Ends it without a word; systemd starts it again. */
 async function kill(debian: Debian): Promise<void> {
-  const [pid, restarts] = [await debian.property('MainPID'), Number(await debian.property('NRestarts'))];
+  const [pid, restarts] = [await debian.mainPid(), Number(await debian.property('NRestarts'))];
   await debian.must(['sh', '-c', `kill -KILL ${pid}`]);
   const again = async (): Promise<boolean> =>
     Number(await debian.property('NRestarts')) > restarts && (await debian.property('ActiveState')) === 'active';
@@ -117,7 +117,7 @@ async function switchOn(debian: Debian): Promise<string> {
   symlinkSync(DROP_IN, join(folder, 'router.conf'));
   await debian.must(['systemctl', 'daemon-reload']);
   await restart(debian);
-  const facts = await statusOf(debian, await debian.property('MainPID'));
+  const facts = await statusOf(debian, await debian.mainPid());
   const rights = ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb'].map((name) => facts.get(name));
   expect(
     rights.every((mask) => mask === ROUTER_RIGHTS),

@@ -14,7 +14,7 @@ import type { Host } from '../lib/host.js';
 import type { Lab } from '../lib/lab.js';
 import { poll } from '../lib/poll.js';
 import { Child, type ExecResult, exec, must, signal } from '../lib/process.js';
-import { Skip } from '../lib/report.js';
+import { expect, Skip } from '../lib/report.js';
 import { need } from '../lib/tools.js';
 
 /** The daemon's configuration, in the folder of the machine's files. */
@@ -108,6 +108,13 @@ export class Debian {
   /** One property of the service. */
   async property(name: string): Promise<string> {
     return (await this.must(['systemctl', 'show', 'sluice', '-p', name, '--value'])).stdout.trim();
+  }
+
+  /** The service's process; rejects when there is none, since 0 would mean whoever sends a signal. */
+  async mainPid(): Promise<string> {
+    const pid = await this.property('MainPID');
+    expect(Number(pid) > 0, 'the service does not run');
+    return pid;
   }
 
   /** Ends everything that runs inside, at once. */
