@@ -12,6 +12,25 @@ using test::Star;
 using test::Talker;
 using Bed = test::MulticastBed;
 
+namespace {
+
+/** A keeper with a note of what was put. */
+class NotingStore final : public kernel::DescriptorStore {
+ public:
+  explicit NotingStore(kernel::DescriptorStore& to) : to_(to) {}
+  std::optional<kernel::Error> put(const std::string& name, int fd) override {
+    names.push_back(name);
+    return to_.put(name, fd);
+  }
+  std::optional<kernel::Error> remove(const std::string& name) override { return to_.remove(name); }
+  std::vector<std::string> names;
+
+ private:
+  kernel::DescriptorStore& to_;
+};
+
+}  // namespace
+
 TEST_CASE("multicast router: who joins receives, who leaves does not, and nobody else ever") {
   SLUICE_NEEDS_NETWORKS();
   for (const int family : {AF_INET, AF_INET6})
@@ -238,7 +257,12 @@ TEST_CASE("multicast router: after a restart all goes on, and what nobody asks f
       auto found = store.value()->all();
       REQUIRE(found.ok());
       bed.options.restart_grace = 2 * kernel::kSecond;
-      bed.open({store.value().get(), std::move(found.value())});
+      NotingStore noting(*store.value());
+      bed.open({&noting, std::move(found.value())});
+      // Not for a moment are they out of the keeper's hands.
+      CHECK(std::ranges::none_of(noting.names, [](const std::string& name) {
+        return name.starts_with("routing") || name.starts_with("interfaces");
+      }));
       add_all();
       for (int i = 0; i < 100; i++) REQUIRE(talker.send());
       CHECK(bed.turn_until([&] { return left.count() - before == talker.sent() - sent; }));

@@ -10,6 +10,8 @@ export interface StaticRoute {
   /** Group or groups with a prefix length. */
   readonly group: string;
   readonly to: string;
+  /** Whether the group is asked for at `from`, as a host does. */
+  readonly joined?: boolean;
 }
 
 /** smcrouted with static multicast routes; resolves when the kernel has them. */
@@ -19,6 +21,7 @@ export async function startSmcroute(router: Host, routes: readonly StaticRoute[]
   const devices = [...new Set(routes.flatMap(({ from, to }) => [from, to]))];
   const lines = [
     ...devices.map((device) => `phyint ${device} enable`),
+    ...routes.filter(({ joined }) => joined).map(({ from, group }) => `mgroup from ${from} group ${group}`),
     ...routes.map(({ from, source, group, to }) => `mroute from ${from} source ${source} group ${group} to ${to}`),
   ];
   const file = lab.file(`${name}-smcroute.conf`);

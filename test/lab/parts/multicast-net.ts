@@ -106,9 +106,15 @@ const heard = z.array(
 );
 export type Heard = z.infer<typeof heard>[number];
 
-/** A sender of numbered datagrams, a hundred a second to each group. */
-export function talk(host: Host, source: string, groups: readonly string[], device = 'eth0'): Promise<Child> {
-  const command = [process.execPath, program('multicast-host'), 'send', device, PORT, EVERY_MS, source, ...groups];
+/** A sender of numbered datagrams, a hundred a second to each group unless told otherwise. */
+export function talk(
+  host: Host,
+  source: string,
+  groups: readonly string[],
+  device = 'eth0',
+  everyMs = EVERY_MS,
+): Promise<Child> {
+  const command = [process.execPath, program('multicast-host'), 'send', device, PORT, everyMs, source, ...groups];
   return host.spawn(`talk-${source.replaceAll(':', '.')}`, command.map(String));
 }
 

@@ -26,6 +26,8 @@ export interface RouterPlan {
   readonly proxy?: string;
   /** Whether ours leaves its routes to a keeper when it ends; else the next router of another kind could not begin. */
   readonly kept?: boolean;
+  /** How long ours goes on after a start with what it took over and nobody has asked for again. */
+  readonly graceS?: number;
 }
 
 /** A route as a router's own table has it. */
@@ -120,7 +122,7 @@ export class SluiceRouter implements RunningRouter {
 
 export const sluiceRouter: RouterKind<SluiceRouter> = {
   name: 'sluice',
-  async start(host, { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, queryS = 2, kept = false }) {
+  async start(host, { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, queryS = 2, kept = false, graceS }) {
     const quick = { hello_interval: `${helloS}s`, join_interval: `${2 * helloS}s`, dr_priority: drPriority };
     const asked = { query_interval: `${queryS}s`, query_response: '500ms', last_member_interval: '200ms' };
     const names = [...new Set([...pim, ...hosts, ...(proxy === undefined ? [] : [proxy])])];
@@ -140,9 +142,11 @@ export const sluiceRouter: RouterKind<SluiceRouter> = {
       proxy === undefined
         ? { upstream: pim.length === 0 ? 'none' : 'pim', rendezvous_points: points }
         : { upstream: 'proxy', proxy_interface: proxy };
-    return new SluiceRouter(
-      await Edge.start(host, [], {}, { interfaces, membership: { ...upstream, keeper: kept ? 'auto' : 'none' } }),
-    );
+    const restart = {
+      keeper: kept ? 'auto' : 'none',
+      ...(graceS === undefined ? {} : { restart_grace: `${graceS}s` }),
+    };
+    return new SluiceRouter(await Edge.start(host, [], {}, { interfaces, membership: { ...upstream, ...restart } }));
   },
 };
 
