@@ -1,5 +1,5 @@
 /** State that outlives the process: one JSON file, replaced as a whole, so that a process that is killed leaves the old or the new. */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { describeError, SluiceError } from '../base/errors.js';
@@ -40,14 +40,13 @@ export class StateFile<T> {
     const next = `${this.path}.new`;
     try {
       await mkdir(dirname(this.path), { recursive: true, mode: 0o750 });
-      const file = await open(next, 'w', 0o600);
-      try {
+      await within(open(next, 'w', 0o600), async (file) => {
         await file.writeFile(`${JSON.stringify(value)}\n`);
         await file.sync();
-      } finally {
-        await file.close();
-      }
+      });
       await rename(next, this.path);
+      // The name is of the folder.
+      await within(open(dirname(this.path)), (folder) => folder.sync());
     } catch (error) {
       throw this.#unusable('cannot be written', error);
     }
@@ -60,6 +59,15 @@ export class StateFile<T> {
       { file: this.path },
       { cause },
     );
+  }
+}
+
+async function within(opening: Promise<FileHandle>, act: (file: FileHandle) => Promise<void>): Promise<void> {
+  const file = await opening;
+  try {
+    await act(file);
+  } finally {
+    await file.close();
   }
 }
 

@@ -31,9 +31,10 @@ membership: { families: [ipv4], upstream: pim, keeper: none }
 const log = pino({ level: 'silent' });
 const file = new StateFile(join(folder, 'leases.json'), leaseFileSchema);
 let now = settings('{ id: flat-1, hold: 0s }');
+const metrics = new Metrics();
 const service = new MembershipService(now, {
   registry: new Registry(),
-  metrics: new Metrics(),
+  metrics,
   clock: systemClock,
   log,
   createRouter,
@@ -114,6 +115,7 @@ const other = {
 };
 await service.revoke('flat-2', [FIXED]);
 const revoked = groupOf(FIXED) === undefined;
+const metered = await metrics.text();
 host.close();
 service.stop(true);
 process.stdout.write(
@@ -128,6 +130,7 @@ process.stdout.write(
     renamed,
     other,
     revoked,
+    metered,
     left: await file.read(),
   }),
 );

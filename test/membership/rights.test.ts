@@ -42,6 +42,8 @@ test('rights outlive a kill, and a reload cuts nothing that stays, and asks for 
     renamed: [rights, 'the leases of flat-1 end'],
     other: { leased: false, fixed: true, authorised: 1 },
     revoked: true,
+    metered:
+      /sluice_membership_interface_refusals_total\{family="ipv4"\} 0.*sluice_membership_not_joined\{family="ipv4"\} 0/s,
     left: { version: 1, leases: [] },
   });
 });
