@@ -40,6 +40,8 @@ export const RP = UP;
 export const FAR_RP = { 4: RP[4], 6: 'fd30:9::1' } as const;
 /** Of `acc` towards `up`. */
 export const ACC = { 4: '10.30.2.2', 6: 'fd30:2::2' } as const;
+/** The rendezvous point is `acc`, again by an address that is reached by the one of the link. */
+export const NEAR_RP = { 4: ACC[4], 6: 'fd30:8::1' } as const;
 /** The second way from `up` to `acc`. */
 export const ALTERNATIVE = { 4: '10.30.5.1', 6: 'fd30:5::1' } as const;
 /** Of the host behind the second. */
@@ -95,6 +97,8 @@ export async function buildMulticastNet(lab: Lab): Promise<MulticastNet> {
   await up.ip('address', 'add', `${FAR_RP[6]}/128`, 'dev', 'lo');
   const { 6: six, device = '' } = await linkWay({ up });
   await acc.ip('-6', 'route', 'add', FAR_RP[6], 'via', six, 'dev', device);
+  await acc.ip('address', 'add', `${NEAR_RP[6]}/128`, 'dev', 'lo');
+  await up.ip('-6', 'route', 'add', NEAR_RP[6], 'via', await pimAddress(acc, 'up0', 6), 'dev', 'acc0');
   await up.route('10.30.3.0/24', ACC[4]);
   await up.route('fd30:3::/64', ACC[6]);
   return { lab, source, up, acc, second, hosts, leaf, lanSwitch, cables, lan: accLan };
@@ -187,13 +191,15 @@ export class Member {
   }
 }
 
+type Device = Pick<End, 'host' | 'name'>;
+
 /** Packets that a device sent so far. */
-async function sent({ host, name }: End): Promise<number> {
+async function sent({ host, name }: Device): Promise<number> {
   return Number((await host.must(['cat', `/sys/class/net/${name}/statistics/tx_packets`])).stdout);
 }
 
 /** Waits until a device sends no more than control messages. */
-export async function stopsSending(end: End, timeoutMs: number): Promise<number> {
+export async function stopsSending(end: Device, timeoutMs: number): Promise<number> {
   const began = performance.now();
   const quiet = async (): Promise<boolean> => {
     const before = await sent(end);

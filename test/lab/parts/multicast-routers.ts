@@ -17,6 +17,8 @@ export interface RouterPlan {
   readonly hosts?: readonly string[];
   /** Rendezvous points by family, of 239.0.0.0/8 and ff1e::/16. */
   readonly rp?: { readonly 4: string; readonly 6: string };
+  /** pimd only: the address by which it offers itself as bootstrap router and rendezvous point of 239.0.0.0/8. */
+  readonly candidate?: string;
   /** Of all devices with PIM. */
   readonly drPriority?: number;
   /** Between hellos, of which three and a half may be missed; joins are repeated half as often. 5 s by default: pimd looks at its times no more often. */
@@ -272,6 +274,8 @@ function frrConfiguration(
 ): string[] {
   const { ip, hosts: asking, groups } = FAMILIES[family];
   const devices = [...new Set([...pim, ...hosts])];
+  // A rendezvous point's address is its own where PIM is on for the device that has it.
+  const loopback = rp === undefined ? [] : ['interface lo', `${ip} pim`, 'exit'];
   const lines = devices.flatMap((device) => [
     `interface ${device}`,
     ...(pim.includes(device) ? [`${ip} pim`, `${ip} pim hello ${helloS} ${Math.ceil(3.5 * helloS)}`] : []),
@@ -289,7 +293,7 @@ function frrConfiguration(
     'exit',
   ]);
   const point = rp === undefined ? [] : [`${ip} pim rp ${rp[family]} ${groups}`];
-  return ['enable', 'configure terminal', `${ip} pim join-prune-interval 5`, ...lines, ...point];
+  return ['enable', 'configure terminal', `${ip} pim join-prune-interval 5`, ...loopback, ...lines, ...point];
 }
 
 const FRR = '/usr/lib/frr';
@@ -399,7 +403,7 @@ export class KernelRouter implements RunningRouter {
 /** pimd 2.3: it conflicts with FRR in Debian, so that its path may be given. */
 export const pimdRouter: RouterKind = {
   name: 'pimd',
-  async start(host, { pim = [], hosts = [], rp }) {
+  async start(host, { pim = [], hosts = [], rp, candidate }) {
     const path = process.env['SLUICE_PEER_PIMD'] ?? which('pimd');
     if (path === undefined) throw new Skip('pimd not found; unpack its package and give the path by SLUICE_PEER_PIMD');
     const file = host.lab.file(`${host.name}-pimd.conf`);
@@ -408,6 +412,9 @@ export const pimdRouter: RouterKind = {
       'hello-interval 30',
       ...devices.map((device) => `phyint ${device} enable`),
       ...(rp === undefined ? [] : [`rp-address ${rp[4]} 239.0.0.0/8`]),
+      ...(candidate === undefined
+        ? []
+        : [`bsr-candidate ${candidate} priority 5`, `rp-candidate ${candidate} time 10`, 'group-prefix 239.0.0.0/8']),
       'spt-threshold packets 0 interval 5',
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
