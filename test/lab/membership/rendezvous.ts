@@ -23,6 +23,7 @@ import {
   type RunningRouter,
   sluiceRouter,
 } from '../parts/multicast-routers.js';
+import { recorded } from '../parts/seeds.js';
 
 const HOST = '10.30.3.11';
 const GROUPS = { 4: ['239.30.5.1', '239.30.5.2'], 6: ['ff1e::30:51', 'ff1e::30:52'] } as const;
@@ -127,10 +128,13 @@ export async function playRendezvous(net: MulticastNet, report: Report): Promise
   for (const pair of PAIRS) {
     const name = `${pair.first.name} registers at ${pair.point.name}${pair.family === 6 ? ', IPv6' : ''}`;
     const required = pair.first.rare !== true && pair.point.rare !== true;
-    await report.step(name, () => registered(net, pair), { required });
+    const step = () => report.step(name, () => registered(net, pair), { required });
+    await recorded(net.acc, 'up0', name, step);
     await net.lab.stopChildren();
   }
   await wayBack(net.acc, UP);
-  await report.step('pimd is the bootstrap router: sluice finds the rendezvous point', () => bootstrapped(net));
+  const name = 'pimd is the bootstrap router';
+  const step = () => report.step(`${name}: sluice finds the rendezvous point`, () => bootstrapped(net));
+  await recorded(net.acc, 'up0', name, step);
   await net.lab.stopChildren();
 }

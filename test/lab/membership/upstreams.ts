@@ -23,6 +23,7 @@ import {
   type RunningRouter,
   sluiceRouter,
 } from '../parts/multicast-routers.js';
+import { recorded } from '../parts/seeds.js';
 
 const HOST = '10.30.3.11';
 const GROUPS = {
@@ -139,10 +140,13 @@ async function anySource(net: MulticastNet, { up, acc }: Routers, { family, leav
   return `the source after the join heard ${came.toFixed(0)} ms after its program's start; ${counts.join('; ')}`;
 }
 
+function nameOf({ up, acc, below, family }: Pair): string {
+  return `${acc.name} below ${up.name}${below.proxy === undefined ? '' : ', by proxy'}${family === 6 ? ', IPv6' : ''}`;
+}
+
 async function exchange(net: MulticastNet, report: Report, pair: Pair): Promise<void> {
   const { family } = pair;
-  const byProxy = pair.below.proxy !== undefined;
-  const name = `${pair.acc.name} below ${pair.up.name}${byProxy ? ', by proxy' : ''}${family === 6 ? ', IPv6' : ''}`;
+  const name = nameOf(pair);
   const required = pair.up.rare !== true && pair.acc.rare !== true;
   const routers: { up?: RunningRouter; acc?: RunningRouter } = {};
   const { specific, shared } = GROUPS[family];
@@ -151,7 +155,7 @@ async function exchange(net: MulticastNet, report: Report, pair: Pair): Promise<
     const acc = await pair.acc.start(net.acc, pair.below);
     Object.assign(routers, { up, acc });
     for (const source of SOURCES[family]) await talk(net.source, source, [specific, shared]);
-    if (byProxy) return 'a proxy needs none';
+    if (pair.below.proxy !== undefined) return 'a proxy needs none';
     await seeEachOther({ up, acc }, family);
     return 'both have the other in their tables';
   };
@@ -161,7 +165,6 @@ async function exchange(net: MulticastNet, report: Report, pair: Pair): Promise<
     if (pair.specific) await report.step(`${name}: (S,G)`, () => oneSource(net, { up, acc }, pair));
     await report.step(`${name}: (*,G)`, () => anySource(net, { up, acc }, pair));
   }
-  await net.lab.stopChildren();
 }
 
 async function seeEachOther({ up, acc }: Routers, family: 4 | 6): Promise<void> {
@@ -178,6 +181,9 @@ async function seeEachOther({ up, acc }: Routers, family: 4 | 6): Promise<void> 
 /** Our router below and above those that others wrote. */
 export async function playUpstreams(net: MulticastNet, report: Report): Promise<void> {
   await wayBack(net.acc, await linkWay(net));
-  for (const pair of PAIRS) await exchange(net, report, pair);
+  for (const pair of PAIRS) {
+    await recorded(net.acc, 'up0', nameOf(pair), () => exchange(net, report, pair));
+    await net.lab.stopChildren();
+  }
   await wayBack(net.acc, UP);
 }
