@@ -43,7 +43,10 @@ Pim::~Pim() = default;
 void Pim::interface_up(Interface interface, std::vector<IpAddress> addresses, const PimLinkOptions& options,
                        Nanos now) {
   if (interface >= kInterfaces || addresses.empty()) return;
-  if (PimLink* const up = links_[interface].get()) return up->readdress(std::move(addresses), now);
+  if (PimLink* const up = links_[interface].get()) {
+    up->configure(options, now);
+    return up->readdress(std::move(addresses), now);
+  }
   if (!started_) bootstrap_.start(now);
   started_ = true;
   PimLinkOwner& owner = *this;
@@ -85,6 +88,17 @@ void Pim::local(Interface interface, const IpAddress& group, const IpAddress& so
   if (tree == nullptr) return refresh(*its, now);
   if (wants || tree->find(interface) != nullptr) tree->leg(interface).member = wanted;
   refresh(*tree, now);
+}
+
+void Pim::keep(const IpAddress& group, bool whole, std::span<const IpAddress> sources, Nanos now) {
+  if (!is_routed(group)) return;
+  Group* const its = whole || !sources.empty() ? make(group) : find(group);
+  if (its == nullptr) return;
+  its->star.kept = whole && !its->source_specific;
+  for (auto& [address, tree] : its->sources) tree.kept = false;
+  for (const IpAddress& address : sources)
+    if (Source* const tree = make(*its, address)) tree->kept = true;
+  refresh(*its, now);
 }
 
 void Pim::rpf_changed(const IpPrefix& prefix, Nanos now) {
@@ -228,10 +242,13 @@ void Pim::find_own_rp(Group& group) noexcept {
 
 void Pim::withdraw(Nanos now) {
   bootstrap_.stop(now);
+  const auto end = [&](Tree& tree) {
+    tree.kept = false;
+    if (tree.joined) say(tree, tree.upstream, true);
+  };
   for (auto& [address, group] : groups_) {
-    if (group.star.joined) say(group.star, group.star.upstream, true);
-    for (auto& [source, tree] : group.sources)
-      if (tree.joined) say(tree, tree.upstream, true);
+    end(group.star);
+    for (auto& [source, tree] : group.sources) end(tree);
   }
   flush(now);
 }

@@ -58,7 +58,7 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   Pim& operator=(const Pim&) = delete;
 
   /** `addresses` are ours there, the primary one (for IPv6 the link-local one) first. When it is up already,
-   * only they change. */
+   * they change, and the options do as of PimLink::configure(). */
   void interface_up(Interface interface, std::vector<codec::IpAddress> addresses,
                     const PimLinkOptions& options, Nanos now);
   /** Others of ours, wherever they are, in the place of PimOptions::addresses: an RP's is often no link's. */
@@ -79,6 +79,9 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
                            const codec::pim::Register& message, Nanos now);
   void on_register_stop(const codec::IpAddress& from, const codec::pim::RegisterStop& stop, Nanos now);
 
+  /** Joined above from now on whether anybody wants it or not, in the place of what was kept of the group
+   * before: the group as a whole (no source-specific one), and these sources of it. Neither: nothing. */
+  void keep(const codec::IpAddress& group, bool whole, std::span<const codec::IpAddress> sources, Nanos now);
   /** What hosts of a link want; `source` any() for the group as a whole. The interface is up. */
   void local(Interface interface, const codec::IpAddress& group, const codec::IpAddress& source,
              Membership wanted, Nanos now);
@@ -116,6 +119,8 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
     return is_source_specific(group) ? std::nullopt : membership::rp_of(rps_, group);
   }
   [[nodiscard]] bool is_source_specific(const codec::IpAddress& group) const noexcept;
+  /** Whether it is an address of ours. */
+  [[nodiscard]] bool is_own(const codec::IpAddress& address) const noexcept;
   /** Null where it is not up. */
   [[nodiscard]] const PimLink* link(Interface interface) const noexcept {
     return interface < kInterfaces ? links_[interface].get() : nullptr;
@@ -167,7 +172,6 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void rps_changed(Nanos now) noexcept override;
 
   void prime(PimLink& link, const codec::IpAddress& neighbour) noexcept;
-  [[nodiscard]] bool is_own(const codec::IpAddress& address) const noexcept;
   [[nodiscard]] bool is_routed(const codec::IpAddress& group) const noexcept;
   [[nodiscard]] PimLink* known(Interface interface, const codec::IpAddress& from) noexcept;
 
@@ -206,9 +210,12 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void compute(Star& star) noexcept { star.sets = sets_of(star, view()); }
   void compute(Source& source) noexcept;
   [[nodiscard]] TreeView view() const noexcept { return {designated_, options_.register_interface}; }
-  [[nodiscard]] bool join_desired(const Star& star) const noexcept { return star.sets.immediate != 0; }
+  [[nodiscard]] static bool join_desired(const Star& star) noexcept {
+    return star.sets.immediate != 0 || star.kept;
+  }
   [[nodiscard]] bool join_desired(const Source& source) const noexcept;
   [[nodiscard]] bool prune_desired(const Source& source) const noexcept;
+  [[nodiscard]] static bool is_off_shared(const Source& source) noexcept;
   [[nodiscard]] Upstream above(const Tree& tree) const noexcept;
   [[nodiscard]] Upstream above_rpt(const Source& source) const noexcept;
   [[nodiscard]] Route route_of(const Group& group, const Source* source) const noexcept;

@@ -199,9 +199,9 @@ void Pim::add(const PimEntry& entry) noexcept {
 void Pim::add_compound_prunes(const Group& group, const PimEntry& join) noexcept {
   const Upstream& shared = group.star.upstream;
   for (const auto& [address, source] : group.sources) {
-    const bool prunes = source.spt                       ? !above(source).same(shared)
-                        : source.sets.inherited_rpt == 0 ? true
-                                                         : !above_rpt(source).same(shared);
+    const bool prunes = source.spt              ? !above(source).same(shared)
+                        : is_off_shared(source) ? true
+                                                : !above_rpt(source).same(shared);
     if (prunes) outbox_.add({join.interface, join.neighbour, group.address, {address, false, true}, true});
   }
 }

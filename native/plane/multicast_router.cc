@@ -89,6 +89,10 @@ std::optional<kernel::Error> MulticastRouter::start_upstream() {
     register_vif_ = place.value();
     pim.register_interface = *register_vif_;
   }
+  // That of a loopback is an RP's as well as one of an interface.
+  for (const membership::StaticRp& one : pim.static_rps)
+    if (watch_->lookup(one.address.bytes()).kind == kernel::RpfRoute::Kind::local)
+      pim.addresses.push_back(one.address);
   auto opened = RouterPim::open(reactor_, pim, *this, deadlines_, std::random_device{}());
   if (!opened.ok()) return std::move(opened.error());
   pim_ = std::move(opened.value());
@@ -117,6 +121,18 @@ bool MulticastRouter::remove(const std::string& name) {
   return true;
 }
 
+bool MulticastRouter::reconfigure(const RouterInterfaceOptions& options) {
+  RouterInterface* const interface = find(options.name);
+  if (interface == nullptr) return false;
+  const RouterInterfaceOptions& before = interface->options();
+  if (before.querier.has_value() != options.querier.has_value() ||
+      before.pim.has_value() != options.pim.has_value())
+    return false;
+  interface->reconfigure(options, kernel::monotonic_now());
+  if (const kernel::Link* const link = watch_->link(interface->index())) bring_up(*interface, *link);
+  return true;
+}
+
 RouterInterface* MulticastRouter::find(const std::string& name) noexcept {
   for (const auto& one : interfaces_)
     if (one->options().name == name) return one.get();
@@ -124,7 +140,10 @@ RouterInterface* MulticastRouter::find(const std::string& name) noexcept {
 }
 
 void MulticastRouter::keep(const IpAddress& group, WantedSources kept) {
-  if (proxy_) proxy_->keep(group, std::move(kept), kernel::monotonic_now());
+  const Nanos now = kernel::monotonic_now();
+  if (pim_)
+    pim_->machine().keep(group, kept.excludes, kept.excludes ? std::vector<IpAddress>() : kept.sources, now);
+  if (proxy_) proxy_->keep(group, std::move(kept), now);
 }
 
 void MulticastRouter::withdraw() {
@@ -187,7 +206,9 @@ void MulticastRouter::take(const kernel::ControlMessage& received, Nanos now) no
   const kernel::Link* const link = watch_->link(received.interface_index);
   const bool strange =
       options_.v4 && !ip.ends.source.is_any() && link != nullptr && !is_on_link(*link, ip.ends.source);
-  if (strange || faults != codec::ControlFaults{}) {
+  // A query that no host hears must not end what they would have confirmed.
+  const bool unheard = message.kind == Kind::query && ip.ends.destination.is_unicast();
+  if (strange || unheard || faults != codec::ControlFaults{}) {
     counters.wrong_header++;
     return;
   }
@@ -249,7 +270,8 @@ void MulticastRouter::sweep(Nanos now) {
   std::vector<Channel> idle;
   for (const auto& [group, sources] : routes_->all())
     for (const auto& [source, route] : sources)
-      if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle)
+      if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle &&
+          !is_warm(source, group))
         idle.push_back({group, source});
   for (const Channel& one : idle) routes_->remove(one.source, one.group);
 }

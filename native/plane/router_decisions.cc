@@ -74,8 +74,12 @@ void MulticastRouter::settle_route(const IpAddress& source, const IpAddress& gro
       routes_->remove(source, group);
     return;
   }
-  if (installed == nullptr && !asked && forwarding->outgoing == 0) return;
+  if (installed == nullptr && !asked && forwarding->outgoing == 0 && !is_warm(source, group)) return;
   routes_->set(source, group, *forwarding, now);
+}
+
+bool MulticastRouter::is_warm(const IpAddress& source, const IpAddress& group) const noexcept {
+  return pim_ && pim_->machine().route(source, group).warm;
 }
 
 std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const IpAddress& group) {

@@ -71,7 +71,8 @@ void MulticastRouter::look_at(const kernel::Link* link, const std::string& name)
 
 void MulticastRouter::bring_up(RouterInterface& interface, const kernel::Link& link) {
   const Nanos now = kernel::monotonic_now();
-  if (!interface.is_up()) {
+  const bool anew = !interface.is_up();
+  if (anew) {
     auto vif = socket_->vif_of(link.index) ? kernel::Result<kernel::Vif>(*socket_->vif_of(link.index))
                                            : socket_->add_interface(link.index);
     if (!vif.ok()) return refuse(interface.options().name, vif.error());
@@ -93,6 +94,8 @@ void MulticastRouter::bring_up(RouterInterface& interface, const kernel::Link& l
   const auto refused = pim_->up(interface.vif(), link.index, std::move(addresses),
                                 interface.options().pim.value_or(silent), now);
   if (refused) refuse(interface.options().name, *refused);
+  // What was joined before it was there may be behind it.
+  if (anew) pim_->machine().rpf_changed(now);
 }
 
 void MulticastRouter::bring_down(RouterInterface& interface) {

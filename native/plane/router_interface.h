@@ -11,6 +11,7 @@
 #include "membership/pim_link.h"
 #include "membership/proxy.h"
 #include "membership/querier.h"
+#include "membership/token_bucket.h"
 
 namespace sluice::plane {
 
@@ -34,7 +35,13 @@ struct RouterInterfaceCounters {
   std::uint64_t bad_checksum = 0;
   /** From beyond the link, without router alert, or from or to the wrong address. */
   std::uint64_t wrong_header = 0;
+  /** Records beyond kMostRecords: not looked at. */
+  std::uint64_t too_many = 0;
 };
+
+/** Records of reports in a second, of all hosts of an interface, so that one link cannot take the time of the
+ * others. */
+inline constexpr unsigned kMostRecords = 20'000;
 
 class RouterInterface;
 
@@ -84,6 +91,9 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   /** What its hosts want of a group. */
   [[nodiscard]] membership::WantedSources wanted(const codec::IpAddress& group) const;
 
+  /** Speaks otherwise from now on; who is there stays. Whether hosts are listened to at all cannot change,
+   * nor the name; admission and static groups stay as they are. */
+  void reconfigure(const RouterInterfaceOptions& options, kernel::Nanos now);
   /** Other tables for admission; what is not allowed any more ends at once. */
   void configure(const membership::AdmissionOptions& options, kernel::Nanos now);
   void add_static(const membership::Channel& channel);
@@ -124,6 +134,7 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   std::set<membership::Channel> statics_;
   std::optional<membership::Querier> querier_;
   membership::Admission admission_;
+  membership::TokenBucket records_{kMostRecords, 0};
   RouterInterfaceCounters counters_;
 };
 

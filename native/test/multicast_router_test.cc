@@ -202,6 +202,84 @@ TEST_CASE("multicast router: what is not authorised is held, reported, and flows
   CHECK(bed.silent(talker, left));
 }
 
+TEST_CASE(
+    "multicast router: what PIM keeps has its route before its packets, and leads nowhere until wanted") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    const IpAddress source = ip(Star::host(family, 1));
+    const IpAddress group = ip(bed.group());
+    // Asked for before there is any interface: it follows as they come.
+    bed.router->keep(group, {false, {source}});
+    bed.add(hosts_on("up0", bed.v4()));
+    bed.add(hosts_on("left0", bed.v4()));
+    const auto is_warm = [&] {
+      const auto* const route = bed.router->routes().find(source, group);
+      return route != nullptr && route->forwarding.incoming == bed.router->find("up0")->vif() &&
+             route->forwarding.outgoing == 0;
+    };
+    REQUIRE(bed.turn_until(is_warm));
+    Talker talker(bed.star.source, bed.group());
+    {
+      Listener deaf(bed.star.right, bed.group(), Star::host(family, 3));
+      CHECK(bed.silent(talker, deaf));
+    }
+    CHECK(bed.turn_until([&] {
+      bed.router->sample();
+      return bed.router->routes().find(source, group)->counters.packets == talker.sent();
+    }));
+    {
+      Listener left(bed.star.left, bed.group(), Star::host(family, 1));
+      REQUIRE(left.ok());
+      CHECK(bed.flows(talker, left));
+    }
+    CHECK(bed.turn_until(is_warm));
+    CHECK(bed.router->counters().unknown_sources == 0);
+    bed.router->keep(group, {});
+    bed.router->settle(kernel::monotonic_now());
+    CHECK(bed.router->routes().size() == 0);
+  }
+}
+
+TEST_CASE("multicast router: an interface speaks otherwise, and nobody loses a packet by it") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    auto up = hosts_on("up0", bed.v4());
+    auto left = hosts_on("left0", bed.v4());
+    bed.add(up);
+    bed.add(left);
+    Talker talker(bed.star.source, bed.group());
+    Listener listener(bed.star.left, bed.group(), Star::host(family, 1));
+    REQUIRE(bed.flows(talker, listener));
+    const std::size_t before = listener.count();
+    const std::uint32_t sent = talker.sent();
+
+    left.querier->query_interval = 60 * kernel::kSecond;
+    left.querier->immediate_leave = membership::ImmediateLeave::always;
+    left.lenient = true;
+    CHECK(bed.star.router.in([&] { return bed.router->reconfigure(left); }));
+    const auto* const changed = bed.router->find("left0");
+    CHECK(changed->is_up());
+    CHECK(changed->options().lenient);
+    CHECK(changed->querier()->options().query_interval == 60 * kernel::kSecond);
+    for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+    CHECK(bed.turn_until([&] { return listener.count() - before == talker.sent() - sent; }));
+
+    // To begin or to end to speak at all is another matter.
+    up.pim.emplace();
+    CHECK_FALSE(bed.router->reconfigure(up));
+    left.querier.reset();
+    CHECK_FALSE(bed.router->reconfigure(left));
+    left.name = "other0";
+    CHECK_FALSE(bed.router->reconfigure(left));
+  }
+}
+
 TEST_CASE("multicast router: a device that goes and comes back, and its address that changes") {
   SLUICE_NEEDS_NETWORKS();
   Bed bed(AF_INET);
