@@ -62,6 +62,7 @@ export function interfaceOptions(config: InterfaceConfig, family: Family): Route
   return {
     name,
     lenient: hosts?.lenient ?? false,
+    alwaysForwards: hosts?.forward === 'always',
     querier: hosts === null ? null : querierOptions(hosts, family),
     admission: admissionOptions(config, family),
     pim:

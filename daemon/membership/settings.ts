@@ -71,6 +71,12 @@ const hostsSchema = z
         'A group ends with its last member at once: tracked where every host is known, always whoever else may be there.',
       ),
     lenient: z.boolean().default(false).describe('Messages without the router alert option count, too.'),
+    forward: z
+      .enum(['querier', 'always'])
+      .default('querier')
+      .describe(
+        'Without PIM only the querier of a link forwards there (RFC 4605), so that of two routers one does; always: where a switch asks.',
+      ),
     static: z.array(channelSchema).max(10_000).default([]).describe('Forwarded whether hosts ask for it or not.'),
   })
   .refine((hosts) => hosts.query_response < hosts.query_interval, {

@@ -96,6 +96,8 @@ export interface RouterInterfaceOptions {
   /** Of the network device; it may come later. */
   readonly name: string;
   readonly lenient: boolean;
+  /** Where there is no PIM: also when another router of the link is the querier. */
+  readonly alwaysForwards: boolean;
   /** null: hosts there are not listened to. */
   readonly querier: QuerierOptions | null;
   readonly admission: AdmissionOptions;
@@ -327,6 +329,7 @@ export interface RouterStatus {
       | 'wrongAddress'
       | 'sendErrors'
       | 'registersSent'
+      | 'registersDropped'
       | 'joinsIn'
       | 'prunesIn'
       | 'joinsOut'

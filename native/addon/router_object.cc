@@ -164,6 +164,7 @@ plane::RouterInterfaceOptions interface_of(Napi::Env env, const Napi::Value& val
   plane::RouterInterfaceOptions i;
   i.name = o.text("name");
   i.lenient = o.flag("lenient");
+  i.always_forwards = o.flag("alwaysForwards");
   i.querier = querier_of(env, o.get("querier"), v4);
   i.admission = admission_of(env, o.get("admission"), v4);
   i.pim = pim_of(env, o.get("pim"));

@@ -500,6 +500,7 @@ Napi::Object row_value(Napi::Env env, const StatusRow& row) {
                      .number("wrongAddress", row.pim_messages->wrong_address)
                      .number("sendErrors", row.pim_messages->send_errors)
                      .number("registersSent", row.pim_messages->registers_sent)
+                     .number("registersDropped", row.pim_messages->registers_dropped)
                      .number("joinsIn", c.joins_in)
                      .number("prunesIn", c.prunes_in)
                      .number("joinsOut", c.joins_out)

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include "membership/pim_bootstrap.h"
@@ -82,8 +83,9 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   /** Joined above from now on whether anybody wants it or not, in the place of what was kept of the group
    * before: the group as a whole (no source-specific one), and these sources of it. Neither: nothing. */
   void keep(const codec::IpAddress& group, bool whole, std::span<const codec::IpAddress> sources, Nanos now);
-  /** What hosts of a link want; `source` any() for the group as a whole. The interface is up. */
-  void local(Interface interface, const codec::IpAddress& group, const codec::IpAddress& source,
+  /** What hosts of a link want; `source` any() for the group as a whole. The interface is up. False when
+   * there is no room for its tree: it is to be told again. */
+  bool local(Interface interface, const codec::IpAddress& group, const codec::IpAddress& source,
              Membership wanted, Nanos now);
 
   /** PimHost::rpf() tells others now, of addresses in the prefix, or of any. */
@@ -156,6 +158,7 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
 
  private:
   struct Seen;
+  using Groups = std::set<codec::IpAddress>;
 
   // TreeOwner
   void on_leg(Tree& tree, Interface interface, Nanos now) noexcept override;
@@ -177,8 +180,12 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
 
   [[nodiscard]] Group* find(const codec::IpAddress& group) noexcept;
   /** Null where there are too many. */
-  Group* make(const codec::IpAddress& group);
-  Source* make(Group& group, const codec::IpAddress& source);
+  /** What a tree is made for. Packets and registers of anybody make half of them at most, so that there is
+   * room for what somebody wants. */
+  enum class Need : std::uint8_t { wanted, data };
+  [[nodiscard]] bool has_room(Need need) noexcept;
+  Group* make(const codec::IpAddress& group, Need need = Need::wanted);
+  Source* make(Group& group, const codec::IpAddress& source, Need need = Need::wanted);
   Leg* make_leg(Tree& tree, PimLink& link);
   /** Groups for which `each` is true have changed. */
   template <class Each>
@@ -223,12 +230,14 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   [[nodiscard]] bool on_own_tree(const Source& source) const noexcept;
 
   // Joins and prunes: pim_join_prune.cc.
-  void on_downstream(PimLink& link, const codec::pim::JoinPruneGroup& set, Nanos until, Nanos now);
+  void on_downstream(PimLink& link, const codec::pim::JoinPruneGroup& set, Groups& named, Nanos until,
+                     Nanos now);
   bool join_star(PimLink& link, Group& group, const codec::IpAddress& rp, Nanos until);
   void end_star_join(Interface interface, Group& group) noexcept;
   void prune(PimLink& link, Group& group, const codec::pim::JoinPruneSource& one, Nanos until, Nanos now);
   void settle_touched(Group& group, const codec::pim::JoinPruneGroup& set, Nanos now) noexcept;
-  void on_seen(const Seen& seen, const codec::pim::JoinPruneGroup& set, Nanos now);
+  void on_seen(const Seen& seen, const codec::pim::JoinPruneGroup& set, Groups& shared, Nanos now);
+  [[nodiscard]] static bool names_shared(const codec::pim::JoinPruneGroup& set) noexcept;
   void see(const Seen& seen, Group& group, const codec::pim::JoinPruneSource& one, bool prune);
   void override_rpt(const Seen& seen, Group& group, const codec::IpAddress& source);
   void say(const Tree& tree, const Upstream& to, bool prune) noexcept;

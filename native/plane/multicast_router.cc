@@ -24,12 +24,6 @@ IpAddress address_of(const kernel::AddressBytes& bytes) {
   return IpAddress::v6(bytes.data());
 }
 
-bool is_on_link(const kernel::Link& link, const IpAddress& address) {
-  return std::ranges::any_of(link.addresses, [&](const kernel::LinkAddress& own) {
-    return kernel::alike(own.address, address.bytes(), own.bits + (address.is_v4() ? 96U : 0U));
-  });
-}
-
 }  // namespace
 
 kernel::Result<std::unique_ptr<MulticastRouter>> MulticastRouter::open(kernel::Reactor& reactor,
@@ -175,11 +169,10 @@ std::string MulticastRouter::name_of(kernel::Vif vif) const {
 
 void MulticastRouter::on_ready(std::uint32_t) noexcept {
   const Nanos now = reactor_.now();
-  do {
-    const auto received = socket_->receive();
-    for (const kernel::ControlMessage& message : received.messages) take(message, now);
-    for (const kernel::Upcall& upcall : received.upcalls) take(upcall, now);
-  } while (socket_->more());
+  // What does not fit into a batch makes it ready again, after what else is waiting.
+  const auto received = socket_->receive();
+  for (const kernel::ControlMessage& message : received.messages) take(message, now);
+  for (const kernel::Upcall& upcall : received.upcalls) take(upcall, now);
   settle(now);
 }
 
@@ -203,9 +196,8 @@ void MulticastRouter::take(const kernel::ControlMessage& received, Nanos now) no
       options_.v4 ? codec::igmp::faults(ip, message) : codec::mld::faults(ip, message);
   if (interface.options().lenient) faults.router_alert = false;
   // RFC 9776 section 10.2: who is not of the link cannot be a host of it.
-  const kernel::Link* const link = watch_->link(received.interface_index);
   const bool strange =
-      options_.v4 && !ip.ends.source.is_any() && link != nullptr && !is_on_link(*link, ip.ends.source);
+      options_.v4 && !ip.ends.source.is_any() && !is_on_link(interface.vif(), ip.ends.source);
   // A query that no host hears must not end what they would have confirmed.
   const bool unheard = message.kind == Kind::query && ip.ends.destination.is_unicast();
   if (strange || unheard || faults != codec::ControlFaults{}) {
@@ -304,6 +296,11 @@ void MulticastRouter::send_query(RouterInterface& interface, const codec::Member
 
 void MulticastRouter::members_changed(RouterInterface& interface, const IpAddress& group) noexcept {
   changed_members_[group] |= membership::only(interface.vif());
+}
+
+void MulticastRouter::querier_changed(RouterInterface&) noexcept {
+  if (pim_) return;
+  for (const auto& [group, sources] : routes_->all()) stale_.insert({group, IpAddress::any(options_.v4)});
 }
 
 void MulticastRouter::join_held(RouterInterface& interface, const IpAddress& host,

@@ -201,6 +201,7 @@ class MulticastRouter final : private kernel::Watcher,
   // RouterInterfaceOwner
   void send_query(RouterInterface& interface, const codec::MembershipQuery& query) noexcept override;
   void members_changed(RouterInterface& interface, const codec::IpAddress& group) noexcept override;
+  void querier_changed(RouterInterface& interface) noexcept override;
   void join_held(RouterInterface& interface, const codec::IpAddress& host,
                  const membership::Channel& channel) noexcept override;
   void join_admitted(RouterInterface& interface, const codec::IpAddress& host,
@@ -211,6 +212,9 @@ class MulticastRouter final : private kernel::Watcher,
   void route_changed(const codec::IpAddress& source, const codec::IpAddress& group) noexcept override;
   [[nodiscard]] membership::Interface interface_of(unsigned index) const noexcept override;
   [[nodiscard]] PimPlace place_of(membership::Interface interface) const noexcept override;
+  [[nodiscard]] bool is_on_link(membership::Interface interface,
+                                const codec::IpAddress& address) const noexcept override;
+  void members_untold(membership::Interface interface, const codec::IpAddress& group) noexcept override;
   // ProxyHost
   void join(const codec::IpAddress& group, const membership::WantedSources& wanted) noexcept override;
 

@@ -94,7 +94,7 @@ std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const
   if (!incoming) return std::nullopt;
   Forwarding out{*incoming, 0};
   for (const auto& interface : interfaces_)
-    if (interface->wants(source, group)) out.outgoing |= membership::only(interface->vif());
+    if (interface->forwards(source, group)) out.outgoing |= membership::only(interface->vif());
   // RFC 4605 section 4.3: what comes from below goes above, too.
   if (proxy_link_) out.outgoing |= membership::only(proxy_link_->vif);
   out.outgoing &= ~membership::only(*incoming);

@@ -155,6 +155,24 @@ membership::Interface MulticastRouter::interface_of(unsigned index) const noexce
   return socket_->vif_of(index).value_or(membership::kNoInterface);
 }
 
+/** Neighbours of IPv6 are known by their link-local addresses; a link without a prefix has who is there. */
+bool MulticastRouter::is_on_link(membership::Interface interface, const IpAddress& address) const noexcept {
+  if (!options_.v4) return address.is_link_local();
+  const kernel::Link* const link = watch_->link(place_of(interface).index);
+  if (link == nullptr) return true;
+  bool prefixes = false;
+  for (const kernel::LinkAddress& own : link->addresses) {
+    if (!address_of(own.address).is_v4() || own.bits >= 32) continue;
+    if (kernel::alike(own.address, address.bytes(), own.bits + 96)) return true;
+    prefixes = true;
+  }
+  return !prefixes;
+}
+
+void MulticastRouter::members_untold(membership::Interface interface, const IpAddress& group) noexcept {
+  changed_members_[group] |= membership::only(interface);
+}
+
 PimPlace MulticastRouter::place_of(membership::Interface interface) const noexcept {
   const unsigned index = interface < kernel::kMostVifs ? socket_->interfaces()[interface] : 0;
   const kernel::Link* const link = watch_->link(index);

@@ -60,6 +60,10 @@ bool RouterInterface::wants(const IpAddress& source, const IpAddress& group) con
   return is_up() && querier_ && querier_->forwards(group, source);
 }
 
+bool RouterInterface::forwards(const IpAddress& source, const IpAddress& group) const noexcept {
+  return wants(source, group) && (options_.always_forwards || !querier_->election().yields());
+}
+
 WantedSources RouterInterface::wanted(const IpAddress& group) const {
   WantedSources out;
   if (!is_up() || !querier_) return out;
@@ -100,6 +104,10 @@ void RouterInterface::send(const codec::MembershipQuery& query) noexcept {
 
 void RouterInterface::changed(const IpAddress& group) noexcept {
   owner_.members_changed(*this, group);
+}
+
+void RouterInterface::elected() noexcept {
+  owner_.querier_changed(*this);
 }
 
 bool RouterInterface::has(const Channel& channel) const noexcept {

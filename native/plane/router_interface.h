@@ -26,6 +26,9 @@ struct RouterInterfaceOptions {
   std::optional<membership::PimLinkOptions> pim;
   /** Messages without a router alert count, too (some switches strip it). */
   bool lenient = false;
+  /** Where there is no PIM, who is not the querier forwards, too (RFC 4605 section 4.2 leaves that to the
+   * operator: a switch that asks does not forward). */
+  bool always_forwards = false;
 };
 
 /** What was wrong with messages of hosts and queriers. */
@@ -50,6 +53,8 @@ class RouterInterfaceOwner {
  public:
   virtual void send_query(RouterInterface& interface, const codec::MembershipQuery& query) noexcept = 0;
   virtual void members_changed(RouterInterface& interface, const codec::IpAddress& group) noexcept = 0;
+  /** Whether it is the querier has changed. */
+  virtual void querier_changed(RouterInterface& interface) noexcept = 0;
   virtual void join_held(RouterInterface& interface, const codec::IpAddress& host,
                          const membership::Channel& channel) noexcept = 0;
   virtual void join_admitted(RouterInterface& interface, const codec::IpAddress& host,
@@ -88,6 +93,8 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   /** Whether its hosts are to receive packets of the source; also of a group that was wanted of any source.
    */
   [[nodiscard]] bool wants(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
+  /** The same, where it is for us and no other router of the link to forward. */
+  [[nodiscard]] bool forwards(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
   /** What its hosts want of a group. */
   [[nodiscard]] membership::WantedSources wanted(const codec::IpAddress& group) const;
 
@@ -114,6 +121,7 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   // QuerierHost
   void send(const codec::MembershipQuery& query) noexcept override;
   void changed(const codec::IpAddress& group) noexcept override;
+  void elected() noexcept override;
   // AdmissionHost
   [[nodiscard]] bool has(const membership::Channel& channel) const noexcept override;
   [[nodiscard]] bool has_group(const codec::IpAddress& group) const noexcept override;

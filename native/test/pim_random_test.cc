@@ -93,8 +93,9 @@ class Chaos final : public membership::PimHost {
       }
       case 6: {
         const bool any = below(2) == 0;
-        return pim.local(link(), group(), any ? IpAddress::any(v4) : source(),
-                         static_cast<Membership>(below(any ? 2 : 3)), now);
+        pim.local(link(), group(), any ? IpAddress::any(v4) : source(),
+                  static_cast<Membership>(below(any ? 2 : 3)), now);
+        return;
       }
       case 7:
         return pim.on_source(link(), source(), group(), now);
