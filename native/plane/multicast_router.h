@@ -208,6 +208,7 @@ class MulticastRouter final : private kernel::Watcher,
   void refuse(const std::string& name, const kernel::Error& error);
   void retry(Nanos now) noexcept;
   [[nodiscard]] codec::IpAddress own_address(const kernel::Link& link) const;
+  void own_addresses_changed();
   [[nodiscard]] std::vector<codec::IpAddress> pim_addresses(const kernel::Link& link) const;
 
   // RouterInterfaceOwner

@@ -80,6 +80,34 @@ TEST_CASE("multicast router: any source, and a source that begins after the join
   }
 }
 
+TEST_CASE("multicast router: a rendezvous point on the loopback device is ours while it has that address") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    const std::string point = bed.v4() ? "10.0.9.1" : "fd00:9::1";
+    const std::string group = bed.v4() ? "239.1.1.1" : "ff1e::1:1";
+    bed.router.reset();
+    bed.options.pim.static_rps = {{{ip(bed.v4() ? "239.0.0.0" : "ff1e::"), bed.v4() ? 8U : 16U}, ip(point)}};
+    bed.open({});
+    bed.add(hosts_on("left0", bed.v4()));
+    const Listener left(bed.star.left, group);
+    REQUIRE(left.ok());
+    REQUIRE(bed.turn_until([&] { return bed.router->find("left0")->querier()->groups() > 0; }));
+    const auto by_registers = [&] {
+      const IpAddress source = ip(bed.v4() ? "10.0.77.7" : "fd00:77::7");
+      const auto registers = bed.router->socket().vif_of(kernel::RoutingSocket::kRegister);
+      return registers && bed.router->pim()->route(source, ip(group)).incoming == *registers;
+    };
+    CHECK_FALSE(by_registers());
+    REQUIRE(bed.star.router.ip("addr add " + point + " dev lo"));
+    CHECK(bed.turn_until(by_registers));
+    REQUIRE(bed.star.router.ip("addr del " + point + " dev lo"));
+    CHECK(bed.turn_until([&] { return !by_registers(); }));
+  }
+}
+
 TEST_CASE("multicast router: what is not authorised is held, reported, and flows as soon as it is") {
   SLUICE_NEEDS_NETWORKS();
   Bed bed(AF_INET);

@@ -49,8 +49,9 @@ const KEPT = { kept: true, graceS: GRACE_S };
 const staticRoutes: RouterKind = {
   name: 'static routes (smcroute)',
   async start(host) {
-    const route = { from: 'up0', source: SOURCE, group: GROUP, to: 'lan0', joined: true };
-    return new KernelRouter('static routes (smcroute)', host, await startSmcroute(host, [route]));
+    const route = { from: 'up0', source: SOURCE, group: GROUP, to: 'lan0' };
+    const join = { on: 'up0', source: SOURCE, group: GROUP };
+    return new KernelRouter('static routes (smcroute)', host, await startSmcroute(host, [route], [join]));
   },
 };
 
