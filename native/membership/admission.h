@@ -90,6 +90,9 @@ class AdmissionHost {
   /** The group's remaining channels are those that allows() says: the rest ends now (Querier::restrict). */
   virtual void revoked(const codec::IpAddress& group, Nanos now) noexcept = 0;
 
+  /** Nobody may have the channel, whatever allows() does not say: unlike denied(), this is told always. */
+  virtual void refused(const Channel& channel) noexcept = 0;
+
   /** A join waits: whoever knows may say Admission::authorise() within AdmissionOptions::hold. */
   virtual void held(const codec::IpAddress& host, const Channel& channel) noexcept = 0;
   virtual void admitted(const codec::IpAddress& host, const Channel& channel) noexcept = 0;

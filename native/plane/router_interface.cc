@@ -72,6 +72,7 @@ void RouterInterface::configure(const membership::AdmissionOptions& options, Nan
   options_.admission = options;
   admission_.configure(options, now);
   if (querier_) querier_->restrict(admission_, now);
+  owner_.rights_changed(*this);
 }
 
 void RouterInterface::add_static(const Channel& channel) {
@@ -113,6 +114,10 @@ void RouterInterface::pass(const IpAddress& host, const codec::GroupRecord& reco
 
 void RouterInterface::revoked(const IpAddress& group, Nanos now) noexcept {
   if (querier_) querier_->restrict(group, admission_, now);
+}
+
+void RouterInterface::refused(const Channel& channel) noexcept {
+  owner_.rights_ended(*this, channel);
 }
 
 void RouterInterface::held(const IpAddress& host, const Channel& channel) noexcept {
