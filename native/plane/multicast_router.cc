@@ -177,7 +177,7 @@ void MulticastRouter::take(const kernel::ControlMessage& received, Nanos now) no
   const codec::ControlIp ip{{address_of(received.source), address_of(received.destination)},
                             received.hop_limit,
                             received.router_alert};
-  if (ip.ends.source == interface.address()) return;
+  if (!ip.ends.source.is_any() && ip.ends.source == interface.address()) return;
   const codec::MembershipMessage message =
       options_.v4 ? codec::igmp::parse(received.payload) : codec::mld::parse(received.payload);
   RouterInterfaceCounters& counters = interface.counters();
