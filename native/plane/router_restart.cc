@@ -51,6 +51,9 @@ std::unique_ptr<kernel::RoutingSocket> MulticastRouter::adopt_socket(const kerne
 /** Before anything is routed by it: what is routed must not end with this process. */
 void MulticastRouter::keep_socket() {
   if (kept_.store == nullptr) return;
+  // What was taken over is kept already. Put once more, systemd would have to let go of it first: a process
+  // that is killed just then would end the forwarding.
+  if (inherited_until_ != 0) return note_interfaces();
   if (!note_) {
     auto note = kernel::KeptNote::create();
     if (note.ok()) note_ = std::move(note.value());

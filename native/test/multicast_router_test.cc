@@ -1,20 +1,35 @@
 // A multicast router between real hosts: their kernels' reports, real packets, the kernel's routes.
-#include "plane/multicast_router.h"
-
-#include <doctest/doctest.h>
-
-#include "test/keeper.h"
-#include "test/router_bed.h"
+#include "test/multicast_bed.h"
 
 using namespace sluice;
 using codec::IpAddress;
 using plane::UpstreamMode;
-using test::Bed;
 using test::hosts_on;
 using test::ip;
 using test::Listener;
+using test::Network;
 using test::Star;
 using test::Talker;
+using Bed = test::MulticastBed;
+
+namespace {
+
+/** A keeper with a note of what was put. */
+class NotingStore final : public kernel::DescriptorStore {
+ public:
+  explicit NotingStore(kernel::DescriptorStore& to) : to_(to) {}
+  std::optional<kernel::Error> put(const std::string& name, int fd) override {
+    names.push_back(name);
+    return to_.put(name, fd);
+  }
+  std::optional<kernel::Error> remove(const std::string& name) override { return to_.remove(name); }
+  std::vector<std::string> names;
+
+ private:
+  kernel::DescriptorStore& to_;
+};
+
+}  // namespace
 
 TEST_CASE("multicast router: who joins receives, who leaves does not, and nobody else ever") {
   SLUICE_NEEDS_NETWORKS();
@@ -65,6 +80,34 @@ TEST_CASE("multicast router: any source, and a source that begins after the join
   }
 }
 
+TEST_CASE("multicast router: a rendezvous point on the loopback device is ours while it has that address") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    const std::string point = bed.v4() ? "10.0.9.1" : "fd00:9::1";
+    const std::string group = bed.v4() ? "239.1.1.1" : "ff1e::1:1";
+    bed.router.reset();
+    bed.options.pim.static_rps = {{{ip(bed.v4() ? "239.0.0.0" : "ff1e::"), bed.v4() ? 8U : 16U}, ip(point)}};
+    bed.open({});
+    bed.add(hosts_on("left0", bed.v4()));
+    const Listener left(bed.star.left, group);
+    REQUIRE(left.ok());
+    REQUIRE(bed.turn_until([&] { return bed.router->find("left0")->querier()->groups() > 0; }));
+    const auto by_registers = [&] {
+      const IpAddress source = ip(bed.v4() ? "10.0.77.7" : "fd00:77::7");
+      const auto registers = bed.router->socket().vif_of(kernel::RoutingSocket::kRegister);
+      return registers && bed.router->pim()->route(source, ip(group)).incoming == *registers;
+    };
+    CHECK_FALSE(by_registers());
+    REQUIRE(bed.star.router.ip("addr add " + point + " dev lo"));
+    CHECK(bed.turn_until(by_registers));
+    REQUIRE(bed.star.router.ip("addr del " + point + " dev lo"));
+    CHECK(bed.turn_until([&] { return !by_registers(); }));
+  }
+}
+
 TEST_CASE("multicast router: what is not authorised is held, reported, and flows as soon as it is") {
   SLUICE_NEEDS_NETWORKS();
   Bed bed(AF_INET);
@@ -92,6 +135,84 @@ TEST_CASE("multicast router: what is not authorised is held, reported, and flows
   admission.revoke(held.channel, kernel::monotonic_now());
   bed.router->settle(kernel::monotonic_now());
   CHECK(bed.silent(talker, left));
+}
+
+TEST_CASE(
+    "multicast router: what PIM keeps has its route before its packets, and leads nowhere until wanted") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    const IpAddress source = ip(Star::host(family, 1));
+    const IpAddress group = ip(bed.group());
+    // Asked for before there is any interface: it follows as they come.
+    bed.router->keep(group, {false, {source}});
+    bed.add(hosts_on("up0", bed.v4()));
+    bed.add(hosts_on("left0", bed.v4()));
+    const auto is_warm = [&] {
+      const auto* const route = bed.router->routes().find(source, group);
+      return route != nullptr && route->forwarding.incoming == bed.router->find("up0")->vif() &&
+             route->forwarding.outgoing == 0;
+    };
+    REQUIRE(bed.turn_until(is_warm));
+    Talker talker(bed.star.source, bed.group());
+    {
+      Listener deaf(bed.star.right, bed.group(), Star::host(family, 3));
+      CHECK(bed.silent(talker, deaf));
+    }
+    CHECK(bed.turn_until([&] {
+      bed.router->sample();
+      return bed.router->routes().find(source, group)->counters.packets == talker.sent();
+    }));
+    {
+      Listener left(bed.star.left, bed.group(), Star::host(family, 1));
+      REQUIRE(left.ok());
+      CHECK(bed.flows(talker, left));
+    }
+    CHECK(bed.turn_until(is_warm));
+    CHECK(bed.router->counters().unknown_sources == 0);
+    bed.router->keep(group, {});
+    bed.router->settle(kernel::monotonic_now());
+    CHECK(bed.router->routes().size() == 0);
+  }
+}
+
+TEST_CASE("multicast router: an interface speaks otherwise, and nobody loses a packet by it") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    auto up = hosts_on("up0", bed.v4());
+    auto left = hosts_on("left0", bed.v4());
+    bed.add(up);
+    bed.add(left);
+    Talker talker(bed.star.source, bed.group());
+    Listener listener(bed.star.left, bed.group(), Star::host(family, 1));
+    REQUIRE(bed.flows(talker, listener));
+    const std::size_t before = listener.count();
+    const std::uint32_t sent = talker.sent();
+
+    left.querier->query_interval = 60 * kernel::kSecond;
+    left.querier->immediate_leave = membership::ImmediateLeave::always;
+    left.lenient = true;
+    CHECK(bed.star.router.in([&] { return bed.router->reconfigure(left); }));
+    const auto* const changed = bed.router->find("left0");
+    CHECK(changed->is_up());
+    CHECK(changed->options().lenient);
+    CHECK(changed->querier()->options().query_interval == 60 * kernel::kSecond);
+    for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+    CHECK(bed.turn_until([&] { return listener.count() - before == talker.sent() - sent; }));
+
+    // To begin or to end to speak at all is another matter.
+    up.pim.emplace();
+    CHECK_FALSE(bed.router->reconfigure(up));
+    left.querier.reset();
+    CHECK_FALSE(bed.router->reconfigure(left));
+    left.name = "other0";
+    CHECK_FALSE(bed.router->reconfigure(left));
+  }
 }
 
 TEST_CASE("multicast router: a device that goes and comes back, and its address that changes") {
@@ -151,7 +272,12 @@ TEST_CASE("multicast router: after a restart all goes on, and what nobody asks f
       auto found = store.value()->all();
       REQUIRE(found.ok());
       bed.options.restart_grace = 2 * kernel::kSecond;
-      bed.open({store.value().get(), std::move(found.value())});
+      NotingStore noting(*store.value());
+      bed.open({&noting, std::move(found.value())});
+      // Not for a moment are they out of the keeper's hands.
+      CHECK(std::ranges::none_of(noting.names, [](const std::string& name) {
+        return name.starts_with("routing") || name.starts_with("interfaces");
+      }));
       add_all();
       for (int i = 0; i < 100; i++) REQUIRE(talker.send());
       CHECK(bed.turn_until([&] { return left.count() - before == talker.sent() - sent; }));

@@ -5,8 +5,7 @@
 
 #include "codec/igmp.h"
 #include "codec/mld.h"
-#include "test/keeper.h"
-#include "test/router_bed.h"
+#include "test/multicast_bed.h"
 
 using namespace sluice;
 using membership::Channel;
@@ -14,7 +13,6 @@ using membership::kNever;
 using plane::MulticastRouter;
 using plane::RouterInterfaceOptions;
 using plane::UpstreamMode;
-using test::Bed;
 using test::hosts_on;
 using test::ip;
 using test::Listener;
@@ -22,6 +20,7 @@ using test::Network;
 using test::Star;
 using test::Talker;
 using test::TurnedRouter;
+using Bed = test::MulticastBed;
 
 namespace {
 

@@ -3,18 +3,24 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "plane/multicast_router.h"
+#include "test/keeper.h"
 #include "test/namespaces.h"
 
 namespace sluice::test {
 
+using codec::IpAddress;
 using plane::MulticastRouter;
 using plane::MulticastRouterOptions;
 using plane::RouterInterfaceOptions;
 using plane::UpstreamMode;
 
-inline codec::IpAddress ip(const std::string& text) {
-  return codec::IpAddress::v6(bytes_of(text).data());
+inline IpAddress ip(const std::string& text) {
+  return IpAddress::v6(bytes_of(text).data());
 }
 
 inline RouterInterfaceOptions hosts_on(const std::string& name, bool v4) {
@@ -82,8 +88,9 @@ struct HasStar {
 };
 
 /** The router of a star. */
-struct Bed : HasStar, TurnedRouter {
-  explicit Bed(int its_family, UpstreamMode mode = UpstreamMode::none, MulticastRouter::Kept kept = {})
+struct MulticastBed : HasStar, TurnedRouter {
+  explicit MulticastBed(int its_family, UpstreamMode mode = UpstreamMode::none,
+                        MulticastRouter::Kept kept = {})
       : TurnedRouter(star.router), family(its_family) {
     options.v4 = v4();
     options.upstream = mode;
