@@ -1,5 +1,6 @@
 /** The composition root: configuration -> plane -> viewers' front -> channels -> flows -> admin. Nothing else knows all parts. */
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { createAdmin } from './admin/admin.js';
 import { systemClock } from './base/clock.js';
 import { describeError, SluiceError } from './base/errors.js';
@@ -10,6 +11,7 @@ import { Registry } from './base/registry.js';
 import { Reloader, type ReloadOutcome, type ReloadRequest } from './config/reload.js';
 import { DeliveryService } from './delivery/service.js';
 import { FlowService } from './flows/service.js';
+import { LeaseBook, leaseFileSchema } from './membership/lease-book.js';
 import { MembershipService } from './membership/service.js';
 import { AccessLog } from './plane/access-log.js';
 import type { PlaneApi } from './plane/contract.js';
@@ -20,6 +22,7 @@ import { createPlane } from './plane/plane.js';
 import { createRouter } from './plane/router.js';
 import type { ServiceManager } from './plane/service-manager.js';
 import { loadSettings, type Settings } from './settings.js';
+import { StateFile } from './store/state-file.js';
 import { readAuthorities } from './streams/authorities.js';
 import { RelayService } from './streams/relay/service.js';
 import { ChannelService } from './streams/service.js';
@@ -165,6 +168,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     openControlCapture,
     ensureKeeper,
     service: options.service ?? null,
+    leases: leaseBook(settings, options),
   });
   started.add('membership', () => membership.stop(withdrawing));
   await membership.start();
@@ -234,6 +238,12 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     reload: (request) => reloader.reload(request),
     close: () => started.closeAll(),
   };
+}
+
+function leaseBook(settings: Settings, { log, service }: DaemonOptions): LeaseBook {
+  const folder = settings.store.folder ?? service?.stateFolder;
+  const file = folder === undefined ? null : new StateFile(join(folder, 'leases.json'), leaseFileSchema);
+  return new LeaseBook({ clock: systemClock, log: log.child({ part: 'membership' }), file });
 }
 
 function configFile(file: string | undefined): { file: string; load: () => Promise<Settings> } | null {

@@ -11,6 +11,7 @@ import { objectsSchema, sitesSchema } from './delivery/settings.js';
 import { flowsSchema } from './flows/settings.js';
 import { interfacesSchema, membershipSchema } from './membership/settings.js';
 import { httpSchema, planeSchema } from './plane/settings.js';
+import { storeSchema } from './store/settings.js';
 import { channelsSchema } from './streams/settings.js';
 import { upstreamSchema } from './streams/upstream-settings.js';
 
@@ -18,6 +19,7 @@ export const settingsSchema = z
   .strictObject({
     admin: adminSchema.prefault({}).describe('Control API and status page.'),
     log: logSchema.prefault({}).describe('JSON lines on standard error; readable ones when it is a terminal.'),
+    store: storeSchema.prefault({}).describe('What outlives the process.'),
     plane: planeSchema.prefault({}).describe('The native data plane.'),
     http: httpSchema.prefault({}).describe("The viewers' HTTP front."),
     objects: objectsSchema.prefault({}).describe('Memory for what the sites hand out.'),

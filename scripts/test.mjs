@@ -2,7 +2,8 @@
 // FILE is a TypeScript test (test/….test.ts) or a native one (native/test/…_test.cc): only that is run.
 import { basename } from 'node:path';
 import { fuzzStep } from './fuzz.mjs';
-import { biomeStep, clangFormatStep, clangTidyStep, oxlintStep } from './lib/lint.mjs';
+import { clangTidyStep } from './lib/clang-tidy.mjs';
+import { biomeStep, clangFormatStep, oxlintStep } from './lib/lint.mjs';
 import { fetchNode, OTHER_NODES } from './lib/node-versions.mjs';
 import { run, singleStep, skippedStep } from './lib/run.mjs';
 import { asCommand, build } from './lib/setup.mjs';
@@ -80,7 +81,9 @@ const LABS = [
   'http-attacks',
   'stampede',
   'players',
+  'repair',
   'membership',
+  'kills',
   'packet-path',
   'install',
 ];

@@ -43,8 +43,8 @@ export interface FlowControl {
 
 /** Who may receive which multicast; every verb throws a SluiceError where there is no such subscriber. */
 export interface SubscriberControl {
-  authorise(subscriber: string, leases: readonly MulticastLease[]): void;
-  revoke(subscriber: string, channels: readonly MulticastChannel[]): void;
+  authorise(subscriber: string, leases: readonly MulticastLease[]): Promise<void>;
+  revoke(subscriber: string, channels: readonly MulticastChannel[]): Promise<void>;
 }
 
 /** Messages about groups and routes, as they come; throws a SluiceError where they cannot be captured. */

@@ -224,6 +224,8 @@ export const listenAddress = z.string({ error: LISTEN }).transform((text, contex
 /** An absolute path of the file system; at most 107 bytes when it is for a Unix socket (sun_path). */
 export const socketPath = pattern(/^\/[!-~]{1,106}$/, 'expected an absolute path of at most 107 characters');
 
+export const folderPath = pattern(/^\/[^\0]{0,200}$/, 'expected the absolute path of a folder');
+
 /** An absolute `http://` URL without user information. */
 export const httpUrl = checked('expected an http:// URL, such as http://origin.example/live.m3u8', (text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined;

@@ -1,10 +1,11 @@
 import type { Metrics, Sample } from '../base/metrics.js';
 import { DENIALS, type Family, type RouterApi, type RouterInterfaceInfo } from '../plane/contract-router.js';
+import { ASK_RESULTS, type AskTotals } from './ask.js';
 
 const nameOf = (family: Family): string => (family === 4 ? 'ipv4' : 'ipv6');
 
 /** Offers the metrics of membership and routing, read at each scrape; returns the function that takes them away. */
-export function offerMembershipMetrics(metrics: Metrics, router: RouterApi): () => void {
+export function offerMembershipMetrics(metrics: Metrics, router: RouterApi, asked: () => AskTotals | null): () => void {
   const withdraw: (() => void)[] = [];
   const perInterface = (
     kind: 'counter' | 'gauge',
@@ -35,6 +36,7 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi): () 
     report: one.reports,
     malformed: one.malformed + one.badChecksum,
     'wrong-header': one.wrongHeader,
+    'too-many': one.tooMany,
     'query-in': one.hosts?.queriesIn ?? 0,
     'query-out': (one.hosts?.generalQueries ?? 0) + (one.hosts?.groupQueries ?? 0) + (one.hosts?.sourceQueries ?? 0),
   }));
@@ -66,6 +68,18 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi): () 
   });
   perFamily(
     'counter',
+    'sluice_membership_interface_refusals_total',
+    'Times that an interface began not to be routed, as one too many or for another limit of the kernel.',
+    (f) => router.status(f)?.interfacesRefused ?? 0,
+  );
+  perFamily(
+    'gauge',
+    'sluice_membership_not_joined',
+    'Groups that a proxy wants, and that the kernel refuses to join above.',
+    (f) => router.status(f)?.notJoinedAbove ?? 0,
+  );
+  perFamily(
+    'counter',
     'sluice_membership_drops_total',
     'Messages that the socket had no room for.',
     (f) => router.status(f)?.controlDrops ?? 0,
@@ -75,6 +89,15 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi): () 
       name: 'sluice_membership_events_lost_total',
       help: 'News of joins that policy has missed, as too many waited.',
       read: () => [{ labels: {}, value: router.lostEvents() }],
+    }),
+    metrics.counter({
+      name: 'sluice_membership_asks_total',
+      help: "Joins that the operator's system was asked about, or would have been.",
+      labels: ['result'],
+      read: () => {
+        const totals = asked();
+        return totals === null ? [] : ASK_RESULTS.map((result) => ({ labels: { result }, value: totals[result] }));
+      },
     }),
   );
   return () => {

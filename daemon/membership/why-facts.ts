@@ -1,6 +1,7 @@
 /** What `why group` is told from. */
 import type {
   GroupInfo,
+  KeptChannel,
   MulticastRouteInfo,
   PimNeighbourInfo,
   PimTreeInfo,
@@ -9,6 +10,7 @@ import type {
   RouterInterfaceInfo,
   RouterStatus,
 } from '../plane/contract-router.js';
+import type { Verdict } from './ask.js';
 import { familyOf } from './options.js';
 import type { MembershipConfig } from './settings.js';
 
@@ -18,6 +20,9 @@ export interface Step {
   readonly ok: boolean;
   readonly says: string;
 }
+
+/** What the operator's system said of a channel of the group, and how long ago. */
+export type Asked = Pick<Verdict, 'question' | 'state' | 'says'> & { readonly agoMs: number };
 
 /** What the steps are told from: all of one family, of this group where it says so. */
 export interface Facts {
@@ -36,6 +41,8 @@ export interface Facts {
   /** The same a moment before. */
   readonly before: readonly MulticastRouteInfo[];
   readonly trees: readonly PimTreeInfo[];
+  readonly kept: readonly KeptChannel[];
+  readonly asked: readonly Asked[];
   readonly neighbours: readonly PimNeighbourInfo[];
   readonly status: RouterStatus | null;
   readonly rpf: (address: string) => { readonly interface: string; readonly nextHop: string | null } | null;
@@ -45,11 +52,12 @@ export interface Facts {
 export interface WhyParts {
   readonly router: RouterApi;
   readonly membership: MembershipConfig;
+  readonly asked: (group: string) => readonly Asked[];
 }
 
 /** `before`: the group's routes a moment ago. */
 export function factsOf(
-  { router, membership }: WhyParts,
+  { router, membership, asked }: WhyParts,
   group: string,
   host: string | null,
   before: readonly MulticastRouteInfo[],
@@ -72,6 +80,8 @@ export function factsOf(
     routes: router.routes(family).filter((one) => one.group === group),
     before,
     trees: router.trees(family).filter((one) => one.group === group),
+    kept: router.kept(family).filter((one) => one.group === group),
+    asked: asked(group),
     neighbours: router.neighbours(family),
     status: router.status(family),
     rpf,

@@ -1,5 +1,6 @@
 /** What hosts of a group have said, and what became of it. */
 import type { Denial, GroupInfo, RefusalInfo, RouterInterfaceInfo } from '../plane/contract-router.js';
+import type { Verdict } from './ask.js';
 import type { Facts, Step } from './why-facts.js';
 
 const REFUSALS: Readonly<Record<Denial, string>> = {
@@ -113,4 +114,22 @@ function full({ name, hosts }: RouterInterfaceInfo): string[] {
   return refused === 0
     ? []
     : [`${name}: limit reached: ${refused} groups, sources or hosts beyond what one interface takes up`];
+}
+
+const ASKED: Readonly<Record<Verdict['state'], string>> = {
+  waiting: 'is being asked about',
+  allowed: 'was allowed',
+  refused: 'was refused',
+  failed: 'could not be asked about',
+};
+
+/** What the operator's system said last; of what was let in since by others it says nothing. */
+export function atOperator({ asked, host, groups }: Facts): Step[] {
+  return asked
+    .filter(({ question }) => host === null || question.host === host)
+    .map(({ question, state, says, agoMs }) => ({
+      step: 'operator',
+      ok: state === 'allowed' || groups.some((one) => one.interface === question.interface),
+      says: `${question.subscriber}: (${question.source ?? '*'}, ${question.group}) ${ASKED[state]}${says === '' ? '' : ` (${says})`} ${Math.round(agoMs / 1000)} s ago (membership.ask)`,
+    }));
 }

@@ -1,5 +1,5 @@
 /** Where packets of a group are to come from, and whether they do. */
-import type { MulticastRouteInfo, NoRoute, PimTreeInfo } from '../plane/contract-router.js';
+import type { KeptChannel, MulticastRouteInfo, NoRoute, PimTreeInfo } from '../plane/contract-router.js';
 import type { Facts, Step } from './why-facts.js';
 
 const REASONS: Readonly<Record<NoRoute, string>> = {
@@ -21,9 +21,9 @@ export function atUpstream(facts: Facts): Step[] {
   const sources = sourcesOf(facts).map((source) => atSource(facts, source));
   if (membership.upstream !== 'proxy') return sources;
   const says = `asked for as by one host at ${membership.proxy_interface} (RFC 4605), of ${status?.joinedAbove ?? 0} groups`;
-  const errors = status?.upstreamErrors ?? 0;
+  const errors = status?.notJoinedAbove ?? 0;
   const failed =
-    errors === 0 ? '' : `; limit reached: ${errors} joins were not taken by the kernel (net.ipv4.igmp_max_memberships)`;
+    errors === 0 ? '' : `; limit reached: ${errors} more were not taken by the kernel (net.ipv4.igmp_max_memberships)`;
   return [{ step: 'upstream', ok: errors === 0, says: `${says}${failed}` }, ...sources];
 }
 
@@ -54,7 +54,7 @@ function atSource({ rpf, membership }: Facts, source: string): Step {
   return { step, ok: false, says: `RPF failed: no route leads back to ${source} by an interface of the router` };
 }
 
-function atTree({ rpf, neighbours }: Facts, tree: PimTreeInfo): Step {
+function atTree({ rpf, neighbours, kept }: Facts, tree: PimTreeInfo): Step {
   const root = tree.source ?? tree.rp;
   const way = root === null ? null : rpf(root);
   const evidence: string[] = [];
@@ -68,8 +68,20 @@ function atTree({ rpf, neighbours }: Facts, tree: PimTreeInfo): Step {
   } else if (root !== null) {
     evidence.push(`no way back to ${root}`);
   }
-  const says = [`(${tree.source ?? '*'}, ${tree.group}): ${REASONS[tree.why]}`, ...evidence].join('; ');
+  const says = [
+    `(${tree.source ?? '*'}, ${tree.group}): ${REASONS[tree.why]}`,
+    ...evidence,
+    ...keptNotes(tree, kept),
+  ].join('; ');
   return { step: 'upstream', ok: tree.why === 'none', says };
+}
+
+function keptNotes({ group, source }: PimTreeInfo, kept: readonly KeptChannel[]): string[] {
+  const one = kept.find((each) => each.group === group && each.source === source);
+  if (one === undefined) return [];
+  return one.remainingMs === null
+    ? ['it is joined ahead of demand (membership.prejoin)']
+    : [`it is held for those who come back, for ${Math.ceil(one.remainingMs / 1000)} s more (membership.leave_hold)`];
 }
 
 /** A route, and what came by it a moment long; the kernel counts what it drops for its interface among the packets. */

@@ -3,7 +3,7 @@ import { isIP, SocketAddress } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { familyOf } from './options.js';
 import { type Facts, factsOf, type Step, type WhyParts } from './why-facts.js';
-import { atHost, atMembership } from './why-hosts.js';
+import { atHost, atMembership, atOperator } from './why-hosts.js';
 import { atPackets, atUpstream } from './why-routes.js';
 
 /** Media come far more often. */
@@ -39,6 +39,7 @@ function stepsOf(facts: Facts): Step[] {
     atInterfaces(facts),
     atQuerier(facts),
     ...atHost(facts),
+    ...atOperator(facts),
     atMembership(facts),
     ...atUpstream(facts),
     atPackets(facts),

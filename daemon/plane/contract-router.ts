@@ -25,6 +25,20 @@ export interface RouterFamilyOptions {
   /** The default ranges when empty. */
   readonly sourceSpecific: readonly string[];
   readonly rps: readonly { readonly groups: string; readonly address: string }[];
+  /** This router would be the domain's bootstrap router; null: it would not. */
+  readonly candidateBsr: {
+    readonly address: string;
+    readonly priority: number;
+    readonly hashMaskBits: number;
+    readonly intervalMs: number;
+  } | null;
+  /** It would be a rendezvous point of these groups. */
+  readonly candidateRp: {
+    readonly address: string;
+    readonly priority: number;
+    readonly groups: readonly string[];
+    readonly intervalMs: number;
+  } | null;
 }
 
 /** Who keeps the routing sockets over a restart; none of both: nobody. */
@@ -74,12 +88,16 @@ export interface RouterPimOptions {
   readonly joinMs: number;
   readonly propagationMs: number;
   readonly overrideMs: number;
+  /** Bootstrap messages come in and go out. */
+  readonly bootstrap: boolean;
 }
 
 export interface RouterInterfaceOptions {
   /** Of the network device; it may come later. */
   readonly name: string;
   readonly lenient: boolean;
+  /** Where there is no PIM: also when another router of the link is the querier. */
+  readonly alwaysForwards: boolean;
   /** null: hosts there are not listened to. */
   readonly querier: QuerierOptions | null;
   readonly admission: AdmissionOptions;
@@ -111,9 +129,11 @@ export type RouterEvent =
   | { readonly type: 'interface-up' | 'interface-down'; readonly family: Family; readonly interface: string }
   /** Routes of before a restart go on. */
   | { readonly type: 'resumed'; readonly family: Family; readonly interface: '' }
-  /** `not-kept`: routes will end with this process. */
+  /** All groups are joined above again. */
+  | { readonly type: 'upstream-joined'; readonly family: Family; readonly interface: string }
+  /** `upstream-refused`: groups are not joined above for now; `not-kept`: routes will end with this process. */
   | {
-      readonly type: 'interface-refused' | 'not-kept';
+      readonly type: 'interface-refused' | 'upstream-refused' | 'not-kept';
       readonly family: Family;
       readonly interface: string;
       readonly code: string;
@@ -186,6 +206,8 @@ export interface MulticastRouteInfo {
 export interface RouterInterfaceInfo {
   readonly name: string;
   readonly up: boolean;
+  /** Code of why it cannot be routed, or not fully, for now; it is tried again. */
+  readonly refused: string | null;
   readonly index: number;
   /** Place in the kernel's table. */
   readonly vif: number;
@@ -195,6 +217,8 @@ export interface RouterInterfaceInfo {
   readonly badChecksum: number;
   /** From beyond the link, without router alert, from or to the wrong address. */
   readonly wrongHeader: number;
+  /** Records of reports beyond 20,000 a second. */
+  readonly tooMany: number;
   readonly hosts: {
     /** We are it. */
     readonly querier: boolean;
@@ -279,11 +303,44 @@ export interface PimTreeInfo {
   readonly outgoing: readonly string[];
 }
 
+/** A channel that is joined above though nobody may want it. */
+export interface KeptChannel extends MulticastChannel {
+  /** Where it is joined; empty where no way leads there. */
+  readonly interface: string;
+  /** How long it is still held for those who come back; null: it is joined ahead of demand. */
+  readonly remainingMs: number | null;
+}
+
+/** Which rendezvous points serve which groups, and who has told (RFC 5059). */
+export interface RpSetInfo {
+  /** Of the election: `none` where nobody was heard; `accepted`: we are no candidate. */
+  readonly state: 'none' | 'accepted' | 'candidate' | 'pending' | 'elected';
+  /** The bootstrap router. */
+  readonly router: { readonly address: string; readonly priority: number } | null;
+  readonly accepted: number;
+  readonly originated: number;
+  readonly dropped: number;
+  readonly refused: number;
+  readonly advertisements: number;
+  readonly rps: readonly {
+    readonly groups: string;
+    readonly rp: string;
+    readonly priority: number;
+    readonly hashMaskBits: number;
+    /** Set by configuration; else told by the bootstrap router. */
+    readonly fixed: boolean;
+    /** It is this router. */
+    readonly own: boolean;
+  }[];
+}
+
 export interface RouterStatus {
   readonly unknownSources: number;
   readonly wrongInterface: number;
   readonly sendErrors: number;
   readonly upstreamErrors: number;
+  /** Interfaces that could not be routed, each time that one began not to be. */
+  readonly interfacesRefused: number;
   readonly routes: number;
   readonly routesSet: number;
   readonly routesRemoved: number;
@@ -291,6 +348,8 @@ export interface RouterStatus {
   readonly routesFailed: number;
   /** Groups that a proxy has joined. */
   readonly joinedAbove: number;
+  /** Groups that it wants, and that the kernel refuses for now. */
+  readonly notJoinedAbove: number;
   /** Messages that the kernel's buffer had no room for. */
   readonly controlDrops: number;
   readonly pim: Readonly<
@@ -300,6 +359,7 @@ export interface RouterStatus {
       | 'wrongAddress'
       | 'sendErrors'
       | 'registersSent'
+      | 'registersDropped'
       | 'joinsIn'
       | 'prunesIn'
       | 'joinsOut'
@@ -324,6 +384,11 @@ export interface RouterApi {
   onEvent(handler: (event: RouterEvent) => void): () => void;
   /** @throws SluiceError ID_TAKEN */
   addInterface(family: Family, options: RouterInterfaceOptions): void;
+  /**
+   * It speaks otherwise from now on, and who is there stays; its admission and its static groups stay as they are. Hosts notice nothing
+   * when PIM begins or ends there.
+   */
+  setInterface(family: Family, options: RouterInterfaceOptions): boolean;
   removeInterface(family: Family, name: string): boolean;
   /** What is not allowed any more ends at once. */
   setAdmission(family: Family, name: string, admission: AdmissionOptions): boolean;
@@ -344,6 +409,9 @@ export interface RouterApi {
   routes(family: Family): MulticastRouteInfo[];
   neighbours(family: Family): PimNeighbourInfo[];
   trees(family: Family): PimTreeInfo[];
+  kept(family: Family): KeptChannel[];
+  /** null without PIM. */
+  rps(family: Family): RpSetInfo | null;
   status(family: Family): RouterStatus | null;
   /** The way back to an address; null where none leads over an interface of the router. */
   rpf(family: Family, address: string): { readonly interface: string; readonly nextHop: string | null } | null;

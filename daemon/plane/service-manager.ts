@@ -10,7 +10,15 @@ import { type Addon, loadAddon } from './addon.js';
 /** Descriptors that are passed on begin here (sd_listen_fds(3)). */
 const FIRST_DESCRIPTOR = 3;
 /** What systemd tells a service by; none of it is for the programs that we start. */
-const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES'];
+const VARIABLES = [
+  'NOTIFY_SOCKET',
+  'WATCHDOG_USEC',
+  'WATCHDOG_PID',
+  'LISTEN_FDS',
+  'LISTEN_PID',
+  'LISTEN_FDNAMES',
+  'STATE_DIRECTORY',
+];
 
 type Environment = Record<string, string | undefined>;
 type Native = Pick<Addon, 'notifyService' | 'inheritListener' | 'dropInherited'>;
@@ -25,6 +33,8 @@ interface Kept {
 export class ServiceManager {
   readonly #socket: string | undefined;
   readonly #watchdogMs: number;
+  /** Where the service may keep what outlives it; undefined without one. */
+  readonly stateFolder: string | undefined;
   readonly #log: Logger;
   readonly #native: () => Native;
   #kept: Kept[];
@@ -40,6 +50,7 @@ export class ServiceManager {
     this.#native = native;
     this.#socket = environment['NOTIFY_SOCKET'];
     this.#watchdogMs = watchdogMs(environment);
+    this.stateFolder = environment['STATE_DIRECTORY']?.split(':', 1)[0];
     this.#kept = Number(environment['LISTEN_PID']) === process.pid ? this.#inherit(environment) : [];
     for (const name of VARIABLES) delete environment[name];
   }

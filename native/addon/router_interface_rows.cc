@@ -61,6 +61,8 @@ std::vector<InterfaceRow> interface_rows(plane::MulticastRouter& router) {
     InterfaceRow row;
     row.name = one->options().name;
     row.up = one->is_up();
+    if (const auto refused = router.refused().find(row.name); refused != router.refused().end())
+      row.refused = refused->second.code;
     row.index = one->index();
     row.vif = one->vif();
     row.address = row.up ? one->address() : IpAddress{};
@@ -91,6 +93,7 @@ Napi::Object row_value(Napi::Env env, const InterfaceRow& row) {
   RowWriter out(env);
   out.text("name", row.name)
       .flag("up", row.up)
+      .set("refused", row.refused == nullptr ? env.Null() : Napi::Value(Napi::String::New(env, row.refused)))
       .number("index", row.index)
       .number("vif", row.vif)
       .address("address", row.address)
@@ -98,6 +101,7 @@ Napi::Object row_value(Napi::Env env, const InterfaceRow& row) {
       .number("malformed", row.counters.malformed)
       .number("badChecksum", row.counters.bad_checksum)
       .number("wrongHeader", row.counters.wrong_header)
+      .number("tooMany", row.counters.too_many)
       .set("hosts", hosts_value(env, row.hosts))
       .set("admission", admission_value(env, row))
       .number("packetsIn", row.traffic.packets_in)
@@ -120,10 +124,14 @@ StatusRow status_row(plane::MulticastRouter& router) {
                 router.routes().counters(),
                 router.routes().size(),
                 0,
+                0,
                 router.socket().control().drops(),
                 {},
                 {}};
-  if (router.proxy() != nullptr) row.joined_above = router.proxy()->groups();
+  if (router.proxy() != nullptr) {
+    row.not_joined_above = router.unjoined();
+    row.joined_above = router.proxy()->groups() - row.not_joined_above;
+  }
   if (router.pim_side() != nullptr) {
     row.pim_messages = router.pim_side()->counters();
     row.pim = router.pim()->counters();
@@ -137,12 +145,14 @@ Napi::Object row_value(Napi::Env env, const StatusRow& row) {
       .number("wrongInterface", row.router.wrong_interface)
       .number("sendErrors", row.router.send_errors)
       .number("upstreamErrors", row.router.upstream_errors)
+      .number("interfacesRefused", row.router.interfaces_refused)
       .number("routes", row.route_entries)
       .number("routesSet", row.routes.set)
       .number("routesRemoved", row.routes.removed)
       .number("routesRefused", row.routes.refused)
       .number("routesFailed", row.routes.failed)
       .number("joinedAbove", row.joined_above)
+      .number("notJoinedAbove", row.not_joined_above)
       .number("controlDrops", row.control_drops);
   if (!row.pim || !row.pim_messages) return out.null("pim").object();
   const membership::PimCounters& c = *row.pim;
@@ -152,6 +162,7 @@ Napi::Object row_value(Napi::Env env, const StatusRow& row) {
                      .number("wrongAddress", row.pim_messages->wrong_address)
                      .number("sendErrors", row.pim_messages->send_errors)
                      .number("registersSent", row.pim_messages->registers_sent)
+                     .number("registersDropped", row.pim_messages->registers_dropped)
                      .number("joinsIn", c.joins_in)
                      .number("prunesIn", c.prunes_in)
                      .number("joinsOut", c.joins_out)

@@ -1,10 +1,31 @@
-// What PIM knows: neighbours and trees.
+// What PIM knows: neighbours, trees and rendezvous points.
 #include "addon/row_writer.h"
 
 namespace sluice::addon {
 
 using codec::IpAddress;
 using kernel::Nanos;
+
+namespace {
+
+const char* name_of(membership::PimZone::State state) {
+  using State = membership::PimZone::State;
+  switch (state) {
+    case State::accept_any:
+      return "none";
+    case State::accept_preferred:
+      return "accepted";
+    case State::candidate:
+      return "candidate";
+    case State::pending:
+      return "pending";
+    case State::elected:
+      break;
+  }
+  return "elected";
+}
+
+}  // namespace
 
 const char* name_of(membership::NoRoute why) {
   using membership::NoRoute;
@@ -84,6 +105,42 @@ Napi::Object row_value(Napi::Env env, const TreeRow& row) {
       .text("incoming", row.incoming)
       .texts("outgoing", row.outgoing)
       .object();
+}
+
+std::optional<RpSetRow> rp_set_row(const plane::MulticastRouter& router) {
+  const membership::Pim* const pim = router.pim();
+  if (pim == nullptr) return std::nullopt;
+  const membership::PimBootstrap& bootstrap = pim->bootstrap();
+  RpSetRow row{bootstrap.state(), bootstrap.router(), bootstrap.counters(), {}};
+  for (const membership::RpMapping& one : pim->rps()) row.mappings.push_back({one, pim->is_own(one.rp)});
+  return row;
+}
+
+Napi::Object row_value(Napi::Env env, const RpSetRow& row) {
+  RowWriter out(env);
+  out.text("state", name_of(row.state))
+      .number("accepted", row.counters.accepted)
+      .number("originated", row.counters.originated)
+      .number("dropped", row.counters.dropped)
+      .number("refused", row.counters.refused)
+      .number("advertisements", row.counters.advertisements_in)
+      .list("rps", row.mappings, [&](const RpSetRow::Mapping& one) {
+        const membership::RpMapping& mapping = one.mapping;
+        return RowWriter(env)
+            .text("groups", text_of(mapping.groups.address) + "/" + std::to_string(mapping.groups.bits))
+            .address("rp", mapping.rp)
+            .number("priority", mapping.priority)
+            .number("hashMaskBits", mapping.hash_mask_bits)
+            .flag("fixed", mapping.fixed)
+            .flag("own", one.own)
+            .object();
+      });
+  if (!row.router) return out.null("router").object();
+  out.set("router", RowWriter(env)
+                        .address("address", row.router->address)
+                        .number("priority", row.router->priority)
+                        .object());
+  return out.object();
 }
 
 }  // namespace sluice::addon

@@ -1,4 +1,4 @@
-// What hosts want and get: events, groups, refusals, routes.
+// What hosts want and get: events, groups, refusals, routes, what is kept above.
 #include "addon/row_writer.h"
 
 namespace sluice::addon {
@@ -23,6 +23,10 @@ const char* name_of(plane::RouterEvent::Type type) {
       return "interface-down";
     case Type::interface_refused:
       return "interface-refused";
+    case Type::upstream_refused:
+      return "upstream-refused";
+    case Type::upstream_joined:
+      return "upstream-joined";
     case Type::resumed:
       return "resumed";
     case Type::not_kept:
@@ -71,9 +75,9 @@ Napi::Object event_value(Napi::Env env, const plane::RouterEvent& event) {
   RowWriter out(env);
   out.text("type", name_of(event.type)).number("family", event.v4 ? 4 : 6).text("interface", event.interface);
   using Type = plane::RouterEvent::Type;
-  if (event.type == Type::interface_refused || event.type == Type::not_kept)
-    return out.text("code", event.code).text("detail", event.detail).object();
-  if (event.type == Type::interface_up || event.type == Type::interface_down || event.type == Type::resumed)
+  if (event.code != nullptr) return out.text("code", event.code).text("detail", event.detail).object();
+  if (event.type == Type::interface_up || event.type == Type::interface_down ||
+      event.type == Type::upstream_joined || event.type == Type::resumed)
     return out.object();
   out.address("host", event.host)
       .address("group", event.channel.group)
@@ -176,6 +180,39 @@ Napi::Object row_value(Napi::Env env, const RouteRow& row) {
       .number("wrongInterface", row.route.counters.wrong_interface)
       .time("ageMs", row.now - row.route.since)
       .time("idleMs", row.now - row.route.active_at)
+      .object();
+}
+
+std::vector<KeptRow> kept_rows(const plane::MulticastRouter& router) {
+  std::vector<KeptRow> out;
+  const Nanos now = kernel::monotonic_now();
+  if (router.pim() != nullptr)
+    router.pim()->each_tree([&](const membership::TreeInfo& info) {
+      const membership::Tree& tree = info.tree;
+      if (!tree.kept && tree.held_until == membership::kNever) return;
+      const membership::Interface above = tree.upstream.interface;
+      out.push_back({{tree.group.address, tree.source},
+                     tree.kept ? membership::kNever : tree.held_until,
+                     above == membership::kNoInterface ? "" : router.name_of(above),
+                     now});
+    });
+  if (router.proxy() != nullptr)
+    router.proxy()->each_kept(
+        [&](const IpAddress& group, const membership::WantedSources& sources, Nanos until) {
+          const std::string& above = router.options().proxy_device;
+          if (sources.excludes) out.push_back({{group, IpAddress::any(group.is_v4())}, until, above, now});
+          for (const IpAddress& source : sources.sources)
+            if (!sources.excludes) out.push_back({{group, source}, until, above, now});
+        });
+  return out;
+}
+
+Napi::Object row_value(Napi::Env env, const KeptRow& row) {
+  return RowWriter(env)
+      .address("source", row.channel.source)
+      .address("group", row.channel.group)
+      .text("interface", row.interface)
+      .time("remainingMs", row.until == membership::kNever ? row.until : row.until - row.now)
       .object();
 }
 

@@ -52,6 +52,8 @@ Napi::Object row_value(Napi::Env env, const RouteRow& row);
 struct InterfaceRow {
   std::string name;
   bool up = false;
+  /** Code of why it cannot be routed for now; null for no such reason. */
+  const char* refused = nullptr;
   unsigned index = 0;
   kernel::Vif vif = 0;
   codec::IpAddress address;
@@ -104,12 +106,41 @@ struct TreeRow {
 std::vector<TreeRow> tree_rows(const plane::MulticastRouter& router);
 Napi::Object row_value(Napi::Env env, const TreeRow& row);
 
+/** A channel that is joined above ahead of demand, or for those who come back. */
+struct KeptRow {
+  membership::Channel channel;
+  /** kNever: ahead of demand. */
+  kernel::Nanos until = membership::kNever;
+  /** Where it is joined; empty where no way leads there. */
+  std::string interface;
+  kernel::Nanos now = 0;
+};
+std::vector<KeptRow> kept_rows(const plane::MulticastRouter& router);
+Napi::Object row_value(Napi::Env env, const KeptRow& row);
+
+/** Which RPs serve which groups, and who has told. */
+struct RpSetRow {
+  struct Mapping {
+    membership::RpMapping mapping;
+    /** The RP is this router. */
+    bool own = false;
+  };
+  membership::PimZone::State state = membership::PimZone::State::accept_any;
+  std::optional<membership::BsrWeight> router;
+  membership::PimBootstrapCounters counters;
+  std::vector<Mapping> mappings;
+};
+/** None without PIM. */
+std::optional<RpSetRow> rp_set_row(const plane::MulticastRouter& router);
+Napi::Object row_value(Napi::Env env, const RpSetRow& row);
+
 /** Counters of the router as a whole. */
 struct StatusRow {
   plane::MulticastRouterCounters router;
   plane::MulticastRouteCounters routes;
   std::size_t route_entries = 0;
   std::size_t joined_above = 0;
+  std::size_t not_joined_above = 0;
   std::uint64_t control_drops = 0;
   std::optional<plane::RouterPimCounters> pim_messages;
   std::optional<membership::PimCounters> pim;

@@ -18,6 +18,13 @@ void Admission::configure(const AdmissionOptions& options, Nanos now) {
   joins_ = TokenBucket(options.joins_per_second, options.burst);
   events_ = TokenBucket(options.events_per_second, 0);
   release(held_.begin(), held_.end(), now);
+  if (has_refused()) host_.allowed({}, now);
+}
+
+/** Whether somebody may be there who has asked in vain, or has been cut off. */
+bool Admission::has_refused() const noexcept {
+  return counters_.revoked > 0 ||
+         std::any_of(counters_.denied.begin(), counters_.denied.end(), [](auto count) { return count > 0; });
 }
 
 bool Admission::in_range(const Channel& channel) const noexcept {
@@ -42,10 +49,13 @@ void Admission::authorise(const Channel& channel, Nanos until, Nanos now) noexce
           std::find_if(held_.lower_bound({{group, {}}, {}}), held_.end(),
                        [&](const auto& one) { return one.first.channel.group != group; }),
           now);
+  if (has_refused() && allows(group, channel.source) && !host_.has(channel)) host_.allowed(group, now);
 }
 
 void Admission::revoke(const Channel& channel, Nanos now) noexcept {
-  if (leases_.erase(channel) == 0) return;
+  const bool had = leases_.erase(channel) != 0;
+  host_.refused(channel);
+  if (!had) return;
   counters_.revoked++;
   host_.revoked(channel.group, now);
 }
@@ -110,6 +120,8 @@ bool Admission::take_up(const Join& join, unsigned version, Nanos now) noexcept 
 void Admission::deny(const Join& join, Denial why, unsigned version, Nanos now) noexcept {
   counters_.denied[static_cast<std::size_t>(why)]++;
   refusals_.add({join.channel, join.host, why, version, now});
+  if (why == Denial::range || why == Denial::not_authorised || why == Denial::held_expired)
+    host_.refused(join.channel);
   if (may_tell(now)) host_.denied(join.host, join.channel, why);
 }
 

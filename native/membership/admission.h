@@ -75,6 +75,12 @@ class AdmissionHost {
                     Nanos now) noexcept = 0;
   /** The group's remaining channels are those that allows() says: the rest ends now (Querier::restrict). */
   virtual void revoked(const codec::IpAddress& group, Nanos now) noexcept = 0;
+  /** Hosts were refused what they may have now, and would not say again soon that they want it: they are to
+   * be asked. any(): about whatever they want. */
+  virtual void allowed(const codec::IpAddress& group, Nanos now) noexcept = 0;
+
+  /** Nobody may have the channel, whatever allows() does not say: unlike denied(), this is told always. */
+  virtual void refused(const Channel& channel) noexcept = 0;
 
   /** A join waits: whoever knows may say Admission::authorise() within AdmissionOptions::hold. */
   virtual void held(const codec::IpAddress& host, const Channel& channel) noexcept = 0;
@@ -99,7 +105,7 @@ class Admission final : public ChannelList {
    * which the caller calls. */
   void configure(const AdmissionOptions& options, Nanos now);
   /** From now on until then (kNever: for good), in place of what was said of it before. Joins that are held
-   * for it pass. */
+   * for it pass; of those that were refused before, hosts are asked again. */
   void authorise(const Channel& channel, Nanos until, Nanos now) noexcept;
   /** It ends at once, as it does when its time is over. */
   void revoke(const Channel& channel, Nanos now) noexcept;
@@ -159,6 +165,7 @@ class Admission final : public ChannelList {
   void release(HeldJoins::iterator from, HeldJoins::iterator to, Nanos now) noexcept;
   void cancel(const codec::IpAddress& host, const codec::GroupRecord& record) noexcept;
   [[nodiscard]] bool may_tell(Nanos now) noexcept;
+  [[nodiscard]] bool has_refused() const noexcept;
 
   AdmissionOptions options_;
   AdmissionHost& host_;

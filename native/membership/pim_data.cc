@@ -19,6 +19,19 @@ void Pim::on_active(const IpAddress& source, const IpAddress& group, Nanos now) 
   if (its.incoming != kNoInterface) on_data(its.incoming, source, group, now);
 }
 
+/** A source's packets that do not come in by the shared tree's way come by its own tree, of which nobody but
+ * this router knows that it is wanted (section 4.2: SPTbit and Keepalive Timer were set). */
+void Pim::resume(Interface interface, const IpAddress& address, const IpAddress& group_address, Nanos now) {
+  Group* const group = find(group_address);
+  const bool apart = group != nullptr && !group->source_specific && group->star.sets.immediate != 0 &&
+                     interface != interface_of_rp(*group, view());
+  const auto rpf = apart ? host_.rpf(address) : std::nullopt;
+  if (rpf && rpf->interface == interface)
+    if (Source* const source = make(*group, address); source != nullptr && source->sets.inherited != 0)
+      source->keepalive = now + options_.keepalive_period;
+  on_data(interface, address, group_address, now);
+}
+
 /** "On receipt of data from S to G on interface iif" (section 4.2). */
 void Pim::on_data(Interface interface, const IpAddress& address, const IpAddress& group_address, Nanos now) {
   if (!is_routed(group_address)) return;
@@ -52,8 +65,8 @@ Source* Pim::source_of(Interface interface, const IpAddress& address, const IpAd
     if ((designated_ & only(interface)) == 0 || !rp_of(group)) return nullptr;
     const auto rpf = host_.rpf(address);
     if (!rpf || rpf->interface != interface || !rpf->next_hop.is_any()) return nullptr;
-    known = make(group);
-    source = known == nullptr ? nullptr : make(*known, address);
+    known = make(group, Need::data);
+    source = known == nullptr ? nullptr : make(*known, address, Need::data);
     if (source == nullptr) {
       if (known != nullptr) retire(*known);
       return nullptr;
@@ -78,7 +91,7 @@ Source* Pim::check_switch(Group& group, Source* source, const IpAddress& address
   const InterfaceSet excluded = source != nullptr ? source->sets.pim_exclude : 0;
   const InterfaceSet own = source != nullptr ? source->sets.pim_include : 0;
   if (!options_.spt_switch || ((group.star.sets.pim_include & ~excluded) | own) == 0) return source;
-  Source* const switched = make(group, address);
+  Source* const switched = make(group, address, Need::data);
   if (switched != nullptr) switched->keepalive = now + options_.keepalive_period;
   return switched;
 }
@@ -111,9 +124,10 @@ InterfaceSet Pim::on_register(const IpAddress& from, const IpAddress& to, const 
     host_.send_register_stop(to, from, {message.group, message.source});
   };
   if (rp_of(message.group) != to) return stop(), 0;
-  Group* const group = options_.spt_switch ? make(message.group) : find(message.group);
+  Group* const group = options_.spt_switch ? make(message.group, Need::data) : find(message.group);
   if (group == nullptr) return 0;
-  Source* const source = options_.spt_switch ? make(*group, message.source) : group->find(message.source);
+  Source* const source =
+      options_.spt_switch ? make(*group, message.source, Need::data) : group->find(message.source);
   if (source == nullptr) {
     const InterfaceSet shared = message.null ? 0 : group->star.sets.immediate;
     retire(*group);

@@ -14,6 +14,7 @@ void Querier::start(const IpAddress& own, Nanos now) noexcept {
 
 void Querier::stop() noexcept {
   commons_.election.stop();
+  extra_.stop();
   while (!groups_.empty()) {
     const IpAddress group = groups_.begin()->first;
     groups_.erase(groups_.begin());
@@ -117,12 +118,16 @@ void Querier::forget(const IpAddress& host, const IpAddress& group, Nanos now) n
 void Querier::restrict(const IpAddress& group, const ChannelList& list, Nanos now) noexcept {
   QuerierGroup* const found = find(group);
   if (found == nullptr) return;
-  found->restrict(list, now);
+  restrict(*found, list, now);
   settle(*found);
 }
 
 void Querier::restrict(const ChannelList& list, Nanos now) noexcept {
-  change_all([&](QuerierGroup& group) { group.restrict(list, now); });
+  change_all([&](QuerierGroup& group) { restrict(group, list, now); });
+}
+
+void Querier::restrict(QuerierGroup& group, const ChannelList& list, Nanos now) noexcept {
+  if (group.restrict(list, now)) extra_.ask(group.address(), now);
 }
 
 void Querier::add_static(const IpAddress& group, const IpAddress& source) noexcept {
@@ -134,16 +139,6 @@ void Querier::remove_static(const IpAddress& group, const IpAddress& source) noe
   if (found == statics_.end() || found->second.erase(source) == 0) return;
   if (found->second.empty()) statics_.erase(found);
   commons_.host.changed(group);
-}
-
-void Querier::resume(std::span<const Resumed> groups, Nanos now) noexcept {
-  const QuerierTiming& timing = commons_.election.timing();
-  for (const Resumed& one : groups) {
-    QuerierGroup* const group = find_or_add(one.group, now);
-    if (group == nullptr) continue;
-    group->resume(one.sources, now + timing.robustness * timing.interval);
-    settle(*group);
-  }
 }
 
 const Querier::Statics* Querier::statics_of(const IpAddress& group) const noexcept {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <set>
 
+#include "membership/extra_queries.h"
 #include "membership/querier_group.h"
 
 namespace sluice::membership {
@@ -57,13 +58,6 @@ struct GroupView {
  */
 class Querier final : private QuerierGroupOwner {
  public:
-  /** What was forwarded before a restart. */
-  struct Resumed {
-    codec::IpAddress group;
-    /** None: of any source. */
-    codec::SourceList sources;
-  };
-
   Querier(const QuerierOptions& options, QuerierHost& host, Deadlines& deadlines);
 
   /** `own`: the address that queries are sent from, of MLD link-local; any() while there is none: then it
@@ -86,16 +80,17 @@ class Querier final : private QuerierGroupOwner {
    * heard it (older versions) the groups end, too, and they are asked. */
   void forget(const codec::IpAddress& host, Nanos now) noexcept;
   void forget(const codec::IpAddress& host, const codec::IpAddress& group, Nanos now) noexcept;
-  /** What the list does not allow ends at once, of this group or of all. Static groups stay. */
+  /** What the list does not allow ends at once, of this group or of all, and hosts are asked what they want
+   * of it: what is held for them then is there as soon as it is allowed. Static groups stay. */
   void restrict(const codec::IpAddress& group, const ChannelList& list, Nanos now) noexcept;
   void restrict(const ChannelList& list, Nanos now) noexcept;
+
+  /** Hosts are asked at once, out of turn, whether they want this group; any(): about all. */
+  void ask(const codec::IpAddress& group, Nanos now) noexcept { extra_.ask(group, now); }
 
   /** Groups that are forwarded whether hosts want them or not; `source` any(): of any source. */
   void add_static(const codec::IpAddress& group, const codec::IpAddress& source) noexcept;
   void remove_static(const codec::IpAddress& group, const codec::IpAddress& source) noexcept;
-  /** After a restart: as if just told, so that it goes on until hosts tell what they want, for robustness *
-   * query interval at most. Called after start(); who may not have it any more is for restrict() to say. */
-  void resume(std::span<const Resumed> groups, Nanos now) noexcept;
 
   [[nodiscard]] bool forwards(const codec::IpAddress& group, const codec::IpAddress& source) const noexcept;
   /** Whether sources that nobody has named are forwarded. */
@@ -128,7 +123,10 @@ class Querier final : private QuerierGroupOwner {
   void change_all(Change change) noexcept;
   [[nodiscard]] const Statics* statics_of(const codec::IpAddress& group) const noexcept;
 
+  void restrict(QuerierGroup& group, const ChannelList& list, Nanos now) noexcept;
+
   QuerierCommons commons_;
+  ExtraQueries extra_{commons_};
   std::map<codec::IpAddress, QuerierGroup> groups_;
   std::map<codec::IpAddress, Statics> statics_;
 };

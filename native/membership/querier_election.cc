@@ -11,6 +11,9 @@ bool lower(const codec::IpAddress& a, const codec::IpAddress& b) noexcept {
                                       b.bytes().end());
 }
 
+/** Whoever says that it asks less often is not waited for: a forger could be the querier for days. */
+constexpr Nanos kMostInterval = 3600 * kSecond;
+
 }  // namespace
 
 QuerierElection::QuerierElection(const QuerierOptions& options, QuerierHost& host, QuerierCounters& counters,
@@ -36,6 +39,7 @@ void QuerierElection::start(const codec::IpAddress& own, Nanos now) noexcept {
   stop();
   started_ = true;
   startup_left_ = options_.startup_queries();
+  unasked_ = std::max<unsigned>(options_.robustness, 1);
   readdress(own, now);
 }
 
@@ -64,8 +68,9 @@ void QuerierElection::on_query(const codec::IpAddress& from, const codec::Member
                                Nanos now) noexcept {
   if (!started_) return;
   if (query.version != options_.version) counters_.other_version_queries++;
-  if (query.group.is_any()) asked(query.max_response_ms * kMillisecond, now);
-  if (elects(from, query)) yield(from, query, now);
+  if (!elects(from, query)) return;
+  yield(from, query, now);
+  if (query.group.is_any()) asked(timing_.response, now);
 }
 
 bool QuerierElection::elects(const codec::IpAddress& from,
@@ -81,16 +86,18 @@ bool QuerierElection::elects(const codec::IpAddress& from,
 void QuerierElection::yield(const codec::IpAddress& from, const codec::MembershipQuery& query,
                             Nanos now) noexcept {
   if (is_querier()) counters_.elections++;
+  const bool new_to_us = !yields();
   general_.clear();
   startup_left_ = 0;
   other_ = from;
   // RFC 9776 sections 4.1.6 and 4.1.7: what is not told is as we have it.
   timing_ = own_timing();
   if (query.robustness != 0) timing_.robustness = query.robustness;
-  if (query.interval_s != 0) timing_.interval = query.interval_s * kSecond;
+  if (query.interval_s != 0) timing_.interval = std::min(query.interval_s * kSecond, kMostInterval);
   if (query.group.is_any() && query.max_response_ms != 0)
     timing_.response = query.max_response_ms * kMillisecond;
   deadlines_.set(other_present_, now + timing_.other_querier());
+  if (new_to_us) host_.elected();
 }
 
 void QuerierElection::take_over(Nanos now) noexcept {
@@ -98,6 +105,7 @@ void QuerierElection::take_over(Nanos now) noexcept {
   if (own_.is_any()) return;
   counters_.elections++;
   timing_ = own_timing();
+  host_.elected();
   ask(now);
 }
 
@@ -109,8 +117,9 @@ void QuerierElection::ask(Nanos now) noexcept {
   host_.send(make_query(options_, codec::IpAddress::any(options_.v4)));
 }
 
+/** One query, or its answer, may be lost of as many as robustness says (RFC 9776 section 8.1). */
 void QuerierElection::asked(Nanos response, Nanos now) noexcept {
-  settled_at_ = std::min(settled_at_, now + response);
+  if (unasked_ > 0 && --unasked_ == 0) settled_at_ = now + response;
 }
 
 }  // namespace sluice::membership

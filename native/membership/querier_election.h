@@ -20,16 +20,23 @@ class QuerierElection {
   void readdress(const codec::IpAddress& own, Nanos now) noexcept;
   /** The options are others than before. */
   void reconfigured(Nanos now) noexcept;
+  /** A general query out of turn, if it is ours to send. */
+  void ask_now(Nanos now) noexcept {
+    if (is_querier()) ask(now);
+  }
   /** A query of somebody else, by whom it may be allowed to be sent. */
   void on_query(const codec::IpAddress& from, const codec::MembershipQuery& query, Nanos now) noexcept;
 
   [[nodiscard]] bool is_querier() const noexcept { return general_.is_set(); }
+  /** Another router is the querier. */
+  [[nodiscard]] bool yields() const noexcept { return other_present_.is_set(); }
   /** any() when nobody is known. */
   [[nodiscard]] codec::IpAddress querier() const noexcept;
   /** How long the other querier is waited for; 0 when we are it. */
   [[nodiscard]] Nanos other_remaining(Nanos now) const noexcept { return other_present_.remaining(now); }
   [[nodiscard]] const QuerierTiming& timing() const noexcept { return timing_; }
-  /** From when on all hosts that were there at the start have been asked and had the time to answer. */
+  /** From when on all hosts that were there at the start have been asked, by us or by the elected querier, as
+   * often as robustness says, and had the time to answer. */
   [[nodiscard]] Nanos settled_at() const noexcept { return settled_at_; }
 
  private:
@@ -48,6 +55,8 @@ class QuerierElection {
   codec::IpAddress other_;
   QuerierTiming timing_;
   unsigned startup_left_ = 0;
+  /** General queries until all have been asked. */
+  unsigned unasked_ = 0;
   Nanos settled_at_ = kNever;
   bool started_ = false;
   Timer<&QuerierElection::ask> general_{*this};

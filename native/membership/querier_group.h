@@ -28,13 +28,12 @@ class QuerierGroup final : private SourceFilterOwner {
 
   void take(const codec::IpAddress& host, const codec::GroupRecord& record, unsigned version,
             Nanos now) noexcept;
-  void resume(const codec::SourceList& sources, Nanos until) noexcept { filter_.resume(sources, until); }
   /** Another router's query for this group, or for sources of it. */
   void on_query(const codec::MembershipQuery& query, Nanos now) noexcept;
   /** The host's wish is as if it had never been; what no other host wants ends at once. */
   void forget(const codec::IpAddress& host, Nanos now) noexcept;
-  /** What is not in the list ends at once. */
-  void restrict(const ChannelList& list, Nanos now) noexcept;
+  /** What is not in the list ends at once; whether there was any. */
+  bool restrict(const ChannelList& list, Nanos now) noexcept;
 
   [[nodiscard]] const codec::IpAddress& address() const noexcept { return address_; }
   [[nodiscard]] const SourceFilter& filter() const noexcept { return filter_; }

@@ -19,15 +19,12 @@ namespace {
 
 /** How often routes are looked at; well within a third of PIM's keepalive period. */
 constexpr Nanos kSweep = 20 * kernel::kSecond;
+/** How long reports of before the start wait for the first interface, and for the next one and its rights. */
+constexpr Nanos kPatience = kernel::kSecond;
+constexpr Nanos kPause = kernel::kSecond / 5;
 
 IpAddress address_of(const kernel::AddressBytes& bytes) {
   return IpAddress::v6(bytes.data());
-}
-
-bool is_on_link(const kernel::Link& link, const IpAddress& address) {
-  return std::ranges::any_of(link.addresses, [&](const kernel::LinkAddress& own) {
-    return kernel::alike(own.address, address.bytes(), own.bits + (address.is_v4() ? 96U : 0U));
-  });
 }
 
 }  // namespace
@@ -62,12 +59,16 @@ std::optional<kernel::Error> MulticastRouter::start() {
   if (inherited_until_ != 0) inherit_routes();
   if (auto failure = start_upstream()) return failure;
   inherit_joins();
-  if (!reactor_.watch(socket_->fd(), EPOLLIN, *this) ||
+  const bool waits = inherited_until_ != 0;
+  if (!reactor_.watch(socket_->fd(), waits ? 0U : EPOLLIN, *this) ||
       !reactor_.watch(watch_->fd(), EPOLLIN, netlink_watcher_))
     return kernel::system_error("watching the sockets of a multicast router");
+  if (waits) listen_at_ = kernel::monotonic_now() + kPatience;
   next_sweep_ = kernel::monotonic_now() + kSweep;
+  own_addresses_changed();
   for (const auto& [index, link] : watch_->links()) look_at(&link, link.name);
-  rearm(kernel::monotonic_now());
+  rearm();
+  tell();
   return std::nullopt;
 }
 
@@ -87,6 +88,10 @@ std::optional<kernel::Error> MulticastRouter::start_upstream() {
     register_vif_ = place.value();
     pim.register_interface = *register_vif_;
   }
+  // That of a loopback is an RP's as well as one of an interface.
+  for (const membership::StaticRp& one : pim.static_rps)
+    if (watch_->lookup(one.address.bytes()).kind == kernel::RpfRoute::Kind::local)
+      pim.addresses.push_back(one.address);
   auto opened = RouterPim::open(reactor_, pim, *this, deadlines_, std::random_device{}());
   if (!opened.ok()) return std::move(opened.error());
   pim_ = std::move(opened.value());
@@ -98,6 +103,7 @@ std::optional<kernel::Error> MulticastRouter::add(const RouterInterfaceOptions& 
     return kernel::Error{"ID_TAKEN", "the interface " + options.name + " is there already"};
   RouterInterfaceOwner& acts = *this;
   interfaces_.push_back(std::make_unique<RouterInterface>(options, acts, deadlines_));
+  if (listen_at_ != membership::kNever) listen_at_ = kernel::monotonic_now() + kPause;
   for (const auto& [index, link] : watch_->links())
     if (link.name == options.name) look_at(&link, link.name);
   settle(kernel::monotonic_now());
@@ -112,6 +118,23 @@ bool MulticastRouter::remove(const std::string& name) {
   // What follows still looks at it.
   settle(kernel::monotonic_now());
   interfaces_.erase(found);
+  refused_.erase(name);
+  return true;
+}
+
+bool MulticastRouter::reconfigure(const RouterInterfaceOptions& options) {
+  RouterInterface* const interface = find(options.name);
+  if (interface == nullptr) return false;
+  const Nanos now = kernel::monotonic_now();
+  const unsigned index = interface->index();
+  if (interface->querier() != nullptr && !options.querier && interface->is_up())
+    socket_->control().leave(index);
+  // Whether PIM is spoken cannot change while neighbours are known.
+  if (pim_ && interface->is_up() && interface->options().pim.has_value() != options.pim.has_value())
+    pim_->down(interface->vif(), index, now);
+  interface->reconfigure(options, now);
+  querier_changed(*interface);
+  if (const kernel::Link* const link = watch_->link(index)) bring_up(*interface, *link);
   return true;
 }
 
@@ -122,7 +145,10 @@ RouterInterface* MulticastRouter::find(const std::string& name) noexcept {
 }
 
 void MulticastRouter::keep(const IpAddress& group, WantedSources kept) {
-  if (proxy_) proxy_->keep(group, std::move(kept), kernel::monotonic_now());
+  const Nanos now = kernel::monotonic_now();
+  if (pim_)
+    pim_->machine().keep(group, kept.excludes, kept.excludes ? std::vector<IpAddress>() : kept.sources, now);
+  if (proxy_) proxy_->keep(group, std::move(kept), now);
 }
 
 void MulticastRouter::withdraw() {
@@ -134,6 +160,9 @@ void MulticastRouter::withdraw() {
   if (pim_) pim_->machine().withdraw(now);
   for (const auto& one : interfaces_) bring_down(*one);
   settle(now);
+  refused_.clear();
+  unjoined_.clear();
+  retry_.clear();
   if (upstream_) upstream_->withdraw();
   socket_->control().joins().withdraw();
   socket_->withdraw();
@@ -154,11 +183,10 @@ std::string MulticastRouter::name_of(kernel::Vif vif) const {
 
 void MulticastRouter::on_ready(std::uint32_t) noexcept {
   const Nanos now = reactor_.now();
-  do {
-    const auto received = socket_->receive();
-    for (const kernel::ControlMessage& message : received.messages) take(message, now);
-    for (const kernel::Upcall& upcall : received.upcalls) take(upcall, now);
-  } while (socket_->more());
+  // What does not fit into a batch makes it ready again, after what else is waiting.
+  const auto received = socket_->receive();
+  for (const kernel::ControlMessage& message : received.messages) take(message, now);
+  for (const kernel::Upcall& upcall : received.upcalls) take(upcall, now);
   settle(now);
 }
 
@@ -170,7 +198,7 @@ void MulticastRouter::take(const kernel::ControlMessage& received, Nanos now) no
   const codec::ControlIp ip{{address_of(received.source), address_of(received.destination)},
                             received.hop_limit,
                             received.router_alert};
-  if (ip.ends.source == interface.address()) return;
+  if (!ip.ends.source.is_any() && ip.ends.source == interface.address()) return;
   const codec::MembershipMessage message =
       options_.v4 ? codec::igmp::parse(received.payload) : codec::mld::parse(received.payload);
   RouterInterfaceCounters& counters = interface.counters();
@@ -182,10 +210,11 @@ void MulticastRouter::take(const kernel::ControlMessage& received, Nanos now) no
       options_.v4 ? codec::igmp::faults(ip, message) : codec::mld::faults(ip, message);
   if (interface.options().lenient) faults.router_alert = false;
   // RFC 9776 section 10.2: who is not of the link cannot be a host of it.
-  const kernel::Link* const link = watch_->link(received.interface_index);
   const bool strange =
-      options_.v4 && !ip.ends.source.is_any() && link != nullptr && !is_on_link(*link, ip.ends.source);
-  if (strange || faults != codec::ControlFaults{}) {
+      options_.v4 && !ip.ends.source.is_any() && !is_on_link(interface.vif(), ip.ends.source);
+  // A query that no host hears must not end what they would have confirmed.
+  const bool unheard = message.kind == Kind::query && ip.ends.destination.is_unicast();
+  if (strange || unheard || faults != codec::ControlFaults{}) {
     counters.wrong_header++;
     return;
   }
@@ -213,6 +242,8 @@ void MulticastRouter::take(const kernel::Upcall& upcall, Nanos now) noexcept {
     case Kind::wrong_interface_packet:
       counters_.wrong_interface++;
       if (pim_) pim_->machine().on_wrong_interface(vif, source, group, now);
+      if (const auto next = decide(source, group); next && next->incoming == vif)
+        routes_->release(source, group);
       settle_route(source, group, std::nullopt, now);
       return;
     case Kind::whole_packet:
@@ -225,13 +256,8 @@ void MulticastRouter::take(const kernel::Upcall& upcall, Nanos now) noexcept {
 
 void MulticastRouter::on_timer(Nanos now) noexcept {
   deadlines_.run(now);
-  if (inherited_until_ != 0 && now >= inherited_until_) {
-    inherited_until_ = 0;
-    routes_->settle();
-    if (upstream_) upstream_->settle();
-    socket_->control().joins().settle();
-    drop_strange_interfaces();
-  }
+  if (now >= listen_at_) listen();
+  if (inherited_until_ != 0 && now >= inherited_until_) end_grace();
   if (now >= next_sweep_) sweep(now);
   settle(now);
 }
@@ -247,7 +273,8 @@ void MulticastRouter::sweep(Nanos now) {
   std::vector<Channel> idle;
   for (const auto& [group, sources] : routes_->all())
     for (const auto& [source, route] : sources)
-      if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle)
+      if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle &&
+          !is_warm(source, group))
         idle.push_back({group, source});
   for (const Channel& one : idle) routes_->remove(one.source, one.group);
 }
@@ -261,8 +288,8 @@ void MulticastRouter::say_active(const Channel& one, Nanos now) {
     pim_->machine().on_active(one.source, one.group, now);
 }
 
-void MulticastRouter::rearm(Nanos) {
-  Nanos next = std::min(deadlines_.next(), next_sweep_);
+void MulticastRouter::rearm() {
+  Nanos next = std::min({deadlines_.next(), next_sweep_, listen_at_});
   if (inherited_until_ != 0) next = std::min(next, inherited_until_);
   reactor_.arm(*this, next);
 }
@@ -282,6 +309,11 @@ void MulticastRouter::members_changed(RouterInterface& interface, const IpAddres
   changed_members_[group] |= membership::only(interface.vif());
 }
 
+void MulticastRouter::querier_changed(RouterInterface&) noexcept {
+  if (pim_) return;
+  for (const auto& [group, sources] : routes_->all()) stale_.insert({group, IpAddress::any(options_.v4)});
+}
+
 void MulticastRouter::join_held(RouterInterface& interface, const IpAddress& host,
                                 const Channel& channel) noexcept {
   say(RouterEvent::Type::join_held, interface, host, channel, {});
@@ -299,7 +331,7 @@ void MulticastRouter::join_denied(RouterInterface& interface, const IpAddress& h
 
 void MulticastRouter::say(RouterEvent::Type type, const RouterInterface& interface, const IpAddress& host,
                           const Channel& channel, membership::Denial why) {
-  tell_({type, options_.v4, interface.options().name, host, channel, why, nullptr, {}});
+  said_.push_back({type, options_.v4, interface.options().name, host, channel, why, nullptr, {}});
 }
 
 }  // namespace sluice::plane

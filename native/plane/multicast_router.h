@@ -48,6 +48,8 @@ struct MulticastRouterOptions {
   Nanos idle = 60 * kernel::kSecond;
   /** How long what was forwarded before a restart goes on without anybody having asked for it again. */
   Nanos restart_grace = 130 * kernel::kSecond;
+  /** What the kernel has refused, interfaces and joins above, is tried again so often. */
+  Nanos retry = 5 * kernel::kSecond;
 };
 
 /** What happened, for policy and for people. */
@@ -59,8 +61,11 @@ struct RouterEvent {
     join_denied,
     interface_up,
     interface_down,
-    /** It cannot be routed: `code` and `detail` say why. */
+    /** It cannot be routed for now: `code` and `detail` say why. */
     interface_refused,
+    /** Groups are not joined above for now, likewise; and all are. */
+    upstream_refused,
+    upstream_joined,
     /** Routes of before a restart go on. */
     resumed,
     /** They will not outlive this process: `code` and `detail` say why. */
@@ -89,6 +94,8 @@ struct MulticastRouterCounters {
   /** Queries and joins upstream that the kernel did not take. */
   std::uint64_t send_errors = 0;
   std::uint64_t upstream_errors = 0;
+  /** Interfaces that could not be routed, each time that one began not to be. */
+  std::uint64_t interfaces_refused = 0;
 };
 
 /** A device of the router. */
@@ -126,14 +133,18 @@ class MulticastRouter final : private kernel::Watcher,
   std::optional<kernel::Error> add(const RouterInterfaceOptions& options);
   /** False when there is none of that name. */
   bool remove(const std::string& name);
+  /** It speaks otherwise from now on, as of RouterInterface::reconfigure(): PIM where it was not spoken
+   * begins without the hosts' notice, and the other way round. False when there is none of that name. */
+  bool reconfigure(const RouterInterfaceOptions& options);
   /** Null when there is none. Whoever changes it says settle() afterwards. */
   [[nodiscard]] RouterInterface* find(const std::string& name) noexcept;
-  /** Joined above whether anybody wants it or not, from now on; empty: not any more. */
+  /** Joined above whether anybody wants it or not, from now on; empty: not any more. By PIM a group is kept
+   * as a whole, or sources of it are. */
   void keep(const codec::IpAddress& group, membership::WantedSources kept);
   /** Takes everything out of the kernel and the store. */
   void withdraw();
 
-  /** Does what follows from what was told: routes first, then messages. */
+  /** Does what follows from what was told: routes first, then messages, then tells of it. */
   void settle(Nanos now) noexcept override;
 
   [[nodiscard]] const std::vector<std::unique_ptr<RouterInterface>>& interfaces() const noexcept {
@@ -145,6 +156,10 @@ class MulticastRouter final : private kernel::Watcher,
   /** Null where there is no PIM. */
   [[nodiscard]] const membership::Pim* pim() const noexcept { return pim_ ? &pim_->machine() : nullptr; }
   [[nodiscard]] const RouterPim* pim_side() const noexcept { return pim_.get(); }
+  /** Why an interface, or the proxy's device, cannot be routed for now. */
+  [[nodiscard]] const std::map<std::string, kernel::Error>& refused() const noexcept { return refused_; }
+  /** Groups that a proxy wants, and that the kernel has not joined for now. */
+  [[nodiscard]] std::size_t unjoined() const noexcept { return unjoined_.size(); }
   [[nodiscard]] const membership::Proxy* proxy() const noexcept { return proxy_ ? &*proxy_ : nullptr; }
   [[nodiscard]] const kernel::RouteWatch& links() const noexcept { return *watch_; }
   [[nodiscard]] kernel::RoutingSocket& socket() noexcept { return *socket_; }
@@ -174,6 +189,8 @@ class MulticastRouter final : private kernel::Watcher,
   void note_interfaces();
   void inherit_routes();
   void inherit_joins();
+  void listen();
+  void end_grace();
   void drop_strange_interfaces();
   [[nodiscard]] kernel::Fd take_kept(const std::string& name);
   [[nodiscard]] std::string kept_name(const std::string& what) const;
@@ -191,27 +208,40 @@ class MulticastRouter final : private kernel::Watcher,
   // Devices that come and go.
   void look_at(const kernel::Link* link, const std::string& name);
   void bring_up(RouterInterface& interface, const kernel::Link& link);
+  std::optional<kernel::Error> connect(RouterInterface& interface, const kernel::Link& link);
+  std::optional<kernel::Error> connect_pim(RouterInterface& interface, const kernel::Link& link, bool anew);
   void bring_down(RouterInterface& interface);
   void bring_up_proxy(const kernel::Link& link);
   void refuse(const std::string& name, const kernel::Error& error);
+  void retry(Nanos now) noexcept;
   [[nodiscard]] codec::IpAddress own_address(const kernel::Link& link) const;
+  void own_addresses_changed();
   [[nodiscard]] std::vector<codec::IpAddress> pim_addresses(const kernel::Link& link) const;
 
   // RouterInterfaceOwner
   void send_query(RouterInterface& interface, const codec::MembershipQuery& query) noexcept override;
   void members_changed(RouterInterface& interface, const codec::IpAddress& group) noexcept override;
+  void querier_changed(RouterInterface& interface) noexcept override;
   void join_held(RouterInterface& interface, const codec::IpAddress& host,
                  const membership::Channel& channel) noexcept override;
   void join_admitted(RouterInterface& interface, const codec::IpAddress& host,
                      const membership::Channel& channel) noexcept override;
   void join_denied(RouterInterface& interface, const codec::IpAddress& host,
                    const membership::Channel& channel, membership::Denial why) noexcept override;
+  void rights_ended(RouterInterface& interface, const membership::Channel& channel) noexcept override;
+  void rights_changed(RouterInterface& interface) noexcept override;
   // RouterPimOwner
   void route_changed(const codec::IpAddress& source, const codec::IpAddress& group) noexcept override;
   [[nodiscard]] membership::Interface interface_of(unsigned index) const noexcept override;
   [[nodiscard]] PimPlace place_of(membership::Interface interface) const noexcept override;
+  [[nodiscard]] bool is_on_link(membership::Interface interface,
+                                const codec::IpAddress& address) const noexcept override;
+  void members_untold(membership::Interface interface, const codec::IpAddress& group) noexcept override;
   // ProxyHost
   void join(const codec::IpAddress& group, const membership::WantedSources& wanted) noexcept override;
+  [[nodiscard]] std::optional<kernel::Error> join_above(const codec::IpAddress& group,
+                                                        const membership::WantedSources& wanted);
+  void retry_joins();
 
   // What follows.
   void settle_members(Nanos now);
@@ -220,11 +250,15 @@ class MulticastRouter final : private kernel::Watcher,
                     std::optional<kernel::Vif> asked, Nanos now);
   [[nodiscard]] std::optional<Forwarding> decide(const codec::IpAddress& source,
                                                  const codec::IpAddress& group);
-  [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source,
-                                                  const codec::IpAddress& group);
+  [[nodiscard]] bool is_way_in(kernel::Vif vif, const codec::IpAddress& source,
+                               const codec::IpAddress& group) noexcept;
+  [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source);
+  /** A route is to be there before the packets are, and before who wants them. */
+  [[nodiscard]] bool is_warm(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
   void sweep(Nanos now);
   void say_active(const membership::Channel& one, Nanos now);
-  void rearm(Nanos now);
+  void rearm();
+  void tell();
   void say(RouterEvent::Type type, const RouterInterface& interface, const codec::IpAddress& host,
            const membership::Channel& channel, membership::Denial why);
 
@@ -251,9 +285,21 @@ class MulticastRouter final : private kernel::Watcher,
   std::map<codec::IpAddress, membership::InterfaceSet> changed_members_;
   /** Routes to be decided anew; any() for all of the group's. */
   std::set<membership::Channel> stale_;
+  /** Told when routes and messages are out: waking another thread takes longer than both. */
+  std::vector<RouterEvent> said_;
+  /** By name. */
+  std::map<std::string, kernel::Error> refused_;
+  std::set<codec::IpAddress> unjoined_;
+  /** Of them, who was tried again last. */
+  codec::IpAddress retried_;
+  membership::Timer<&MulticastRouter::retry> retry_{*this};
   Nanos next_sweep_ = 0;
   /** 0 when nothing is inherited. */
   Nanos inherited_until_ = 0;
+  /** kNever while what comes is taken. */
+  Nanos listen_at_ = membership::kNever;
+  /** Places that the routes of before a restart lead to may be another interface's next. */
+  bool places_freed_ = false;
   std::optional<kernel::KeptNote> note_;
 };
 

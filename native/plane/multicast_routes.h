@@ -1,12 +1,14 @@
 // The routes of one multicast table: what the kernel has been told, and what it has forwarded.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <unordered_map>
 
 #include "codec/ip_address.h"
 #include "kernel/multicast_routing.h"
 #include "kernel/reactor.h"
+#include "membership/channel.h"
 
 namespace sluice::plane {
 
@@ -24,6 +26,8 @@ struct InstalledRoute {
   Forwarding forwarding;
   /** Of before a restart, and not confirmed yet: these interfaces go on receiving. */
   kernel::VifSet inherited = 0;
+  /** It comes in where it did before a restart. */
+  bool resumed = false;
   /** When it was made, and when it was last seen to have taken packets. */
   Nanos since = 0;
   Nanos active_at = 0;
@@ -43,7 +47,8 @@ struct MulticastRouteCounters {
 
 /**
  * Tells the kernel only what changes. A route that leads nowhere is kept as long as packets come, so that the
- * kernel does not ask about each of them, and whoever joins is one call away.
+ * kernel does not ask about each of them, and whoever joins is one call away; there are half of `most` of
+ * them at most, so that whoever sends to many groups does not take the room of those that somebody wants.
  */
 class MulticastRoutes {
  public:
@@ -55,8 +60,24 @@ class MulticastRoutes {
   /** False when it is one too many, or the kernel does not take it; what was stays then. */
   bool set(const codec::IpAddress& source, const codec::IpAddress& group, Forwarding forwarding, Nanos now);
   void remove(const codec::IpAddress& source, const codec::IpAddress& group);
-  /** Takes up what the kernel has of before a restart; each goes on to where it led until settle(). */
-  void inherit(const kernel::KernelRoute& route, Nanos now);
+  /** Takes up what the kernel has of before a restart; each goes on to where it led until settle(). `anew`:
+   * the kernel is told it, too, for what it led to and is not there any more. */
+  void inherit(const kernel::KernelRoute& route, bool anew, Nanos now);
+  /** What is inherited ends towards these interfaces, of all groups or of one, where `ends(source, group)`.
+   */
+  template <class Ends>
+  void disinherit(kernel::VifSet to, Ends&& ends) {
+    for (auto& [group, sources] : groups_) disinherit(sources, group, to, ends);
+  }
+  template <class Ends>
+  void disinherit(kernel::VifSet to, const codec::IpAddress& group, Ends&& ends) {
+    if (const auto found = groups_.find(group); found != groups_.end())
+      disinherit(found->second, group, to, ends);
+  }
+  /** An interface is gone, and its place is another's next: nothing is inherited from it or towards it. */
+  void drop(kernel::Vif vif) noexcept;
+  /** Packets have come by another way than before the restart. */
+  void release(const codec::IpAddress& source, const codec::IpAddress& group) noexcept;
   /** What is not confirmed ends: who of them is left to say afterwards is the caller's to decide anew. */
   void settle() noexcept;
 
@@ -79,13 +100,27 @@ class MulticastRoutes {
   }
 
  private:
+  template <class Ends>
+  void disinherit(Sources& sources, const codec::IpAddress& group, kernel::VifSet to, Ends& ends) {
+    for (auto& [source, route] : sources) {
+      if ((route.inherited & to) == 0 || !ends(source, group)) continue;
+      route.inherited &= ~to;
+      tell(source, group, route);
+    }
+  }
   bool sample(const codec::IpAddress& source, const codec::IpAddress& group, InstalledRoute& route,
               Nanos now);
   bool tell(const codec::IpAddress& source, const codec::IpAddress& group, const InstalledRoute& route);
+  [[nodiscard]] bool leads_nowhere(const membership::Channel& one) const noexcept;
+  void note_nowhere(const codec::IpAddress& source, const codec::IpAddress& group,
+                    const InstalledRoute& route);
+  void evict();
 
   kernel::RoutingSocket& socket_;
   const std::size_t most_;
   std::unordered_map<codec::IpAddress, Sources> groups_;
+  /** About the oldest first; some lead somewhere by now. */
+  std::deque<membership::Channel> nowhere_;
   std::size_t size_ = 0;
   MulticastRouteCounters counters_;
 };

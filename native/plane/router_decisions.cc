@@ -12,7 +12,13 @@ void MulticastRouter::settle(Nanos now) noexcept {
   settle_routes(now);
   // Those who wait for packets go before those who are told about it.
   if (pim_) pim_->machine().flush(now);
-  rearm(now);
+  rearm();
+  tell();
+}
+
+void MulticastRouter::tell() {
+  for (RouterEvent& event : said_) tell_(std::move(event));
+  said_.clear();
 }
 
 void MulticastRouter::settle_members(Nanos now) {
@@ -55,10 +61,13 @@ void MulticastRouter::settle_routes(Nanos now) {
 void MulticastRouter::settle_route(const IpAddress& source, const IpAddress& group,
                                    std::optional<kernel::Vif> asked, Nanos now) {
   const InstalledRoute* const installed = routes_->find(source, group);
+  const bool resumed = pim_ && installed != nullptr && installed->resumed;
   // Packets of before a restart were seen there; no other will be told of as new.
-  if (pim_ && installed != nullptr && installed->inherited != 0)
-    pim_->machine().on_source(installed->forwarding.incoming, source, group, now);
-  const auto forwarding = decide(source, group);
+  if (resumed) pim_->machine().resume(installed->forwarding.incoming, source, group, now);
+  auto forwarding = decide(source, group);
+  // Those who have not been heard yet may be why it comes in there.
+  if (resumed && forwarding && is_way_in(installed->forwarding.incoming, source, group))
+    forwarding->incoming = installed->forwarding.incoming;
   if (!forwarding) {
     if (installed != nullptr && installed->inherited != 0) return;
     // Else the kernel would keep the packets, and give them, old as they are, to who joins next.
@@ -68,8 +77,12 @@ void MulticastRouter::settle_route(const IpAddress& source, const IpAddress& gro
       routes_->remove(source, group);
     return;
   }
-  if (installed == nullptr && !asked && forwarding->outgoing == 0) return;
+  if (installed == nullptr && !asked && forwarding->outgoing == 0 && !is_warm(source, group)) return;
   routes_->set(source, group, *forwarding, now);
+}
+
+bool MulticastRouter::is_warm(const IpAddress& source, const IpAddress& group) const noexcept {
+  return pim_ && pim_->machine().route(source, group).warm;
 }
 
 std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const IpAddress& group) {
@@ -80,19 +93,18 @@ std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const
     const kernel::VifSet registers = route.registers && register_vif_ ? membership::only(*register_vif_) : 0;
     return Forwarding{route.incoming, route.outgoing | registers};
   }
-  const auto incoming = way_in(source, group);
+  const auto incoming = way_in(source);
   if (!incoming) return std::nullopt;
   Forwarding out{*incoming, 0};
   for (const auto& interface : interfaces_)
-    if (interface->wants(source, group)) out.outgoing |= membership::only(interface->vif());
+    if (interface->forwards(source, group)) out.outgoing |= membership::only(interface->vif());
   // RFC 4605 section 4.3: what comes from below goes above, too.
   if (proxy_link_) out.outgoing |= membership::only(proxy_link_->vif);
   out.outgoing &= ~membership::only(*incoming);
   return out;
 }
 
-std::optional<kernel::Vif> MulticastRouter::way_in(const IpAddress& source, const IpAddress& group) {
-  (void)group;
+std::optional<kernel::Vif> MulticastRouter::way_in(const IpAddress& source) {
   const auto way = rpf(source);
   if (options_.upstream != UpstreamMode::proxy) {
     if (!way) return std::nullopt;
@@ -101,6 +113,16 @@ std::optional<kernel::Vif> MulticastRouter::way_in(const IpAddress& source, cons
   // A proxy has sources on its own links, and above.
   if (way && way->next_hop.is_any()) return way->interface;
   return proxy_link_ ? std::optional(proxy_link_->vif) : std::nullopt;
+}
+
+/** Of PIM: whether the source's own tree comes in there, or the shared one. */
+bool MulticastRouter::is_way_in(kernel::Vif vif, const IpAddress& source, const IpAddress& group) noexcept {
+  const auto leads = [&](const IpAddress& address) {
+    const auto way = rpf(address);
+    return way && way->interface == vif;
+  };
+  const auto rp = pim_->machine().rp_of(group);
+  return vif == register_vif_ || leads(source) || (rp && leads(*rp));
 }
 
 std::optional<membership::Rpf> MulticastRouter::rpf(const IpAddress& address) noexcept {
@@ -120,14 +142,6 @@ std::optional<membership::Rpf> MulticastRouter::rpf(const IpAddress& address) no
 
 void MulticastRouter::route_changed(const IpAddress& source, const IpAddress& group) noexcept {
   stale_.insert({group, source});
-}
-
-void MulticastRouter::join(const IpAddress& group, const WantedSources& wanted) noexcept {
-  if (!proxy_link_) return;
-  std::vector<kernel::AddressBytes> sources;
-  for (const IpAddress& source : wanted.sources) sources.push_back(source.bytes());
-  if (upstream_->join(proxy_link_->index, group.bytes(), {!wanted.excludes, sources}))
-    counters_.upstream_errors++;
 }
 
 }  // namespace sluice::plane

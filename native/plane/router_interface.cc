@@ -9,7 +9,10 @@ using membership::WantedSources;
 
 RouterInterface::RouterInterface(const RouterInterfaceOptions& options, RouterInterfaceOwner& owner,
                                  membership::Deadlines& deadlines)
-    : options_(options), owner_(owner), admission_(options.admission, *this, deadlines) {
+    : options_(options),
+      owner_(owner),
+      deadlines_(deadlines),
+      admission_(options.admission, *this, deadlines) {
   membership::QuerierHost& acts = *this;
   if (options.querier) querier_.emplace(*options.querier, acts, deadlines);
 }
@@ -50,11 +53,18 @@ void RouterInterface::on_report(const IpAddress& host, const codec::MembershipRe
   counters_.reports++;
   if (!querier_) return;
   for (const codec::GroupRecord& record : report.records)
-    admission_.on_record(host, record, report.version, now);
+    if (records_.take(now))
+      admission_.on_record(host, record, report.version, now);
+    else
+      counters_.too_many++;
 }
 
 bool RouterInterface::wants(const IpAddress& source, const IpAddress& group) const noexcept {
   return is_up() && querier_ && querier_->forwards(group, source);
+}
+
+bool RouterInterface::forwards(const IpAddress& source, const IpAddress& group) const noexcept {
+  return wants(source, group) && (options_.always_forwards || !querier_->election().yields());
 }
 
 WantedSources RouterInterface::wanted(const IpAddress& group) const {
@@ -68,10 +78,24 @@ WantedSources RouterInterface::wanted(const IpAddress& group) const {
   return out;
 }
 
+void RouterInterface::reconfigure(const RouterInterfaceOptions& options, Nanos now) {
+  const membership::AdmissionOptions admission = options_.admission;
+  options_ = options;
+  options_.admission = admission;
+  if (querier_ && options.querier) return querier_->configure(*options.querier, now);
+  if (is_up()) down_hosts();
+  querier_.reset();
+  if (!options.querier) return;
+  membership::QuerierHost& acts = *this;
+  querier_.emplace(*options.querier, acts, deadlines_);
+  if (is_up()) up(index_, vif_, own_, now);
+}
+
 void RouterInterface::configure(const membership::AdmissionOptions& options, Nanos now) {
   options_.admission = options;
   admission_.configure(options, now);
   if (querier_) querier_->restrict(admission_, now);
+  owner_.rights_changed(*this);
 }
 
 void RouterInterface::add_static(const Channel& channel) {
@@ -92,6 +116,10 @@ void RouterInterface::changed(const IpAddress& group) noexcept {
   owner_.members_changed(*this, group);
 }
 
+void RouterInterface::elected() noexcept {
+  owner_.querier_changed(*this);
+}
+
 bool RouterInterface::has(const Channel& channel) const noexcept {
   if (!querier_) return false;
   return channel.source.is_any() ? querier_->wants_any_source(channel.group)
@@ -108,11 +136,19 @@ std::size_t RouterInterface::groups() const noexcept {
 
 void RouterInterface::pass(const IpAddress& host, const codec::GroupRecord& record, unsigned version,
                            Nanos now) noexcept {
-  querier_->on_record(host, record, version, now);
+  if (querier_) querier_->on_record(host, record, version, now);
 }
 
 void RouterInterface::revoked(const IpAddress& group, Nanos now) noexcept {
   if (querier_) querier_->restrict(group, admission_, now);
+}
+
+void RouterInterface::allowed(const IpAddress& group, Nanos now) noexcept {
+  if (querier_) querier_->ask(group, now);
+}
+
+void RouterInterface::refused(const Channel& channel) noexcept {
+  owner_.rights_ended(*this, channel);
 }
 
 void RouterInterface::held(const IpAddress& host, const Channel& channel) noexcept {

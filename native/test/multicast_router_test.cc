@@ -1,97 +1,32 @@
 // A multicast router between real hosts: their kernels' reports, real packets, the kernel's routes.
-#include "plane/multicast_router.h"
-
-#include <doctest/doctest.h>
-
-#include "test/keeper.h"
-#include "test/namespaces.h"
+#include "test/multicast_bed.h"
 
 using namespace sluice;
 using codec::IpAddress;
-using plane::MulticastRouter;
-using plane::MulticastRouterOptions;
-using plane::RouterInterfaceOptions;
 using plane::UpstreamMode;
-using test::bytes_of;
+using test::hosts_on;
+using test::ip;
 using test::Listener;
 using test::Network;
 using test::Star;
 using test::Talker;
+using Bed = test::MulticastBed;
 
 namespace {
 
-IpAddress ip(const std::string& text) {
-  return IpAddress::v6(bytes_of(text).data());
-}
+/** A keeper with a note of what was put. */
+class NotingStore final : public kernel::DescriptorStore {
+ public:
+  explicit NotingStore(kernel::DescriptorStore& to) : to_(to) {}
+  std::optional<kernel::Error> put(const std::string& name, int fd) override {
+    names.push_back(name);
+    return to_.put(name, fd);
+  }
+  std::optional<kernel::Error> remove(const std::string& name) override { return to_.remove(name); }
+  std::vector<std::string> names;
 
-RouterInterfaceOptions hosts_on(const std::string& name, bool v4) {
-  RouterInterfaceOptions o;
-  o.name = name;
-  o.querier.emplace();
-  o.querier->v4 = v4;
-  o.querier->version = v4 ? 3 : 2;
-  o.querier->query_response = kernel::kSecond / 2;
-  o.querier->immediate_leave = membership::ImmediateLeave::tracked;
-  o.admission.open = true;
-  return o;
-}
-
-/** The router of a star, turned by hand. */
-struct Bed {
-  explicit Bed(int its_family, UpstreamMode mode = UpstreamMode::none, MulticastRouter::Kept kept = {})
-      : family(its_family) {
-    options.v4 = v4();
-    options.upstream = mode;
-    options.proxy_device = "up0";
-    options.pim.v4 = v4();
-    open(std::move(kept));
-  }
-  void open(MulticastRouter::Kept kept) {
-    star.router.in([&] {
-      auto opened = MulticastRouter::open(reactor, options, std::move(kept),
-                                          [this](plane::RouterEvent e) { events.push_back(std::move(e)); });
-      REQUIRE(opened.ok());
-      router = std::move(opened.value());
-    });
-  }
-  [[nodiscard]] bool v4() const { return family == AF_INET; }
-  void add(RouterInterfaceOptions o) {
-    REQUIRE_FALSE(star.router.in([&] { return router->add(o); }));
-  }
-  template <class F>
-  bool turn_until(F&& done) {
-    const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
-    while (!done()) {
-      if (kernel::monotonic_now() > end) return false;
-      // Something always comes soon: whoever is polled for here is not the reactor's.
-      reactor.arm(beat, kernel::monotonic_now() + kernel::kMillisecond);
-      star.router.in([&] { reactor.turn(); });
-    }
-    return true;
-  }
-  /** Sends until the listener has had so many. */
-  bool flows(Talker& talker, Listener& listener, std::size_t packets = 20) {
-    const std::size_t before = listener.count();
-    return turn_until([&] { return talker.send() && listener.count() >= before + packets; });
-  }
-  /** Sends so many, and whether the listener had none of them. */
-  bool silent(Talker& talker, Listener& listener, std::uint32_t packets = 50) {
-    const std::size_t before = listener.count();
-    const std::uint32_t end = talker.sent() + packets;
-    return turn_until([&] { return talker.send() && talker.sent() >= end; }) && listener.count() == before;
-  }
-  [[nodiscard]] std::string group() const { return Star::group(family); }
-
-  struct Beat final : kernel::Timer {
-    void on_timer(kernel::Nanos) noexcept override {}
-  };
-  const int family;
-  MulticastRouterOptions options;
-  Star star;
-  kernel::Reactor reactor;
-  Beat beat;
-  std::vector<plane::RouterEvent> events;
-  std::unique_ptr<MulticastRouter> router;
+ private:
+  kernel::DescriptorStore& to_;
 };
 
 }  // namespace
@@ -145,6 +80,34 @@ TEST_CASE("multicast router: any source, and a source that begins after the join
   }
 }
 
+TEST_CASE("multicast router: a rendezvous point on the loopback device is ours while it has that address") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    const std::string point = bed.v4() ? "10.0.9.1" : "fd00:9::1";
+    const std::string group = bed.v4() ? "239.1.1.1" : "ff1e::1:1";
+    bed.router.reset();
+    bed.options.pim.static_rps = {{{ip(bed.v4() ? "239.0.0.0" : "ff1e::"), bed.v4() ? 8U : 16U}, ip(point)}};
+    bed.open({});
+    bed.add(hosts_on("left0", bed.v4()));
+    const Listener left(bed.star.left, group);
+    REQUIRE(left.ok());
+    REQUIRE(bed.turn_until([&] { return bed.router->find("left0")->querier()->groups() > 0; }));
+    const auto by_registers = [&] {
+      const IpAddress source = ip(bed.v4() ? "10.0.77.7" : "fd00:77::7");
+      const auto registers = bed.router->socket().vif_of(kernel::RoutingSocket::kRegister);
+      return registers && bed.router->pim()->route(source, ip(group)).incoming == *registers;
+    };
+    CHECK_FALSE(by_registers());
+    REQUIRE(bed.star.router.ip("addr add " + point + " dev lo"));
+    CHECK(bed.turn_until(by_registers));
+    REQUIRE(bed.star.router.ip("addr del " + point + " dev lo"));
+    CHECK(bed.turn_until([&] { return !by_registers(); }));
+  }
+}
+
 TEST_CASE("multicast router: what is not authorised is held, reported, and flows as soon as it is") {
   SLUICE_NEEDS_NETWORKS();
   Bed bed(AF_INET);
@@ -172,6 +135,97 @@ TEST_CASE("multicast router: what is not authorised is held, reported, and flows
   admission.revoke(held.channel, kernel::monotonic_now());
   bed.router->settle(kernel::monotonic_now());
   CHECK(bed.silent(talker, left));
+}
+
+TEST_CASE(
+    "multicast router: what PIM keeps has its route before its packets, and leads nowhere until wanted") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    const IpAddress source = ip(Star::host(family, 1));
+    const IpAddress group = ip(bed.group());
+    // Asked for before there is any interface: it follows as they come.
+    bed.router->keep(group, {false, {source}});
+    bed.add(hosts_on("up0", bed.v4()));
+    bed.add(hosts_on("left0", bed.v4()));
+    const auto is_warm = [&] {
+      const auto* const route = bed.router->routes().find(source, group);
+      return route != nullptr && route->forwarding.incoming == bed.router->find("up0")->vif() &&
+             route->forwarding.outgoing == 0;
+    };
+    REQUIRE(bed.turn_until(is_warm));
+    Talker talker(bed.star.source, bed.group());
+    {
+      Listener deaf(bed.star.right, bed.group(), Star::host(family, 3));
+      CHECK(bed.silent(talker, deaf));
+    }
+    CHECK(bed.turn_until([&] {
+      bed.router->sample();
+      return bed.router->routes().find(source, group)->counters.packets == talker.sent();
+    }));
+    {
+      Listener left(bed.star.left, bed.group(), Star::host(family, 1));
+      REQUIRE(left.ok());
+      CHECK(bed.flows(talker, left));
+    }
+    CHECK(bed.turn_until(is_warm));
+    CHECK(bed.router->counters().unknown_sources == 0);
+    bed.router->keep(group, {});
+    bed.router->settle(kernel::monotonic_now());
+    CHECK(bed.router->routes().size() == 0);
+  }
+}
+
+TEST_CASE("multicast router: an interface speaks otherwise, and nobody loses a packet by it") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    auto up = hosts_on("up0", bed.v4());
+    auto left = hosts_on("left0", bed.v4());
+    bed.add(up);
+    bed.add(left);
+    Talker talker(bed.star.source, bed.group());
+    Listener listener(bed.star.left, bed.group(), Star::host(family, 1));
+    REQUIRE(bed.flows(talker, listener));
+    const std::size_t before = listener.count();
+    const std::uint32_t sent = talker.sent();
+
+    left.querier->query_interval = 60 * kernel::kSecond;
+    left.querier->immediate_leave = membership::ImmediateLeave::always;
+    left.lenient = true;
+    CHECK(bed.reconfigure(left));
+    const auto* const changed = bed.router->find("left0");
+    CHECK(changed->is_up());
+    CHECK(changed->options().lenient);
+    CHECK(changed->querier()->options().query_interval == 60 * kernel::kSecond);
+    for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+    CHECK(bed.turn_until([&] { return listener.count() - before == talker.sent() - sent; }));
+
+    // PIM begins, and ends, beside the hosts.
+    for (const bool speaks : {true, false}) {
+      left.pim.reset();
+      if (speaks) left.pim.emplace();
+      CHECK(bed.reconfigure(left));
+      CHECK(bed.router->pim()->link(changed->vif())->options().passive != speaks);
+      for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+      CHECK(bed.turn_until([&] { return listener.count() - before == talker.sent() - sent; }));
+    }
+    // Hosts are not listened to any more, and are again.
+    const auto querier = left.querier;
+    left.querier.reset();
+    CHECK(bed.reconfigure(left));
+    CHECK(changed->querier() == nullptr);
+    CHECK(bed.silent(talker, listener));
+    left.querier = querier;
+    CHECK(bed.reconfigure(left));
+    CHECK(bed.flows(talker, listener));
+    left.name = "other0";
+    CHECK_FALSE(bed.router->reconfigure(left));
+  }
 }
 
 TEST_CASE("multicast router: a device that goes and comes back, and its address that changes") {
@@ -231,7 +285,12 @@ TEST_CASE("multicast router: after a restart all goes on, and what nobody asks f
       auto found = store.value()->all();
       REQUIRE(found.ok());
       bed.options.restart_grace = 2 * kernel::kSecond;
-      bed.open({store.value().get(), std::move(found.value())});
+      NotingStore noting(*store.value());
+      bed.open({&noting, std::move(found.value())});
+      // Not for a moment are they out of the keeper's hands.
+      CHECK(std::ranges::none_of(noting.names, [](const std::string& name) {
+        return name.starts_with("routing") || name.starts_with("interfaces");
+      }));
       add_all();
       for (int i = 0; i < 100; i++) REQUIRE(talker.send());
       CHECK(bed.turn_until([&] { return left.count() - before == talker.sent() - sent; }));
@@ -250,4 +309,63 @@ TEST_CASE("multicast router: after a restart all goes on, and what nobody asks f
       REQUIRE(rest.ok());
       CHECK(rest.value().empty());
     }
+}
+
+TEST_CASE(
+    "multicast router: an interface that is one too many is counted, told once, and is there when a place is "
+    "free") {
+  SLUICE_NEEDS_NETWORKS();
+  Bed bed(AF_INET);
+  REQUIRE(bed.star.ok);
+  bed.options.retry = kernel::kSecond / 20;
+  bed.router.reset();
+  bed.open({});
+  const auto name = [](unsigned i) { return "d" + std::to_string(i); };
+  for (unsigned i = 0; i <= kernel::kMostVifs; i++) {
+    REQUIRE(bed.star.router.connect(name(i), bed.star.left, name(i)));
+    REQUIRE(bed.star.router.ip("addr add 10.9." + std::to_string(i) + ".1/24 dev " + name(i)));
+    bed.add(hosts_on(name(i), true));
+  }
+  const auto refusals = [&] {
+    return std::ranges::count_if(bed.events, [](const plane::RouterEvent& e) {
+      return e.type == plane::RouterEvent::Type::interface_refused;
+    });
+  };
+  const auto* const last = bed.router->find(name(kernel::kMostVifs));
+  REQUIRE(
+      bed.turn_until([&] { return !bed.router->refused().empty() && bed.router->find(name(1))->is_up(); }));
+  CHECK(std::string(bed.router->refused().at(name(kernel::kMostVifs)).code) == "INTERFACE_LIMIT");
+  CHECK_FALSE(last->is_up());
+  const kernel::Nanos later = kernel::monotonic_now() + 4 * bed.options.retry;
+  REQUIRE(bed.turn_until([&] { return kernel::monotonic_now() > later; }));
+  CHECK(bed.router->counters().interfaces_refused == 1);
+  CHECK(refusals() == 1);
+  CHECK(bed.star.router.in([&] { return bed.router->remove(name(3)); }));
+  CHECK(bed.turn_until([&] { return last->is_up(); }));
+  CHECK(bed.router->refused().empty());
+  CHECK(bed.router->counters().interfaces_refused == 1);
+}
+
+TEST_CASE(
+    "multicast router: a join above that the kernel refuses is told and tried again until it is there") {
+  SLUICE_NEEDS_NETWORKS();
+  Bed bed(AF_INET, UpstreamMode::proxy);
+  REQUIRE(bed.star.ok);
+  bed.options.retry = kernel::kSecond / 20;
+  bed.router.reset();
+  bed.open({});
+  bed.add(hosts_on("left0", true));
+  const auto told = [&](plane::RouterEvent::Type type) {
+    return std::ranges::count_if(bed.events, [&](const plane::RouterEvent& e) { return e.type == type; });
+  };
+  bed.star.router.set("ipv4/igmp_max_memberships", "0");
+  Talker talker(bed.star.source, bed.group());
+  Listener left(bed.star.left, bed.group(), Star::host(AF_INET, 1));
+  REQUIRE(bed.turn_until([&] { return bed.router->counters().upstream_errors >= 3; }));
+  CHECK(bed.router->unjoined() == 1);
+  CHECK(told(plane::RouterEvent::Type::upstream_refused) == 1);
+  bed.star.router.set("ipv4/igmp_max_memberships", "20");
+  CHECK(bed.turn_until([&] { return bed.router->unjoined() == 0; }));
+  CHECK(told(plane::RouterEvent::Type::upstream_joined) == 1);
+  CHECK(bed.flows(talker, left));
 }

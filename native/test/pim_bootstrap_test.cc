@@ -233,6 +233,34 @@ TEST_CASE("pim bootstrap: fragments: a range is taken when all its RPs have come
   CHECK(zone.mappings().size() == 1);
 }
 
+TEST_CASE("pim bootstrap: the heaviest candidate waits five seconds, whatever the length of its address") {
+  const BootstrapOptions options;
+  for (const bool v4 : {true, false}) {
+    CAPTURE(v4);
+    PimZone zone(options, BsrWeight{64, host_address(v4, 1, 20)}, false, kSecond);
+    CHECK(zone.next() == 6 * kSecond);
+    CHECK(zone.run(5 * kSecond) == Action::none);
+    CHECK(zone.run(6 * kSecond) == Action::originate);
+  }
+}
+
+TEST_CASE("pim bootstrap: fragment tags wrap around, and say only what is alike") {
+  Zone zone;
+  KeptBootstrap last = told(5, 64, 150, 51);
+  last.tag = 0xffff;
+  last.ranges[0].total = 2;
+  KeptBootstrap first = last;
+  first.tag = 0;
+  first.ranges[0].points[0].address = host_address(true, 0, 52);
+  zone.hear(last);
+  zone.hear(first);
+  CHECK(zone.mappings().empty());
+  KeptBootstrap rest = first;
+  rest.ranges[0].points[0].address = host_address(true, 0, 53);
+  zone.hear(rest);
+  CHECK(zone.mappings().size() == 2);
+}
+
 TEST_CASE("pim bootstrap: a candidate (RFC 5059 section 3.1.1)") {
   Zone zone(20, 64);
   CHECK(zone.machine.state() == State::pending);

@@ -7,6 +7,7 @@ using namespace sluice;
 using codec::RecordType;
 using membership::ImmediateLeave;
 using membership::QuerierOptions;
+using test::kNever;
 using test::kSecond;
 using test::querier_options;
 using test::QuerierBed;
@@ -103,13 +104,47 @@ TEST_CASE(
   bed.querier.start(bed.family.host(10), bed.now);
   bed.record(1, RecordType::to_exclude);
   bed.record(1, RecordType::to_exclude, {}, 2);
-  bed.pass(10 * kSecond - 1);
+  // The second query comes after a quarter of the interval, and is answered within ten seconds.
+  bed.pass(31 * kSecond + kSecond / 4 + 10 * kSecond - 1);
   bed.clear();
   bed.record(1, RecordType::to_include);
   CHECK(bed.queries() == "Q(G)");
   bed.pass(1);
   bed.record(1, RecordType::to_include, {}, 2);
   CHECK(bed.state(2) == "-");
+}
+
+TEST_CASE("querier immediate: tracked, after a restart a host that missed the first query keeps its group") {
+  for (const bool v4 : {true, false}) {
+    QuerierBed bed(leaving(ImmediateLeave::tracked, v4));
+    bed.querier.start(bed.family.host(10), bed.now);
+    bed.pass(3 * kSecond);
+    bed.record(1, RecordType::is_exclude);
+    bed.pass(8 * kSecond);
+    bed.clear();
+    bed.record(1, RecordType::to_include);
+    CHECK(bed.queries() == "Q(G)");
+    bed.pass(kSecond / 2);
+    bed.record(2, RecordType::is_exclude);
+    bed.pass(20 * kSecond);
+    CHECK(bed.state() == "EX(;)");
+  }
+}
+
+TEST_CASE(
+    "querier immediate: tracked, only queries of the elected querier count as asking, with time to answer") {
+  QuerierBed bed(leaving(ImmediateLeave::tracked));
+  bed.querier.start(bed.family.host(10), bed.now);
+  auto hasty = bed.query();
+  hasty.max_response_ms = 0;
+  for (int i = 0; i < 5; i++) {
+    bed.hear(bed.family.any(), hasty);
+    bed.hear(bed.family.host(11), hasty);
+  }
+  bed.pass(kSecond);
+  CHECK(bed.querier.election().settled_at() == kNever);
+  bed.hear(bed.family.host(9), hasty);
+  CHECK(bed.querier.election().settled_at() == bed.now + 10 * kSecond);
 }
 
 TEST_CASE(
@@ -311,7 +346,6 @@ TEST_CASE("querier immediate: what a list does not allow any more ends at once, 
     CHECK(bed.state(4) == "-");
     CHECK(bed.changed_groups.size() == 3);
     CHECK(bed.view(3).hosts.size() == 1);
-    CHECK(bed.queries().empty());
     list.channels.clear();
     bed.querier.restrict(bed.family.group(1), list, bed.now);
     CHECK(bed.state(1) == "-");
@@ -331,4 +365,18 @@ TEST_CASE("querier immediate: sources that were only asked about do not outlive 
   CHECK(bed.state() == "EX(7;)");
   bed.querier.restrict(Allowed(bed), bed.now);
   CHECK(bed.state() == "-");
+}
+
+TEST_CASE("querier immediate: among very many hosts and sources the hosts are asked, which takes less time") {
+  QuerierBed bed(leaving(ImmediateLeave::tracked));
+  bed.settled();
+  const std::vector<unsigned> all{1, 2, 3, 4};
+  for (unsigned host = 1; host <= 600; host++) bed.record(host, RecordType::allow, all);
+  bed.clear();
+  bed.record(600, RecordType::block, {4});
+  CHECK(bed.queries() == "Q(G,4)");
+  CHECK(bed.querier.counters().immediate_leaves == 0);
+  bed.record(1, RecordType::is_include, all);
+  bed.pass(10 * kSecond);
+  CHECK(bed.state() == "IN(1 2 3 4)");
 }

@@ -23,7 +23,7 @@ export const SANITIZED = Object.fromEntries(
   }).map(([name, flags]) => [
     name,
     // Reports that a person can follow, compiled in half of the time; node itself exports symbols of llhttp.
-    ['-O1', '-g1', '-fno-omit-frame-pointer', '-fPIC', '-fvisibility=hidden', ...flags],
+    ['-Og', '-g1', '-fno-omit-frame-pointer', '-fPIC', '-fvisibility=hidden', ...flags],
   ]),
 );
 

@@ -8,6 +8,7 @@ import { SluiceError } from '../../daemon/base/errors.js';
 import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
 import { type ConfigFile, Reloader } from '../../daemon/config/reload.js';
+import { LeaseBook } from '../../daemon/membership/lease-book.js';
 import { MembershipService } from '../../daemon/membership/service.js';
 import { membershipSchema } from '../../daemon/membership/settings.js';
 import { openControlCapture } from '../../daemon/plane/control-capture.js';
@@ -247,6 +248,7 @@ export function plannedContext(
       openControlCapture,
       ensureKeeper,
       service: null,
+      leases: new LeaseBook({ clock: systemClock, log, file: null }),
     },
   );
   return {

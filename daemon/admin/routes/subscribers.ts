@@ -37,7 +37,7 @@ export function subscriberRoutes(app: FastifyInstance, { subscribers, log }: Rou
       leasesOrderSchema,
     ),
     async ({ params: { id }, body }) => {
-      subscribers.authorise(id, body);
+      await subscribers.authorise(id, body);
       log.info({ subscriber: id, channels: body.length }, 'channels authorised');
       return { subscriber: id, channels: body.length };
     },
@@ -46,7 +46,7 @@ export function subscriberRoutes(app: FastifyInstance, { subscribers, log }: Rou
     '/v1/subscribers/:id/channels/revoke',
     route('Takes channels away from a subscriber; they end at once', channelsOrderSchema),
     async ({ params: { id }, body }) => {
-      subscribers.revoke(id, body);
+      await subscribers.revoke(id, body);
       log.info({ subscriber: id, channels: body.length }, 'channels revoked');
       return { subscriber: id, channels: body.length };
     },
