@@ -79,7 +79,7 @@ function pathOf(flags: ControlFlags): string {
   const query = new URLSearchParams({ duration: `${Math.min(flags.duration ?? LONGEST_MS, LONGEST_MS)}ms` });
   if (flags.interface !== undefined) query.set('interface', flags.interface);
   if (flags.count > 0) query.set('count', String(flags.count));
-  return `/v1/capture?${query}`;
+  return `/v1/capture?${query.toString()}`;
 }
 
 /** Where whole blocks go, and what is to be done at their end. */
