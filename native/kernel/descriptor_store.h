@@ -18,6 +18,8 @@ namespace sluice::kernel {
 struct KeptDescriptor {
   std::string name;
   Fd fd;
+  /** Another process that is there has put or fetched it. */
+  bool in_use = false;
 };
 
 /** 1 to 64 letters, digits, `.`, `_` and `-`: what both keepers can hold. */
@@ -50,19 +52,24 @@ class ServiceManagerStore final : public DescriptorStore {
   const std::string socket_;
 };
 
-/** The client of a DescriptorHolder. A holder that does not answer within two seconds counts as gone. */
+/** The client of a DescriptorHolder. One that has not answered in time once counts as gone from then on. */
 class HolderStore final : public DescriptorStore {
  public:
-  /** `path`: as of DescriptorHolder::listen(). ADDRESS_INVALID, KEEPER_UNREACHABLE. */
+  /** `path`: as of DescriptorHolder::listen(). Waits for two seconds at most. ADDRESS_INVALID,
+   * KEEPER_UNREACHABLE, KEEPER_FOREIGN: who listens there is of another user. */
   static Result<std::unique_ptr<HolderStore>> connect(const std::string& path);
+  /** These two wait for half a second at most. */
   std::optional<Error> put(const std::string& name, int fd) override;
   std::optional<Error> remove(const std::string& name) override;
-  /** Duplicates of all that it keeps, and goes on keeping. KEEPER_UNREACHABLE. */
+  /** Duplicates of all that it keeps, and goes on keeping; what is not in use is in ours from now on. Waits
+   * as connect() does. KEEPER_UNREACHABLE. */
   Result<std::vector<KeptDescriptor>> all();
 
  private:
   explicit HolderStore(Fd socket) : socket_(std::move(socket)) {}
   std::optional<Error> ask(std::uint8_t what, const std::string& name, int fd);
+  /** What it says later would be taken for the answer to another question. */
+  Error give_up(const std::string& why);
 
   Fd socket_;
 };
@@ -81,7 +88,8 @@ class DescriptorHolder {
     /** Ends after nobody was connected for so long: whoever does not come back wants nothing kept. */
     Nanos patience = 60 * kSecond;
   };
-  /** Takes the place of a holder whose process is gone. ADDRESS_INVALID, ADDRESS_IN_USE, SYSTEM_CALL. */
+  /** Takes the place of a holder whose process is gone. ADDRESS_INVALID, SYSTEM_CALL; ADDRESS_IN_USE: one of
+   * this user is there; KEEPER_FOREIGN: somebody else; KEEPER_UNREACHABLE: something that does not listen. */
   static Result<std::unique_ptr<DescriptorHolder>> listen(const Options& options);
   DescriptorHolder(const DescriptorHolder&) = delete;
   DescriptorHolder& operator=(const DescriptorHolder&) = delete;
@@ -101,14 +109,22 @@ class DescriptorHolder {
   void accept_one();
   /** False when the client is to be dropped. */
   bool serve(int client);
-  std::uint8_t keep(const std::string& name, Fd fd);
+  void drop(std::size_t client);
+  std::uint8_t keep(const std::string& name, Fd fd, int client);
   bool hand_over(int client);
+
+  struct Kept {
+    Fd fd;
+    /** Who has put or fetched it; kNobody when that one is gone. */
+    int client = kNobody;
+  };
+  static constexpr int kNobody = -1;
 
   const Options options_;
   Fd listener_;
   Fd event_;
   std::vector<Fd> clients_;
-  std::map<std::string, Fd> kept_;
+  std::map<std::string, Kept> kept_;
 };
 
 }  // namespace sluice::kernel
