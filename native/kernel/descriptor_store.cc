@@ -109,6 +109,10 @@ Error unreachable(const std::string& why) {
   return {"KEEPER_UNREACHABLE", "the keeper of descriptors does not answer: " + why};
 }
 
+Error full(const std::string& name) {
+  return {"KEEPER_FULL", "the keeper of descriptors has no room for " + name};
+}
+
 /** Descriptors give power over the kernel's routes: they are for processes of this user only. */
 std::optional<uid_t> foreign_user(int socket) noexcept {
   ucred peer{};
@@ -137,16 +141,26 @@ bool is_kept_name(const std::string& name) noexcept {
   return !name.empty() && name.size() <= kLongestName && std::all_of(name.begin(), name.end(), allowed);
 }
 
+ServiceManagerStore::ServiceManagerStore(std::string socket, std::size_t most,
+                                         std::span<const KeptDescriptor> found)
+    : socket_(std::move(socket)), most_(most) {
+  for (const KeptDescriptor& one : found) names_.insert(one.name);
+}
+
 std::optional<Error> ServiceManagerStore::put(const std::string& name, int fd) {
   if (auto error = check_name(name)) return error;
+  if (most_ != 0 && names_.size() >= most_ && !names_.contains(name)) return full(name);
   if (auto error = remove(name)) return error;
   // Without FDPOLL=0 it lets go of a raw socket that has met an ICMP error.
   auto failed = notify(socket_, "FDSTORE=1\nFDPOLL=0\nFDNAME=" + name, std::span(&fd, 1));
-  return failed ? std::optional(unreachable(failed->message)) : std::nullopt;
+  if (failed) return unreachable(failed->message);
+  names_.insert(name);
+  return std::nullopt;
 }
 
 std::optional<Error> ServiceManagerStore::remove(const std::string& name) {
   if (auto error = check_name(name)) return error;
+  names_.erase(name);
   auto failed = notify(socket_, "FDSTOREREMOVE=1\nFDNAME=" + name, {});
   return failed ? std::optional(unreachable(failed->message)) : std::nullopt;
 }
@@ -179,7 +193,7 @@ std::optional<Error> HolderStore::ask(std::uint8_t what, const std::string& name
   if (!send_message(socket_.get(), what, name, fd)) return give_up(std::strerror(errno));
   const auto answer = receive_message(socket_.get());
   if (!answer) return give_up("no answer");
-  if (answer->what == kFull) return Error{"KEEPER_FULL", "the keeper of descriptors has no room for " + name};
+  if (answer->what == kFull) return full(name);
   return answer->what == kDone ? std::nullopt : std::optional(unreachable("it refused " + name));
 }
 

@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,18 +40,22 @@ class DescriptorStore {
 
 /**
  * systemd keeps them (sd_pid_notify_with_fds(3), FDSTORE=1; FileDescriptorStoreMax= of the unit says how
- * many), and hands them over by LISTEN_FDS and LISTEN_FDNAMES at the next start. It does not answer: one that
- * refuses is not noticed.
+ * many), and hands them over by LISTEN_FDS and LISTEN_FDNAMES at the next start. It does not answer, and what
+ * is beyond its limit it drops: so they are counted here.
  */
 class ServiceManagerStore final : public DescriptorStore {
  public:
-  /** `socket`: what NOTIFY_SOCKET said. */
-  explicit ServiceManagerStore(std::string socket) : socket_(std::move(socket)) {}
+  /** `socket`: what NOTIFY_SOCKET said. `most`: how many it takes of those that are put here; 0: it does not
+   * say. `found`: what it has of them. */
+  explicit ServiceManagerStore(std::string socket, std::size_t most = 0,
+                               std::span<const KeptDescriptor> found = {});
   std::optional<Error> put(const std::string& name, int fd) override;
   std::optional<Error> remove(const std::string& name) override;
 
  private:
   const std::string socket_;
+  const std::size_t most_;
+  std::set<std::string> names_;
 };
 
 /** The client of a DescriptorHolder. One that has not answered in time once counts as gone from then on. */

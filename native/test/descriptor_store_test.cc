@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 
+#include "kernel/kept_name.h"
 #include "kernel/kept_note.h"
 #include "kernel/unix_address.h"
 #include "test/namespaces.h"
@@ -311,9 +312,41 @@ TEST_CASE("keeper: systemd is told in its own words") {
   CHECK_FALSE(store.remove("routing4"));
   CHECK(next() == "FDSTOREREMOVE=1\nFDNAME=routing4");
   CHECK(code(store.put("a b", 0)) == "USAGE");
+
+  // Beyond its limit it would drop without a word. What it has handed over counts.
+  std::vector<kernel::KeptDescriptor> found;
+  found.push_back({"routing4-0", Fd()});
+  kernel::ServiceManagerStore bounded(path, 2, found);
+  CHECK_FALSE(bounded.put("a", text_file("a").get()));
+  CHECK(code(bounded.put("b", text_file("b").get())) == "KEEPER_FULL");
+  CHECK_FALSE(bounded.put("a", text_file("again").get()));
+  CHECK_FALSE(bounded.remove("routing4-0"));
+  CHECK_FALSE(bounded.put("b", text_file("b").get()));
+  CHECK(code(bounded.put("c", text_file("c").get())) == "KEEPER_FULL");
   unlink(path.c_str());
   CHECK(code(store.put("routing4", 0)) == "KEEPER_UNREACHABLE");
   rmdir(folder.c_str());
+}
+
+TEST_CASE("keeper: names say what it is, of which family and table, and which of several") {
+  using kernel::KeptName;
+  for (const char* text : {"routing4-0", "interfaces6-99999999", "igmp4-0-0", "joins6-5-12"}) {
+    CAPTURE(text);
+    const auto name = KeptName::parse(text);
+    REQUIRE(name);
+    CHECK(name->text() == text);
+  }
+  const auto joins = KeptName::parse("joins6-5-12");
+  CHECK(joins->what == "joins");
+  CHECK(joins->family == AF_INET6);
+  CHECK(joins->table == 5);
+  CHECK(joins->number == 12U);
+  for (const char* text :
+       {"", "4-0", "routing", "routing4", "routing4-", "routing5-0", "routing4-x", "routing4-0-",
+        "routing4-0x", "routing4-00", "routing4-0-1-2", "routing4-99999999999", "routing4--1"}) {
+    CAPTURE(text);
+    CHECK_FALSE(KeptName::parse(text));
+  }
 }
 
 TEST_CASE("note: the last that was written whole is read, by whoever has the descriptor") {
