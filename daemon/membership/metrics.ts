@@ -1,10 +1,11 @@
 import type { Metrics, Sample } from '../base/metrics.js';
 import { DENIALS, type Family, type RouterApi, type RouterInterfaceInfo } from '../plane/contract-router.js';
+import { ASK_RESULTS, type AskTotals } from './ask.js';
 
 const nameOf = (family: Family): string => (family === 4 ? 'ipv4' : 'ipv6');
 
 /** Offers the metrics of membership and routing, read at each scrape; returns the function that takes them away. */
-export function offerMembershipMetrics(metrics: Metrics, router: RouterApi): () => void {
+export function offerMembershipMetrics(metrics: Metrics, router: RouterApi, asked: () => AskTotals | null): () => void {
   const withdraw: (() => void)[] = [];
   const perInterface = (
     kind: 'counter' | 'gauge',
@@ -35,6 +36,7 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi): () 
     report: one.reports,
     malformed: one.malformed + one.badChecksum,
     'wrong-header': one.wrongHeader,
+    'too-many': one.tooMany,
     'query-in': one.hosts?.queriesIn ?? 0,
     'query-out': (one.hosts?.generalQueries ?? 0) + (one.hosts?.groupQueries ?? 0) + (one.hosts?.sourceQueries ?? 0),
   }));
@@ -69,6 +71,17 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi): () 
     'sluice_membership_drops_total',
     'Messages that the socket had no room for.',
     (f) => router.status(f)?.controlDrops ?? 0,
+  );
+  withdraw.push(
+    metrics.counter({
+      name: 'sluice_membership_asks_total',
+      help: "Joins that the operator's system was asked about, or would have been.",
+      labels: ['result'],
+      read: () => {
+        const totals = asked();
+        return totals === null ? [] : ASK_RESULTS.map((result) => ({ labels: { result }, value: totals[result] }));
+      },
+    }),
   );
   return () => {
     for (const one of withdraw) one();

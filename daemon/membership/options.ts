@@ -38,7 +38,23 @@ export function familyOptions(config: MembershipConfig, family: Family): RouterF
     sptSwitch: config.spt_switch,
     sourceSpecific: config.ssm.filter((prefix) => familyOf(prefix) === family),
     rps: config.rendezvous_points.filter(({ address }) => familyOf(address) === family),
+    candidateBsr: candidateBsr(config, family),
+    candidateRp: candidateRp(config, family),
   };
+}
+
+function candidateBsr(config: MembershipConfig, family: Family): RouterFamilyOptions['candidateBsr'] {
+  const one = config.candidate_bsr.find(({ address }) => familyOf(address) === family);
+  if (one === undefined) return null;
+  const { address, priority, interval, hash_mask_length: bits } = one;
+  return { address, priority, hashMaskBits: bits ?? (family === 4 ? 30 : 126), intervalMs: interval };
+}
+
+function candidateRp(config: MembershipConfig, family: Family): RouterFamilyOptions['candidateRp'] {
+  const one = config.candidate_rp.find(({ address }) => familyOf(address) === family);
+  if (one === undefined) return null;
+  const { address, priority, interval, groups } = one;
+  return { address, priority, groups, intervalMs: interval };
 }
 
 export function interfaceOptions(config: InterfaceConfig, family: Family): RouterInterfaceOptions {
@@ -46,6 +62,7 @@ export function interfaceOptions(config: InterfaceConfig, family: Family): Route
   return {
     name,
     lenient: hosts?.lenient ?? false,
+    alwaysForwards: hosts?.forward === 'always',
     querier: hosts === null ? null : querierOptions(hosts, family),
     admission: admissionOptions(config, family),
     pim:
@@ -57,6 +74,7 @@ export function interfaceOptions(config: InterfaceConfig, family: Family): Route
             joinMs: pim.join_interval,
             propagationMs: pim.propagation_delay,
             overrideMs: pim.override_interval,
+            bootstrap: pim.bootstrap,
           },
     statics: channelsOf(hosts?.static ?? [], family),
   };

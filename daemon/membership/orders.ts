@@ -1,7 +1,7 @@
 /** What the admin API is told about subscribers. */
 import { z } from 'zod';
-import { duration } from '../config/units.js';
 import type { MulticastChannel, MulticastLease } from '../plane/contract-router.js';
+import { leaseDuration } from './lease.js';
 import { channelShape, ONE_FAMILY, sameFamily } from './settings.js';
 
 const LIMIT = 10_000;
@@ -25,9 +25,7 @@ export const leasesOrderSchema = z
     z
       .strictObject({
         ...channelShape,
-        lease: duration({ min: 1000, max: 30 * 86_400_000 })
-          .optional()
-          .describe('How long; for good when absent.'),
+        lease: leaseDuration.optional().describe('How long; for good when absent.'),
       })
       .refine(({ group, source }) => sameFamily(group, source), ONE_FAMILY)
       .transform(

@@ -15,7 +15,9 @@ import type {
   RouterOptions,
 } from '../plane/contract-router.js';
 import type { ServiceManager } from '../plane/service-manager.js';
+import { type AskActs, Asking, type AskTotals, type Verdict } from './ask.js';
 import { offerMembershipMetrics } from './metrics.js';
+import { httpOperator } from './operator.js';
 import {
   admissionOptions,
   channelsOf,
@@ -25,7 +27,8 @@ import {
   keptOf,
   leasesOf,
 } from './options.js';
-import type { InterfaceConfig, MembershipConfig } from './settings.js';
+import { offerRpTables } from './rp-tables.js';
+import type { AskConfig, InterfaceConfig, MembershipConfig } from './settings.js';
 import { offerTables } from './tables.js';
 import { explainGroup } from './why.js';
 
@@ -52,12 +55,17 @@ interface MembershipSettings {
   readonly membership: MembershipConfig;
 }
 
+function without(channels: readonly MulticastChannel[], others: readonly MulticastChannel[]): MulticastChannel[] {
+  return channels.filter((one) => !others.some(({ group, source }) => group === one.group && source === one.source));
+}
+
 /** The router, if there is anything to route, and its policy. */
 export class MembershipService implements Reloadable<MembershipSettings> {
-  readonly covers = ['interfaces', 'membership.prejoin'];
+  readonly covers = ['interfaces', 'membership.prejoin', 'membership.ask'];
   readonly #withdraw: (() => void)[] = [];
   readonly #interfaces = new Map<string, InterfaceConfig>();
   #router: RouterApi | null = null;
+  #asking: Asking | null = null;
 
   constructor(
     private readonly settings: MembershipSettings,
@@ -86,10 +94,14 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     this.#router = router;
     this.#withdraw.push(
       router.onEvent((event) => this.#take(event)),
-      offerTables(registry, router, () => [...this.#interfaces.values()]),
-      registry.explain('group', (id) => explainGroup(router, [...this.#interfaces.values()], id)),
-      offerMembershipMetrics(metrics, router),
+      offerTables(registry, router, () => [...this.#interfaces.values()], this.#asked),
+      offerRpTables(registry, router),
+      registry.explain('group', (id) =>
+        explainGroup(router, [...this.#interfaces.values()], id, (group) => this.#verdicts(group)),
+      ),
+      offerMembershipMetrics(metrics, router, this.#asked),
     );
+    this.#ask(membership.ask);
     for (const one of interfaces) this.#add(one);
     for (const [group, wanted] of keptOf(membership.prejoin)) router.keep(familyOf(group), group, wanted);
   }
@@ -118,6 +130,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   /** The router ends. `withdraw`: forwarding ends, too; else the kernel goes on where it is kept. Idempotent. */
   stop(withdraw = false): void {
     for (const one of this.#withdraw.splice(0)) one();
+    this.#ask(undefined);
     if (withdraw) this.#router?.withdraw();
     this.#router?.close();
     this.#router = null;
@@ -128,6 +141,11 @@ export class MembershipService implements Reloadable<MembershipSettings> {
    * @throws SluiceError NOT_FOUND
    */
   authorise(subscriber: string, leases: readonly MulticastLease[]): void {
+    this.#authorise(subscriber, leases);
+    this.#asking?.forget(subscriber, leases);
+  }
+
+  #authorise(subscriber: string, leases: readonly MulticastLease[]): void {
     const { router, name } = this.#known(subscriber);
     for (const family of router.families)
       router.authorise(
@@ -142,6 +160,11 @@ export class MembershipService implements Reloadable<MembershipSettings> {
    * @throws SluiceError NOT_FOUND
    */
   revoke(subscriber: string, channels: readonly MulticastChannel[]): void {
+    this.#revoke(subscriber, channels);
+    this.#asking?.forget(subscriber, channels);
+  }
+
+  #revoke(subscriber: string, channels: readonly MulticastChannel[]): void {
     const { router, name } = this.#known(subscriber);
     for (const family of router.families)
       router.revoke(
@@ -169,15 +192,21 @@ export class MembershipService implements Reloadable<MembershipSettings> {
         says: `membership.prejoin: ${next.membership.prejoin.length} channels`,
         commit: () => this.#keep(old.membership, next.membership),
       });
+    if (!isDeepStrictEqual(old.membership.ask, next.membership.ask))
+      steps.push({
+        says: `membership.ask: ${next.membership.ask?.url.origin ?? 'nobody'} is asked about joins that wait`,
+        commit: () => this.#ask(next.membership.ask),
+      });
     return { steps, restart };
   }
 
   #changeStep(was: InterfaceConfig | undefined, next: InterfaceConfig): Step {
     const { name } = next;
     if (was === undefined) return { says: `interface ${name}: is routed`, commit: () => this.#add(next) };
-    // Who may receive what changes while it runs; how the interface speaks does not.
     if (isDeepStrictEqual({ ...was, subscriber: null }, { ...next, subscriber: null }))
       return { says: `interface ${name}: other rights of its subscriber`, commit: () => this.#admit(was, next) };
+    if ((was.hosts === null) === (next.hosts === null) && (was.pim === null) === (next.pim === null))
+      return { says: `interface ${name}: speaks otherwise`, commit: () => this.#change(was, next) };
     return {
       says: `interface ${name}: begins anew`,
       commit: () => {
@@ -202,14 +231,24 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     for (const family of router?.families ?? []) router?.removeInterface(family, name);
   }
 
+  #change(was: InterfaceConfig, next: InterfaceConfig): void {
+    const router = this.#router;
+    for (const family of router?.families ?? []) {
+      router?.setInterface(family, interfaceOptions(next, family));
+      const before = channelsOf(was.hosts?.static ?? [], family);
+      const after = channelsOf(next.hosts?.static ?? [], family);
+      for (const one of without(before, after)) router?.setStatic(family, next.name, one, false);
+      for (const one of without(after, before)) router?.setStatic(family, next.name, one, true);
+    }
+    this.#admit(was, next);
+  }
+
   #admit(was: InterfaceConfig, next: InterfaceConfig): void {
     const router = this.#router;
     this.#interfaces.set(next.name, next);
     for (const family of router?.families ?? []) {
       const kept = leasesOf(next, family);
-      const gone = channelsOf(was.subscriber?.authorised ?? [], family).filter(
-        (one) => !kept.some(({ group, source }) => group === one.group && source === one.source),
-      );
+      const gone = without(channelsOf(was.subscriber?.authorised ?? [], family), kept);
       router?.setAdmission(family, next.name, admissionOptions(next, family));
       router?.revoke(family, next.name, gone);
       router?.authorise(family, next.name, kept);
@@ -223,11 +262,61 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     for (const [group, wanted] of kept) this.#router?.keep(familyOf(group), group, wanted);
   }
 
+  readonly #asked = (subscriber?: string): AskTotals | null => this.#asking?.totals(subscriber) ?? null;
+
+  #verdicts(group: string): readonly (Verdict & { readonly agoMs: number })[] {
+    const now = this.parts.clock.now();
+    return (this.#asking?.about(group) ?? []).map((one) => ({ ...one, agoMs: now - one.at }));
+  }
+
+  /** The operator's system from now on; none: nobody is asked. */
+  #ask(config: AskConfig | undefined): void {
+    if (config === undefined) {
+      this.#asking?.close();
+      this.#asking = null;
+    } else if (this.#asking !== null) {
+      this.#asking.configure(config, httpOperator(config));
+    } else if (this.#router !== null) {
+      const { clock, log } = this.parts;
+      // Between question and answer a subscriber may have gone.
+      const acts: AskActs = {
+        authorise: (id, leases) => this.#isKnown(id) && this.#authorise(id, leases),
+        revoke: (id, channels) => this.#isKnown(id) && this.#revoke(id, channels),
+        wanted: () => this.#wanted(),
+      };
+      this.#asking = new Asking(config, httpOperator(config), { clock, log, acts });
+    }
+  }
+
+  #wanted(): (subscriber: string, channel: MulticastChannel) => boolean {
+    const router = this.#router;
+    const subscribers = new Map([...this.#interfaces.values()].map((one) => [one.name, one.subscriber?.id]));
+    const keyOf = (id: string | undefined, group: string, source: string | null): string => `${id} ${group} ${source}`;
+    const wanted = new Set(
+      (router?.families ?? [])
+        .flatMap((family) => router?.groups(family) ?? [])
+        .flatMap(({ interface: name, group, excludes, sources }) => {
+          const named = sources.filter(({ forwarded }) => forwarded).map(({ address }) => address);
+          return [...named, ...(excludes ? [null] : [])].map((one) => keyOf(subscribers.get(name), group, one));
+        }),
+    );
+    return (subscriber, { group, source }) => wanted.has(keyOf(subscriber, group, source));
+  }
+
+  #isKnown(subscriber: string): boolean {
+    return [...this.#interfaces.values()].some((one) => one.subscriber?.id === subscriber);
+  }
+
   #known(subscriber: string): { readonly router: RouterApi; readonly name: string } {
     const found = [...this.#interfaces.values()].find((one) => one.subscriber?.id === subscriber);
     if (found === undefined || this.#router === null)
       throw new SluiceError('NOT_FOUND', `there is no subscriber ${subscriber}`, { subscriber });
     return { router: this.#router, name: found.name };
+  }
+
+  #held({ interface: name, host, group, source }: Extract<RouterEvent, { type: 'join-held' | 'join-admitted' }>): void {
+    const subscriber = this.#interfaces.get(name)?.subscriber?.id;
+    if (subscriber !== undefined) this.#asking?.held({ subscriber, interface: name, host, group, source });
   }
 
   #take(event: RouterEvent): void {
@@ -240,6 +329,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
       log.error({ interface: name, family, code: event.code }, `interface ${name}: ${event.detail}`);
     else if (event.type === 'interface-up' || event.type === 'interface-down')
       log.info({ interface: name, family }, `interface ${name} is ${event.type === 'interface-up' ? 'up' : 'down'}`);
+    else if (event.type === 'join-held') this.#held(event);
     else if (event.type === 'join-denied')
       log.debug(
         { interface: name, group: event.group, source: event.source, host: event.host, reason: event.reason },

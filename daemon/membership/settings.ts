@@ -11,6 +11,7 @@ import {
   isMulticast,
   multicastAddress,
 } from '../config/units.js';
+import { leaseDuration } from './lease.js';
 
 const KEEPER_SOCKET = 'expected an absolute path, or @ and a name of letters, digits, dots and hyphens';
 const SECOND = 1000;
@@ -70,6 +71,12 @@ const hostsSchema = z
         'A group ends with its last member at once: tracked where every host is known, always whoever else may be there.',
       ),
     lenient: z.boolean().default(false).describe('Messages without the router alert option count, too.'),
+    forward: z
+      .enum(['querier', 'always'])
+      .default('querier')
+      .describe(
+        'Without PIM only the querier of a link forwards there (RFC 4605), so that of two routers one does; always: where a switch asks.',
+      ),
     static: z.array(channelSchema).max(10_000).default([]).describe('Forwarded whether hosts ask for it or not.'),
   })
   .refine((hosts) => hosts.query_response < hosts.query_interval, {
@@ -101,6 +108,10 @@ const pimInterfaceSchema = z.strictObject({
   join_interval: duration({ min: SECOND, max: 18_724 * SECOND }).default(60 * SECOND),
   propagation_delay: duration({ min: 0, max: 32_767 }).default(500).describe('Of LAN prune delay.'),
   override_interval: duration({ min: 0, max: 32_767 }).default(2500).describe('Of LAN prune delay.'),
+  bootstrap: z
+    .boolean()
+    .default(true)
+    .describe("Bootstrap messages come and go there; not at the border of the bootstrap router's domain."),
 });
 
 const interfaceSchema = z.strictObject({
@@ -149,6 +160,74 @@ const rpSchema = z
   })
   .refine(({ address, groups }) => sameFamily(address, groups), ONE_FAMILY);
 
+const ASK_URL = 'expected an http:// or https:// URL without user information, such as https://aaa.example/joins';
+
+const askSchema = z.strictObject({
+  url: z
+    .string({ error: ASK_URL })
+    .max(4096)
+    .transform((text, context): URL => {
+      const url = URL.canParse(text) ? new URL(text) : undefined;
+      if (url !== undefined && ['http:', 'https:'].includes(url.protocol) && url.hostname !== '' && url.username === '')
+        return url;
+      context.issues.push({ code: 'custom', message: ASK_URL, input: text });
+      return z.NEVER;
+    })
+    .describe('Each join that waits is POSTed there.'),
+  secret: z
+    .string({ error: 'expected a text' })
+    .regex(/^[!-~]{1,1024}$/, { error: 'expected 1 to 1024 printable characters without spaces' })
+    .optional()
+    .describe('Sent as "Authorization: Bearer SECRET".'),
+  timeout: duration({ min: 10, max: 60 * SECOND })
+    .default(SECOND)
+    .describe('Until the whole answer is there; below the hold of subscribers, or nobody is let in by it at once.'),
+  max_in_flight: integer({ min: 1, max: 1000 }).default(32).describe('Questions, and connections, at a time.'),
+  max_queued: integer({ min: 1, max: 100_000 }).default(1000).describe('More that wait; beyond, they are dropped.'),
+  lease: leaseDuration.default(HOUR).describe('How long an answer that does not say holds.'),
+  refusal: duration({ min: 0, max: HOUR })
+    .default(10 * SECOND)
+    .describe('For so long what was refused is not asked about again.'),
+});
+
+export type AskConfig = Readonly<z.output<typeof askSchema>>;
+
+/** One of each family at most. */
+const onePerFamily = (list: readonly { readonly address: string }[]): boolean =>
+  new Set(list.map(({ address }) => address.includes(':'))).size === list.length;
+const ONE_PER_FAMILY = { error: 'expected one of each family at most' };
+
+const bsrSchema = z
+  .strictObject({
+    address: ipAddress.describe('Of this router, which all of the domain reach; of its loopback, for example.'),
+    priority: integer({ min: 0, max: 255 }).default(64).describe('The highest is elected.'),
+    hash_mask_length: integer({ min: 0, max: 128 })
+      .optional()
+      .describe('Groups that are alike so far have the same rendezvous point; 30 of IPv4, 126 of IPv6 when absent.'),
+    interval: duration({ min: 10 * SECOND, max: HOUR })
+      .default(60 * SECOND)
+      .describe('Between its messages, once elected.'),
+  })
+  .refine(({ address, hash_mask_length: bits }) => address.includes(':') || (bits ?? 0) <= 32, {
+    error: 'expected 0 to 32 for IPv4',
+    path: ['hash_mask_length'],
+  });
+
+const candidateRpSchema = z
+  .strictObject({
+    address: ipAddress.describe('Of this router, which all of the domain reach; of its loopback, for example.'),
+    groups: z
+      .array(groupPrefix)
+      .min(1, { error: 'expected at least one prefix of groups' })
+      .max(100)
+      .describe('What it would serve.'),
+    priority: integer({ min: 0, max: 255 }).default(192).describe('The lowest serves.'),
+    interval: duration({ min: SECOND, max: HOUR })
+      .default(60 * SECOND)
+      .describe('Between its offers; each is good for 2.5 times as long.'),
+  })
+  .refine(({ address, groups }) => groups.every((one) => sameFamily(address, one)), ONE_FAMILY);
+
 /** `membership:` of the configuration. */
 export const membershipSchema = z
   .strictObject({
@@ -165,6 +244,18 @@ export const membershipSchema = z
       ),
     proxy_interface: interfaceName.optional().describe('Of upstream: proxy: towards the querier above.'),
     rendezvous_points: z.array(rpSchema).max(1000).default([]).describe('Static ones.'),
+    candidate_bsr: z
+      .array(bsrSchema)
+      .refine(onePerFamily, ONE_PER_FAMILY)
+      .default([])
+      .describe(
+        'This router would be the bootstrap router, who tells all of the domain the rendezvous points (RFC 5059).',
+      ),
+    candidate_rp: z
+      .array(candidateRpSchema)
+      .refine(onePerFamily, ONE_PER_FAMILY)
+      .default([])
+      .describe('This router offers the bootstrap router to be a rendezvous point.'),
     ssm: z
       .array(groupPrefix)
       .max(100)
@@ -179,6 +270,9 @@ export const membershipSchema = z
       .max(10_000)
       .default([])
       .describe('Joined above before anybody asks, so that it is there at once.'),
+    ask: askSchema
+      .optional()
+      .describe("Joins that are not authorised are asked about: at the operator's own system, while they wait."),
     table: integer({ min: 0, max: 99_999_999 })
       .default(0)
       .describe("Multicast routing table; 0 is the kernel's own, another lives beside another routing daemon."),
@@ -204,6 +298,15 @@ export const membershipSchema = z
   .refine(({ upstream, proxy_interface }) => upstream !== 'proxy' || proxy_interface !== undefined, {
     error: 'expected the interface towards the querier above, because of upstream: proxy',
     path: ['proxy_interface'],
+  })
+  .refine(({ upstream, prejoin }) => upstream !== 'none' || prejoin.length === 0, {
+    error: 'expected upstream: pim or proxy beside it: with none there is nobody above to join at',
+    path: ['prejoin'],
+  })
+  .superRefine(({ upstream, candidate_bsr, candidate_rp }, context) => {
+    for (const [key, list] of Object.entries({ candidate_bsr, candidate_rp }))
+      if (upstream !== 'pim' && list.length > 0)
+        context.addIssue({ code: 'custom', path: [key], message: 'expected upstream: pim beside it' });
   });
 
 export type MembershipConfig = Readonly<z.output<typeof membershipSchema>>;

@@ -1,6 +1,13 @@
 /** What a router shows: groups, routes, neighbours, interfaces, subscribers, trees. */
 import type { Registry, Row } from '../base/registry.js';
-import type { GroupInfo, RouterApi, RouterInterfaceInfo } from '../plane/contract-router.js';
+import type {
+  GroupInfo,
+  KeptChannel,
+  MulticastChannel,
+  RouterApi,
+  RouterInterfaceInfo,
+} from '../plane/contract-router.js';
+import type { AskTotals } from './ask.js';
 import type { InterfaceConfig } from './settings.js';
 
 /** Milliseconds as routers print them: `1d02h`, `03:04:05`. */
@@ -47,6 +54,26 @@ function expiryOf({ sources }: GroupInfo): string {
   return longest === 0 ? '' : formatAge(longest);
 }
 
+/** One that nobody need have asked for: it is joined by the interface towards the network. */
+function keptRow(kept: KeptChannel): Row {
+  return {
+    interface: kept.interface,
+    group: kept.group,
+    mode: keptAs(kept),
+    sources: kept.source ?? '*',
+    hosts: 0,
+    version: '',
+    age: '',
+    expires: kept.remainingMs === null ? '' : formatAge(kept.remainingMs),
+    last_reporter: null,
+    host_addresses: [],
+  };
+}
+
+export function keptAs({ remainingMs }: KeptChannel): string {
+  return remainingMs === null ? 'prejoined' : 'held';
+}
+
 function interfaceRow(family: number, one: RouterInterfaceInfo): Row {
   const { hosts, pim } = one;
   return {
@@ -58,7 +85,7 @@ function interfaceRow(family: number, one: RouterInterfaceInfo): Row {
     groups: hosts?.groups ?? 0,
     reports: one.reports,
     denied: Object.values(one.admission.denied).reduce((sum, count) => sum + count, 0),
-    ignored: one.malformed + one.badChecksum + one.wrongHeader + (hosts?.ignoredRecords ?? 0),
+    ignored: one.malformed + one.badChecksum + one.wrongHeader + one.tooMany + (hosts?.ignoredRecords ?? 0),
     designated: pim === null ? '' : pim.isDesignated ? 'this' : pim.designated,
     neighbours: pim?.neighbours ?? 0,
     packets_in: one.packetsIn,
@@ -66,7 +93,12 @@ function interfaceRow(family: number, one: RouterInterfaceInfo): Row {
   };
 }
 
-function subscriberRow(config: InterfaceConfig, interfaces: readonly RouterInterfaceInfo[], groups: number): Row {
+function subscriberRow(
+  config: InterfaceConfig,
+  interfaces: readonly RouterInterfaceInfo[],
+  groups: number,
+  asked: AskTotals | null,
+): Row {
   const sum = (of: (one: RouterInterfaceInfo['admission']) => number): number =>
     interfaces.reduce((total, { admission }) => total + of(admission), 0);
   return {
@@ -81,6 +113,9 @@ function subscriberRow(config: InterfaceConfig, interfaces: readonly RouterInter
     admitted: sum(({ admitted }) => admitted),
     denied: sum(({ denied }) => Object.values(denied).reduce((all, one) => all + one, 0)),
     revoked: sum(({ revoked }) => revoked),
+    asked: asked === null ? null : asked.allowed + asked.refused + asked.failed,
+    refused: asked === null ? null : asked.refused + asked.known,
+    ask_failed: asked === null ? null : asked.failed + asked.dropped,
   };
 }
 
@@ -89,13 +124,17 @@ export function offerTables(
   registry: Registry,
   router: RouterApi,
   configs: () => readonly InterfaceConfig[],
+  asked: (subscriber: string | undefined) => AskTotals | null,
 ): () => void {
   const each = <T>(read: (family: 4 | 6) => readonly T[]): T[] =>
     router.families.flatMap((family) => [...read(family)]);
   const withdraw = [
     registry.offer('groups', {
       columns: ['interface', 'group', 'mode', 'sources', 'hosts', 'version', 'age', 'expires', 'last_reporter'],
-      rows: () => each((family) => router.groups(family)).map(groupRow),
+      rows: () => [
+        ...each((family) => router.groups(family)).map(groupRow),
+        ...each((family) => router.kept(family)).map(keptRow),
+      ],
     }),
     registry.offer('mroute', {
       columns: ['source', 'group', 'incoming', 'outgoing', 'packets', 'bytes', 'wrong', 'age', 'idle', 'flags'],
@@ -128,18 +167,22 @@ export function offerTables(
         })),
     }),
     registry.offer('trees', {
-      columns: ['source', 'group', 'upstream', 'incoming', 'outgoing', 'joined', 'rp', 'state'],
-      rows: () =>
-        each((family) => router.trees(family)).map((tree) => ({
+      columns: ['source', 'group', 'upstream', 'incoming', 'outgoing', 'joined', 'kept', 'rp', 'state'],
+      rows: () => {
+        const channel = ({ group, source }: MulticastChannel): string => `${group} ${source}`;
+        const kept = new Map(each((family) => router.kept(family)).map((one) => [channel(one), keptAs(one)]));
+        return each((family) => router.trees(family)).map((tree) => ({
           source: tree.source ?? '*',
           group: tree.group,
           upstream: tree.upstream,
           incoming: tree.incoming,
           outgoing: tree.outgoing.join(' '),
           joined: tree.joined,
+          kept: kept.get(channel(tree)) ?? null,
           rp: tree.rp,
           state: tree.why === 'none' ? (tree.spt ? 'spt' : 'forwarding') : tree.why,
-        })),
+        }));
+      },
     }),
     registry.offer('interfaces', {
       columns: [
@@ -173,6 +216,9 @@ export function offerTables(
         'admitted',
         'denied',
         'revoked',
+        'asked',
+        'refused',
+        'ask_failed',
       ],
       rows: () => {
         const interfaces = each((family) => router.interfaces(family));
@@ -184,6 +230,7 @@ export function offerTables(
               config,
               own,
               own.reduce((sum, { hosts }) => sum + (hosts?.groups ?? 0), 0),
+              asked(config.subscriber?.id),
             );
           });
       },

@@ -1,12 +1,14 @@
 /** Why a host that has joined a group gets nothing, or why it does: from the report to the packets. */
 import type {
   GroupInfo,
+  KeptChannel,
   MulticastRouteInfo,
   NoRoute,
   PimTreeInfo,
   RouterApi,
   RouterInterfaceInfo,
 } from '../plane/contract-router.js';
+import type { Verdict } from './ask.js';
 import { familyOf } from './options.js';
 import type { InterfaceConfig } from './settings.js';
 
@@ -27,11 +29,15 @@ const REASONS: Readonly<Record<NoRoute, string>> = {
   'no-upstream-neighbour': 'nobody speaks PIM on the way back to the source (or to the rendezvous point)',
 };
 
+/** What the operator's system said of a channel of the group, and how long ago. */
+type Asked = Pick<Verdict, 'question' | 'state' | 'says'> & { readonly agoMs: number };
+
 /** `GROUP`, or `GROUP HOST` with a slash or a space between. Pure but for reading the router. */
 export function explainGroup(
   router: RouterApi,
   configs: readonly InterfaceConfig[],
   id: string,
+  asked: (group: string) => readonly Asked[],
 ): readonly string[] | undefined {
   const [group = '', host] = id.split(/[ /]/, 2);
   const family = familyOf(group);
@@ -43,6 +49,8 @@ export function explainGroup(
     groups: router.groups(family).filter((one) => one.group === group),
     routes: router.routes(family).filter((one) => one.group === group),
     trees: router.trees(family).filter((one) => one.group === group),
+    kept: router.kept(family).filter((one) => one.group === group),
+    asked: asked(group),
     configs,
     rpf: (address: string) => router.rpf(family, address),
   };
@@ -61,12 +69,21 @@ interface Facts {
   readonly groups: readonly GroupInfo[];
   readonly routes: readonly MulticastRouteInfo[];
   readonly trees: readonly PimTreeInfo[];
+  readonly kept: readonly KeptChannel[];
+  readonly asked: readonly Asked[];
   readonly configs: readonly InterfaceConfig[];
   readonly rpf: (address: string) => { readonly interface: string; readonly nextHop: string | null } | null;
 }
 
 function stepsOf(facts: Facts): Step[] {
-  return [atInterfaces(facts), atQuerier(facts), atMembership(facts), ...atUpstream(facts), atPackets(facts)];
+  return [
+    atInterfaces(facts),
+    atQuerier(facts),
+    ...atOperator(facts),
+    atMembership(facts),
+    ...atUpstream(facts),
+    atPackets(facts),
+  ];
 }
 
 function listening({ interfaces }: Facts): RouterInterfaceInfo[] {
@@ -136,7 +153,33 @@ function atMembership(facts: Facts): Step {
   };
 }
 
-function atUpstream({ trees, routes, rpf }: Facts): Step[] {
+const ASKED: Readonly<Record<Verdict['state'], string>> = {
+  waiting: 'is being asked about',
+  allowed: 'was allowed',
+  refused: 'was refused',
+  failed: 'could not be asked about',
+};
+
+/** What the operator's system said last; of what was let in since by others it says nothing. */
+function atOperator({ asked, host, groups }: Facts): Step[] {
+  return asked
+    .filter(({ question }) => host === null || question.host === host)
+    .map(({ question, state, says, agoMs }) => ({
+      step: 'operator',
+      ok: state === 'allowed' || groups.some((one) => one.interface === question.interface),
+      says: `${question.subscriber}: (${question.source ?? '*'}, ${question.group}) ${ASKED[state]}${says === '' ? '' : ` (${says})`} ${Math.round(agoMs / 1000)} s ago (membership.ask)`,
+    }));
+}
+
+function keptNote({ group, source }: PimTreeInfo, kept: readonly KeptChannel[]): string {
+  const one = kept.find((each) => each.group === group && each.source === source);
+  if (one === undefined) return '';
+  return one.remainingMs === null
+    ? '; it is joined ahead of demand (membership.prejoin)'
+    : `; it is held for those who come back, for ${Math.ceil(one.remainingMs / 1000)} s more (membership.leave_hold)`;
+}
+
+function atUpstream({ trees, routes, rpf, kept }: Facts): Step[] {
   const step = 'upstream';
   if (trees.length === 0) {
     const sources = [...new Set(routes.map(({ source }) => source))];
@@ -154,7 +197,7 @@ function atUpstream({ trees, routes, rpf }: Facts): Step[] {
   return trees.map((tree) => ({
     step,
     ok: tree.why === 'none',
-    says: `(${tree.source ?? '*'}, ${tree.group}): ${REASONS[tree.why]}${tree.upstream === null ? '' : `; joined by ${tree.incoming} at ${tree.upstream}`}`,
+    says: `(${tree.source ?? '*'}, ${tree.group}): ${REASONS[tree.why]}${tree.upstream === null ? '' : `; joined by ${tree.incoming} at ${tree.upstream}`}${keptNote(tree, kept)}`,
   }));
 }
 

@@ -25,6 +25,20 @@ export interface RouterFamilyOptions {
   /** The default ranges when empty. */
   readonly sourceSpecific: readonly string[];
   readonly rps: readonly { readonly groups: string; readonly address: string }[];
+  /** This router would be the domain's bootstrap router; null: it would not. */
+  readonly candidateBsr: {
+    readonly address: string;
+    readonly priority: number;
+    readonly hashMaskBits: number;
+    readonly intervalMs: number;
+  } | null;
+  /** It would be a rendezvous point of these groups. */
+  readonly candidateRp: {
+    readonly address: string;
+    readonly priority: number;
+    readonly groups: readonly string[];
+    readonly intervalMs: number;
+  } | null;
 }
 
 /** Who keeps the routing sockets over a restart; none of both: nobody. */
@@ -74,12 +88,16 @@ export interface RouterPimOptions {
   readonly joinMs: number;
   readonly propagationMs: number;
   readonly overrideMs: number;
+  /** Bootstrap messages come in and go out. */
+  readonly bootstrap: boolean;
 }
 
 export interface RouterInterfaceOptions {
   /** Of the network device; it may come later. */
   readonly name: string;
   readonly lenient: boolean;
+  /** Where there is no PIM: also when another router of the link is the querier. */
+  readonly alwaysForwards: boolean;
   /** null: hosts there are not listened to. */
   readonly querier: QuerierOptions | null;
   readonly admission: AdmissionOptions;
@@ -173,6 +191,8 @@ export interface RouterInterfaceInfo {
   readonly badChecksum: number;
   /** From beyond the link, without router alert, from or to the wrong address. */
   readonly wrongHeader: number;
+  /** Records of reports beyond 20,000 a second. */
+  readonly tooMany: number;
   readonly hosts: {
     /** We are it. */
     readonly querier: boolean;
@@ -257,6 +277,37 @@ export interface PimTreeInfo {
   readonly outgoing: readonly string[];
 }
 
+/** A channel that is joined above though nobody may want it. */
+export interface KeptChannel extends MulticastChannel {
+  /** Where it is joined; empty where no way leads there. */
+  readonly interface: string;
+  /** How long it is still held for those who come back; null: it is joined ahead of demand. */
+  readonly remainingMs: number | null;
+}
+
+/** Which rendezvous points serve which groups, and who has told (RFC 5059). */
+export interface RpSetInfo {
+  /** Of the election: `none` where nobody was heard; `accepted`: we are no candidate. */
+  readonly state: 'none' | 'accepted' | 'candidate' | 'pending' | 'elected';
+  /** The bootstrap router. */
+  readonly router: { readonly address: string; readonly priority: number } | null;
+  readonly accepted: number;
+  readonly originated: number;
+  readonly dropped: number;
+  readonly refused: number;
+  readonly advertisements: number;
+  readonly rps: readonly {
+    readonly groups: string;
+    readonly rp: string;
+    readonly priority: number;
+    readonly hashMaskBits: number;
+    /** Set by configuration; else told by the bootstrap router. */
+    readonly fixed: boolean;
+    /** It is this router. */
+    readonly own: boolean;
+  }[];
+}
+
 export interface RouterStatus {
   readonly unknownSources: number;
   readonly wrongInterface: number;
@@ -278,6 +329,7 @@ export interface RouterStatus {
       | 'wrongAddress'
       | 'sendErrors'
       | 'registersSent'
+      | 'registersDropped'
       | 'joinsIn'
       | 'prunesIn'
       | 'joinsOut'
@@ -302,6 +354,11 @@ export interface RouterApi {
   onEvent(handler: (event: RouterEvent) => void): () => void;
   /** @throws SluiceError ID_TAKEN */
   addInterface(family: Family, options: RouterInterfaceOptions): void;
+  /**
+   * It speaks otherwise from now on, and who is there stays; its admission and its static groups stay as they are. False where it has to
+   * begin anew: hosts are listened to there, or PIM is spoken, and were not, or the other way round.
+   */
+  setInterface(family: Family, options: RouterInterfaceOptions): boolean;
   removeInterface(family: Family, name: string): boolean;
   /** What is not allowed any more ends at once. */
   setAdmission(family: Family, name: string, admission: AdmissionOptions): boolean;
@@ -321,6 +378,9 @@ export interface RouterApi {
   routes(family: Family): MulticastRouteInfo[];
   neighbours(family: Family): PimNeighbourInfo[];
   trees(family: Family): PimTreeInfo[];
+  kept(family: Family): KeptChannel[];
+  /** null without PIM. */
+  rps(family: Family): RpSetInfo | null;
   status(family: Family): RouterStatus | null;
   /** The way back to an address; null where none leads over an interface of the router. */
   rpf(family: Family, address: string): { readonly interface: string; readonly nextHop: string | null } | null;

@@ -26,6 +26,7 @@ export function createRouter(options: RouterOptions): RouterApi {
       return () => void handlers.delete(handler);
     },
     addInterface: (family, one) => native(() => raw.addInterface(family, one)),
+    setInterface: (family, one) => raw.setInterface(family, one),
     removeInterface: (family, name) => raw.removeInterface(family, name),
     setAdmission: (family, name, admission) => raw.setAdmission(family, name, admission),
     setStatic: (family, name, channel, present) => raw.setStatic(family, name, channel, present),
@@ -37,6 +38,8 @@ export function createRouter(options: RouterOptions): RouterApi {
     routes: (family) => raw.routes(family),
     neighbours: (family) => raw.neighbours(family),
     trees: (family) => raw.trees(family),
+    kept: (family) => raw.kept(family),
+    rps: (family) => raw.rps(family),
     status: (family) => raw.status(family),
     rpf: (family, address) => raw.rpf(family, address),
     withdraw: () => raw.withdraw(),

@@ -52,6 +52,26 @@ plane::UpstreamMode mode_of(const std::string& name) {
   return name == "pim" ? plane::UpstreamMode::pim : plane::UpstreamMode::none;
 }
 
+/** What this router would be to its domain (RFC 5059). An RP's address need not be of an interface that is
+ * routed. */
+void set_candidacies(Napi::Env env, const Options& o, membership::PimOptions& pim) {
+  membership::BootstrapOptions& bootstrap = pim.bootstrap;
+  if (!o.is_null("candidateBsr")) {
+    const Options bsr(env, o.get("candidateBsr"));
+    bootstrap.router = {ip_of(env, bsr.text("address")), bsr.number<std::uint8_t>("priority", 0, 255),
+                        bsr.number<std::uint8_t>("hashMaskBits", 0, pim.v4 ? 32 : 128)};
+    bootstrap.period = bsr.milliseconds("intervalMs");
+    bootstrap.timeout = 2 * bootstrap.period + bootstrap.min_interval;
+    pim.addresses.push_back(bootstrap.router->address);
+  }
+  if (o.is_null("candidateRp")) return;
+  const Options rp(env, o.get("candidateRp"));
+  bootstrap.rp = {ip_of(env, rp.text("address")), rp.number<std::uint8_t>("priority", 0, 255),
+                  prefixes_of(rp.get("groups"))};
+  bootstrap.advertisement_period = rp.milliseconds("intervalMs");
+  pim.addresses.push_back(bootstrap.rp->address);
+}
+
 std::optional<plane::MulticastRouterOptions> router_of(Napi::Env env, const Napi::Value& value, bool v4) {
   if (value.IsNull()) return std::nullopt;
   const Options o(env, value);
@@ -73,6 +93,7 @@ std::optional<plane::MulticastRouterOptions> router_of(Napi::Env env, const Napi
     return membership::StaticRp{prefix_of(one.Env(), rp.text("groups")),
                                 ip_of(one.Env(), rp.text("address"))};
   });
+  set_candidacies(env, o, r.pim);
   return r;
 }
 
@@ -135,7 +156,20 @@ std::optional<membership::PimLinkOptions> pim_of(Napi::Env env, const Napi::Valu
   p.join_period = o.milliseconds("joinMs");
   p.propagation_delay = o.milliseconds("propagationMs");
   p.override_interval = o.milliseconds("overrideMs");
+  p.bootstrap = o.flag("bootstrap");
   return p;
+}
+
+plane::RouterInterfaceOptions interface_of(Napi::Env env, const Napi::Value& value, bool v4) {
+  const Options o(env, value);
+  plane::RouterInterfaceOptions i;
+  i.name = o.text("name");
+  i.lenient = o.flag("lenient");
+  i.always_forwards = o.flag("alwaysForwards");
+  i.querier = querier_of(env, o.get("querier"), v4);
+  i.admission = admission_of(env, o.get("admission"), v4);
+  i.pim = pim_of(env, o.get("pim"));
+  return i;
 }
 
 Channel channel_of(const Napi::Value& value, bool v4) {
@@ -153,6 +187,7 @@ Napi::Function RouterObject::define(Napi::Env env) {
   return DefineClass(env, "Router",
                      {
                          InstanceMethod<&RouterObject::add_interface>("addInterface"),
+                         InstanceMethod<&RouterObject::set_interface>("setInterface"),
                          InstanceMethod<&RouterObject::remove_interface>("removeInterface"),
                          InstanceMethod<&RouterObject::set_admission>("setAdmission"),
                          InstanceMethod<&RouterObject::set_static>("setStatic"),
@@ -164,6 +199,8 @@ Napi::Function RouterObject::define(Napi::Env env) {
                          InstanceMethod<&RouterObject::routes>("routes"),
                          InstanceMethod<&RouterObject::neighbours>("neighbours"),
                          InstanceMethod<&RouterObject::trees>("trees"),
+                         InstanceMethod<&RouterObject::kept>("kept"),
+                         InstanceMethod<&RouterObject::rps>("rps"),
                          InstanceMethod<&RouterObject::status>("status"),
                          InstanceMethod<&RouterObject::rpf>("rpf"),
                          InstanceMethod<&RouterObject::withdraw>("withdraw"),
@@ -205,23 +242,24 @@ bool RouterObject::with(const Info& info, F&& f) {
 Napi::Value RouterObject::add_interface(const Info& info) {
   const Napi::Env env = info.Env();
   const bool v4 = is_v4(info);
-  const Options o(env, info[1]);
-  plane::RouterInterfaceOptions i;
-  i.name = o.text("name");
-  i.lenient = o.flag("lenient");
-  i.querier = querier_of(env, o.get("querier"), v4);
-  i.admission = admission_of(env, o.get("admission"), v4);
-  i.pim = pim_of(env, o.get("pim"));
-  const auto statics =
-      list_of(o.get("statics"), [v4](const Napi::Value& one) { return channel_of(one, v4); });
+  const auto options = interface_of(env, info[1], v4);
+  const auto statics = list_of(Options(env, info[1]).get("statics"),
+                               [v4](const Napi::Value& one) { return channel_of(one, v4); });
   std::optional<kernel::Error> refused;
   with(info, [&](MulticastRouter& router) {
-    refused = router.add(i);
-    if (auto* const added = router.find(i.name); added != nullptr && !refused)
+    refused = router.add(options);
+    if (auto* const added = router.find(options.name); added != nullptr && !refused)
       for (const Channel& channel : statics) added->add_static(channel);
   });
   if (refused) throw_error(env, *refused);
   return env.Undefined();
+}
+
+Napi::Value RouterObject::set_interface(const Info& info) {
+  const auto options = interface_of(info.Env(), info[1], is_v4(info));
+  bool set = false;
+  with(info, [&](MulticastRouter& router) { set = router.reconfigure(options); });
+  return Napi::Boolean::New(info.Env(), set);
 }
 
 Napi::Value RouterObject::remove_interface(const Info& info) {
@@ -338,6 +376,18 @@ Napi::Value RouterObject::trees(const Info& info) {
   std::vector<TreeRow> rows;
   with(info, [&](MulticastRouter& router) { rows = tree_rows(router); });
   return list_value(info.Env(), rows);
+}
+
+Napi::Value RouterObject::kept(const Info& info) {
+  std::vector<KeptRow> rows;
+  with(info, [&](MulticastRouter& router) { rows = kept_rows(router); });
+  return list_value(info.Env(), rows);
+}
+
+Napi::Value RouterObject::rps(const Info& info) {
+  std::optional<RpSetRow> row;
+  with(info, [&](MulticastRouter& router) { row = rp_set_row(router); });
+  return row ? Napi::Value(row_value(info.Env(), *row)) : info.Env().Null();
 }
 
 Napi::Value RouterObject::status(const Info& info) {

@@ -22,6 +22,7 @@ class RouterObject final : public Napi::ObjectWrap<RouterObject> {
  private:
   using Info = Napi::CallbackInfo;
   Napi::Value add_interface(const Info& info);
+  Napi::Value set_interface(const Info& info);
   Napi::Value remove_interface(const Info& info);
   Napi::Value set_admission(const Info& info);
   Napi::Value set_static(const Info& info);
@@ -33,6 +34,8 @@ class RouterObject final : public Napi::ObjectWrap<RouterObject> {
   Napi::Value routes(const Info& info);
   Napi::Value neighbours(const Info& info);
   Napi::Value trees(const Info& info);
+  Napi::Value kept(const Info& info);
+  Napi::Value rps(const Info& info);
   Napi::Value status(const Info& info);
   Napi::Value rpf(const Info& info);
   Napi::Value withdraw(const Info& info);

@@ -49,6 +49,23 @@ class Writer {
   Napi::Object object_;
 };
 
+const char* name_of(membership::PimZone::State state) {
+  using State = membership::PimZone::State;
+  switch (state) {
+    case State::accept_any:
+      return "none";
+    case State::accept_preferred:
+      return "accepted";
+    case State::candidate:
+      return "candidate";
+    case State::pending:
+      return "pending";
+    case State::elected:
+      break;
+  }
+  return "elected";
+}
+
 std::vector<std::string> names_of(const plane::MulticastRouter& router, kernel::VifSet set) {
   std::vector<std::string> out;
   for (kernel::Vif vif = 0; vif < kernel::kMostVifs; vif++)
@@ -303,6 +320,7 @@ Napi::Object row_value(Napi::Env env, const InterfaceRow& row) {
       .number("malformed", row.counters.malformed)
       .number("badChecksum", row.counters.bad_checksum)
       .number("wrongHeader", row.counters.wrong_header)
+      .number("tooMany", row.counters.too_many)
       .set("hosts", hosts_value(env, row.hosts))
       .set("admission", admission_value(env, row))
       .number("packetsIn", row.traffic.packets_in)
@@ -377,6 +395,74 @@ Napi::Object row_value(Napi::Env env, const TreeRow& row) {
       .object();
 }
 
+std::vector<KeptRow> kept_rows(const plane::MulticastRouter& router) {
+  std::vector<KeptRow> out;
+  const Nanos now = kernel::monotonic_now();
+  if (router.pim() != nullptr)
+    router.pim()->each_tree([&](const membership::TreeInfo& info) {
+      const membership::Tree& tree = info.tree;
+      if (!tree.kept && tree.held_until == membership::kNever) return;
+      const membership::Interface above = tree.upstream.interface;
+      out.push_back({{tree.group.address, tree.source},
+                     tree.kept ? membership::kNever : tree.held_until,
+                     above == membership::kNoInterface ? "" : router.name_of(above),
+                     now});
+    });
+  if (router.proxy() != nullptr)
+    router.proxy()->each_kept(
+        [&](const IpAddress& group, const membership::WantedSources& sources, Nanos until) {
+          const std::string& above = router.options().proxy_device;
+          if (sources.excludes) out.push_back({{group, IpAddress::any(group.is_v4())}, until, above, now});
+          for (const IpAddress& source : sources.sources)
+            if (!sources.excludes) out.push_back({{group, source}, until, above, now});
+        });
+  return out;
+}
+
+Napi::Object row_value(Napi::Env env, const KeptRow& row) {
+  return Writer(env)
+      .address("source", row.channel.source)
+      .address("group", row.channel.group)
+      .text("interface", row.interface)
+      .time("remainingMs", row.until == membership::kNever ? row.until : row.until - row.now)
+      .object();
+}
+
+std::optional<RpSetRow> rp_set_row(const plane::MulticastRouter& router) {
+  const membership::Pim* const pim = router.pim();
+  if (pim == nullptr) return std::nullopt;
+  const membership::PimBootstrap& bootstrap = pim->bootstrap();
+  RpSetRow row{bootstrap.state(), bootstrap.router(), bootstrap.counters(), {}};
+  for (const membership::RpMapping& one : pim->rps()) row.mappings.push_back({one, pim->is_own(one.rp)});
+  return row;
+}
+
+Napi::Object row_value(Napi::Env env, const RpSetRow& row) {
+  Writer out(env);
+  out.text("state", name_of(row.state))
+      .number("accepted", row.counters.accepted)
+      .number("originated", row.counters.originated)
+      .number("dropped", row.counters.dropped)
+      .number("refused", row.counters.refused)
+      .number("advertisements", row.counters.advertisements_in)
+      .list("rps", row.mappings, [&](const RpSetRow::Mapping& one) {
+        const membership::RpMapping& mapping = one.mapping;
+        return Writer(env)
+            .text("groups", text_of(mapping.groups.address) + "/" + std::to_string(mapping.groups.bits))
+            .address("rp", mapping.rp)
+            .number("priority", mapping.priority)
+            .number("hashMaskBits", mapping.hash_mask_bits)
+            .flag("fixed", mapping.fixed)
+            .flag("own", one.own)
+            .object();
+      });
+  if (!row.router) return out.null("router").object();
+  out.set(
+      "router",
+      Writer(env).address("address", row.router->address).number("priority", row.router->priority).object());
+  return out.object();
+}
+
 StatusRow status_row(plane::MulticastRouter& router) {
   StatusRow row{router.counters(),
                 router.routes().counters(),
@@ -414,6 +500,7 @@ Napi::Object row_value(Napi::Env env, const StatusRow& row) {
                      .number("wrongAddress", row.pim_messages->wrong_address)
                      .number("sendErrors", row.pim_messages->send_errors)
                      .number("registersSent", row.pim_messages->registers_sent)
+                     .number("registersDropped", row.pim_messages->registers_dropped)
                      .number("joinsIn", c.joins_in)
                      .number("prunesIn", c.prunes_in)
                      .number("joinsOut", c.joins_out)

@@ -90,6 +90,34 @@ struct TreeRow {
 std::vector<TreeRow> tree_rows(const plane::MulticastRouter& router);
 Napi::Object row_value(Napi::Env env, const TreeRow& row);
 
+/** A channel that is joined above ahead of demand, or for those who come back. */
+struct KeptRow {
+  membership::Channel channel;
+  /** kNever: ahead of demand. */
+  kernel::Nanos until = membership::kNever;
+  /** Where it is joined; empty where no way leads there. */
+  std::string interface;
+  kernel::Nanos now = 0;
+};
+std::vector<KeptRow> kept_rows(const plane::MulticastRouter& router);
+Napi::Object row_value(Napi::Env env, const KeptRow& row);
+
+/** Which RPs serve which groups, and who has told. */
+struct RpSetRow {
+  struct Mapping {
+    membership::RpMapping mapping;
+    /** The RP is this router. */
+    bool own = false;
+  };
+  membership::PimZone::State state = membership::PimZone::State::accept_any;
+  std::optional<membership::BsrWeight> router;
+  membership::PimBootstrapCounters counters;
+  std::vector<Mapping> mappings;
+};
+/** None without PIM. */
+std::optional<RpSetRow> rp_set_row(const plane::MulticastRouter& router);
+Napi::Object row_value(Napi::Env env, const RpSetRow& row);
+
 /** Counters of the router as a whole. */
 struct StatusRow {
   plane::MulticastRouterCounters router;

@@ -204,7 +204,7 @@ void ControlSocket::prepare(std::size_t i) noexcept {
 std::span<const ControlMessage> ControlSocket::receive() noexcept {
   for (std::size_t i = 0; i < used_; i++) prepare(i);
   const int n = ::recvmmsg(socket_.get(), messages_.data(), kBatch, MSG_DONTWAIT, nullptr);
-  more_ = n == static_cast<int>(kBatch) || (n < 0 && errno != EAGAIN);
+  more_ = n == static_cast<int>(kBatch) || (n < 0 && errno == EINTR);
   used_ = n > 0 ? static_cast<std::size_t>(n) : 1;
   std::size_t count = 0;
   for (std::size_t i = 0; n > 0 && i < used_; i++) {

@@ -187,6 +187,7 @@ void RouteWatch::take_route(const RouteMessage& route, RouteListener& listener) 
 void RouteWatch::forget_all(RouteListener& listener) {
   generation_++;
   kept_.clear();
+  forgot_ = false;
   listener.on_routes(AddressBytes{}, 0);
 }
 

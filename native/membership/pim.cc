@@ -42,7 +42,10 @@ Pim::~Pim() = default;
 void Pim::interface_up(Interface interface, std::vector<IpAddress> addresses, const PimLinkOptions& options,
                        Nanos now) {
   if (interface >= kInterfaces || addresses.empty()) return;
-  if (PimLink* const up = links_[interface].get()) return up->readdress(std::move(addresses), now);
+  if (PimLink* const up = links_[interface].get()) {
+    up->configure(options, now);
+    return up->readdress(std::move(addresses), now);
+  }
   if (!started_) bootstrap_.start(now);
   started_ = true;
   PimLinkOwner& owner = *this;
@@ -70,20 +73,31 @@ void Pim::on_hello(Interface interface, const IpAddress& from, const codec::pim:
   if (interface < kInterfaces && links_[interface]) links_[interface]->on_hello(from, hello, now);
 }
 
-void Pim::local(Interface interface, const IpAddress& group, const IpAddress& source, Membership wanted,
+bool Pim::local(Interface interface, const IpAddress& group, const IpAddress& source, Membership wanted,
                 Nanos now) {
-  if (interface >= kInterfaces || !links_[interface] || !is_routed(group)) return;
+  if (interface >= kInterfaces || !links_[interface] || !is_routed(group)) return true;
   const bool wants = wanted != Membership::none;
   Group* const its = wants ? make(group) : find(group);
-  if (its == nullptr) return;
+  if (its == nullptr) return !wants;
   if (source.is_any()) {
     if (wants || its->star.find(interface) != nullptr) its->star.leg(interface).member = wanted;
-    return refresh(*its, now);
+    return refresh(*its, now), true;
   }
   Source* const tree = wants ? make(*its, source) : its->find(source);
-  if (tree == nullptr) return refresh(*its, now);
+  if (tree == nullptr) return refresh(*its, now), !wants;
   if (wants || tree->find(interface) != nullptr) tree->leg(interface).member = wanted;
-  refresh(*tree, now);
+  return refresh(*tree, now), true;
+}
+
+void Pim::keep(const IpAddress& group, bool whole, std::span<const IpAddress> sources, Nanos now) {
+  if (!is_routed(group)) return;
+  Group* const its = whole || !sources.empty() ? make(group) : find(group);
+  if (its == nullptr) return;
+  its->star.kept = whole && !its->source_specific;
+  for (auto& [address, tree] : its->sources) tree.kept = false;
+  for (const IpAddress& address : sources)
+    if (Source* const tree = make(*its, address)) tree->kept = true;
+  refresh(*its, now);
 }
 
 void Pim::rpf_changed(const IpPrefix& prefix, Nanos now) {
@@ -133,12 +147,15 @@ Group* Pim::find(const IpAddress& group) noexcept {
   return one == groups_.end() ? nullptr : &one->second;
 }
 
-Group* Pim::make(const IpAddress& group) {
+bool Pim::has_room(Need need) noexcept {
+  if (trees_ < (need == Need::wanted ? options_.most_trees : options_.most_trees / 2)) return true;
+  counters_.trees_refused++;
+  return false;
+}
+
+Group* Pim::make(const IpAddress& group, Need need) {
   if (Group* const known = find(group)) return known;
-  if (trees_ >= options_.most_trees) {
-    counters_.trees_refused++;
-    return nullptr;
-  }
+  if (!has_room(need)) return nullptr;
   if (!is_source_specific(group)) trees_++;
   Group& made = groups_.try_emplace(group, group, is_source_specific(group), static_cast<TreeOwner&>(*this))
                     .first->second;
@@ -147,10 +164,10 @@ Group* Pim::make(const IpAddress& group) {
   return &made;
 }
 
-Source* Pim::make(Group& group, const IpAddress& source) {
+Source* Pim::make(Group& group, const IpAddress& source, Need need) {
   if (Source* const known = group.find(source)) return known;
-  if (trees_ >= options_.most_trees || group.sources.size() >= options_.most_sources ||
-      !source.is_unicast()) {
+  if (!has_room(need)) return nullptr;
+  if (group.sources.size() >= options_.most_sources || !source.is_unicast()) {
     counters_.trees_refused++;
     return nullptr;
   }
@@ -219,10 +236,13 @@ void Pim::find_own_rp(Group& group) noexcept {
 
 void Pim::withdraw(Nanos now) {
   bootstrap_.stop(now);
+  const auto end = [&](Tree& tree) {
+    tree.kept = false;
+    if (tree.joined) say(tree, tree.upstream, true);
+  };
   for (auto& [address, group] : groups_) {
-    if (group.star.joined) say(group.star, group.star.upstream, true);
-    for (auto& [source, tree] : group.sources)
-      if (tree.joined) say(tree, tree.upstream, true);
+    end(group.star);
+    for (auto& [source, tree] : group.sources) end(tree);
   }
   flush(now);
 }

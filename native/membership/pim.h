@@ -8,6 +8,7 @@
 
 #include <array>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include "membership/pim_bootstrap.h"
@@ -58,7 +59,7 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   Pim& operator=(const Pim&) = delete;
 
   /** `addresses` are ours there, the primary one (for IPv6 the link-local one) first. When it is up already,
-   * only they change. */
+   * they change, and the options do as of PimLink::configure(). */
   void interface_up(Interface interface, std::vector<codec::IpAddress> addresses,
                     const PimLinkOptions& options, Nanos now);
   /** Says goodbye; all that was joined there is forgotten. */
@@ -77,8 +78,12 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
                            const codec::pim::Register& message, Nanos now);
   void on_register_stop(const codec::IpAddress& from, const codec::pim::RegisterStop& stop, Nanos now);
 
-  /** What hosts of a link want; `source` any() for the group as a whole. The interface is up. */
-  void local(Interface interface, const codec::IpAddress& group, const codec::IpAddress& source,
+  /** Joined above from now on whether anybody wants it or not, in the place of what was kept of the group
+   * before: the group as a whole (no source-specific one), and these sources of it. Neither: nothing. */
+  void keep(const codec::IpAddress& group, bool whole, std::span<const codec::IpAddress> sources, Nanos now);
+  /** What hosts of a link want; `source` any() for the group as a whole. The interface is up. False when
+   * there is no room for its tree: it is to be told again. */
+  bool local(Interface interface, const codec::IpAddress& group, const codec::IpAddress& source,
              Membership wanted, Nanos now);
 
   /** PimHost::rpf() tells others now, of addresses in the prefix, or of any. */
@@ -114,6 +119,8 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
     return is_source_specific(group) ? std::nullopt : membership::rp_of(rps_, group);
   }
   [[nodiscard]] bool is_source_specific(const codec::IpAddress& group) const noexcept;
+  /** Whether it is an address of ours. */
+  [[nodiscard]] bool is_own(const codec::IpAddress& address) const noexcept;
   /** Null where it is not up. */
   [[nodiscard]] const PimLink* link(Interface interface) const noexcept {
     return interface < kInterfaces ? links_[interface].get() : nullptr;
@@ -149,6 +156,7 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
 
  private:
   struct Seen;
+  using Groups = std::set<codec::IpAddress>;
 
   // TreeOwner
   void on_leg(Tree& tree, Interface interface, Nanos now) noexcept override;
@@ -165,14 +173,17 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void rps_changed(Nanos now) noexcept override;
 
   void prime(PimLink& link, const codec::IpAddress& neighbour) noexcept;
-  [[nodiscard]] bool is_own(const codec::IpAddress& address) const noexcept;
   [[nodiscard]] bool is_routed(const codec::IpAddress& group) const noexcept;
   [[nodiscard]] PimLink* known(Interface interface, const codec::IpAddress& from) noexcept;
 
   [[nodiscard]] Group* find(const codec::IpAddress& group) noexcept;
   /** Null where there are too many. */
-  Group* make(const codec::IpAddress& group);
-  Source* make(Group& group, const codec::IpAddress& source);
+  /** What a tree is made for. Packets and registers of anybody make half of them at most, so that there is
+   * room for what somebody wants. */
+  enum class Need : std::uint8_t { wanted, data };
+  [[nodiscard]] bool has_room(Need need) noexcept;
+  Group* make(const codec::IpAddress& group, Need need = Need::wanted);
+  Source* make(Group& group, const codec::IpAddress& source, Need need = Need::wanted);
   Leg* make_leg(Tree& tree, PimLink& link);
   /** Groups for which `each` is true have changed. */
   template <class Each>
@@ -204,9 +215,12 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void compute(Star& star) noexcept { star.sets = sets_of(star, view()); }
   void compute(Source& source) noexcept;
   [[nodiscard]] TreeView view() const noexcept { return {designated_, options_.register_interface}; }
-  [[nodiscard]] bool join_desired(const Star& star) const noexcept { return star.sets.immediate != 0; }
+  [[nodiscard]] static bool join_desired(const Star& star) noexcept {
+    return star.sets.immediate != 0 || star.kept;
+  }
   [[nodiscard]] bool join_desired(const Source& source) const noexcept;
   [[nodiscard]] bool prune_desired(const Source& source) const noexcept;
+  [[nodiscard]] static bool is_off_shared(const Source& source) noexcept;
   [[nodiscard]] Upstream above(const Tree& tree) const noexcept;
   [[nodiscard]] Upstream above_rpt(const Source& source) const noexcept;
   [[nodiscard]] Route route_of(const Group& group, const Source* source) const noexcept;
@@ -214,12 +228,14 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   [[nodiscard]] bool on_own_tree(const Source& source) const noexcept;
 
   // Joins and prunes: pim_join_prune.cc.
-  void on_downstream(PimLink& link, const codec::pim::JoinPruneGroup& set, Nanos until, Nanos now);
+  void on_downstream(PimLink& link, const codec::pim::JoinPruneGroup& set, Groups& named, Nanos until,
+                     Nanos now);
   bool join_star(PimLink& link, Group& group, const codec::IpAddress& rp, Nanos until);
   void end_star_join(Interface interface, Group& group) noexcept;
   void prune(PimLink& link, Group& group, const codec::pim::JoinPruneSource& one, Nanos until, Nanos now);
   void settle_touched(Group& group, const codec::pim::JoinPruneGroup& set, Nanos now) noexcept;
-  void on_seen(const Seen& seen, const codec::pim::JoinPruneGroup& set, Nanos now);
+  void on_seen(const Seen& seen, const codec::pim::JoinPruneGroup& set, Groups& shared, Nanos now);
+  [[nodiscard]] static bool names_shared(const codec::pim::JoinPruneGroup& set) noexcept;
   void see(const Seen& seen, Group& group, const codec::pim::JoinPruneSource& one, bool prune);
   void override_rpt(const Seen& seen, Group& group, const codec::IpAddress& source);
   void say(const Tree& tree, const Upstream& to, bool prune) noexcept;

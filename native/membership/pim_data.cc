@@ -52,8 +52,8 @@ Source* Pim::source_of(Interface interface, const IpAddress& address, const IpAd
     if ((designated_ & only(interface)) == 0 || !rp_of(group)) return nullptr;
     const auto rpf = host_.rpf(address);
     if (!rpf || rpf->interface != interface || !rpf->next_hop.is_any()) return nullptr;
-    known = make(group);
-    source = known == nullptr ? nullptr : make(*known, address);
+    known = make(group, Need::data);
+    source = known == nullptr ? nullptr : make(*known, address, Need::data);
     if (source == nullptr) {
       if (known != nullptr) retire(*known);
       return nullptr;
@@ -78,7 +78,7 @@ Source* Pim::check_switch(Group& group, Source* source, const IpAddress& address
   const InterfaceSet excluded = source != nullptr ? source->sets.pim_exclude : 0;
   const InterfaceSet own = source != nullptr ? source->sets.pim_include : 0;
   if (!options_.spt_switch || ((group.star.sets.pim_include & ~excluded) | own) == 0) return source;
-  Source* const switched = make(group, address);
+  Source* const switched = make(group, address, Need::data);
   if (switched != nullptr) switched->keepalive = now + options_.keepalive_period;
   return switched;
 }
@@ -111,9 +111,10 @@ InterfaceSet Pim::on_register(const IpAddress& from, const IpAddress& to, const 
     host_.send_register_stop(to, from, {message.group, message.source});
   };
   if (rp_of(message.group) != to) return stop(), 0;
-  Group* const group = options_.spt_switch ? make(message.group) : find(message.group);
+  Group* const group = options_.spt_switch ? make(message.group, Need::data) : find(message.group);
   if (group == nullptr) return 0;
-  Source* const source = options_.spt_switch ? make(*group, message.source) : group->find(message.source);
+  Source* const source =
+      options_.spt_switch ? make(*group, message.source, Need::data) : group->find(message.source);
   if (source == nullptr) {
     const InterfaceSet shared = message.null ? 0 : group->star.sets.immediate;
     retire(*group);

@@ -57,6 +57,8 @@ struct PimLinkOptions {
   std::size_t most_neighbours = 64;
   /** Trees that neighbours may join or prune here. */
   std::size_t most_joined = 20'000;
+
+  bool operator==(const PimLinkOptions&) const noexcept = default;
 };
 
 /** RPs that are set, beside those that a bootstrap router tells. */

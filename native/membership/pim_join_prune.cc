@@ -35,20 +35,33 @@ void Pim::on_join_prune(Interface interface, const IpAddress& from, const codec:
   const Nanos period = link->options().join_period;
   const Nanos suppressed = link->suppression() ? chance_.between(period * 11 / 10, period * 14 / 10) : 0;
   const Seen seen{*link, message.upstream, now + std::min(suppressed, hold), override_at(interface, now)};
+  // A message may name a group's shared tree again and again: once does it.
+  Groups shared;
   for (const JoinPruneGroup& set : message.groups) {
     if (!is_routed(set.group)) {
       counters_.wrong_group++;
     } else if (ours) {
-      on_downstream(*link, set, after(now, hold), now);
+      on_downstream(*link, set, shared, after(now, hold), now);
     } else {
-      on_seen(seen, set, now);
+      on_seen(seen, set, shared, now);
     }
   }
+  for (const IpAddress& address : shared)
+    if (Group* const group = ours ? find(address) : nullptr) refresh(*group, now);
+}
+
+/** Whether the set names the shared tree. */
+bool Pim::names_shared(const JoinPruneGroup& set) noexcept {
+  const auto shared = [](const JoinPruneSource& one) { return one.wildcard; };
+  return std::any_of(set.joins.begin(), set.joins.end(), shared) ||
+         std::any_of(set.prunes.begin(), set.prunes.end(), shared);
 }
 
 /** One group of a message for us. What a Join(*,G) makes temporary ends with the group, since its prunes must
  * not be told elsewhere (section 4.9.5.2). */
-void Pim::on_downstream(PimLink& link, const JoinPruneGroup& set, Nanos until, Nanos now) {
+void Pim::on_downstream(PimLink& link, const JoinPruneGroup& set, Groups& named, Nanos until, Nanos now) {
+  const bool names = names_shared(set);
+  const bool again = names && !named.insert(set.group).second;
   Group* const group = set.joins.empty() ? find(set.group) : make(set.group);
   if (group == nullptr) return;
   const Interface interface = link.interface();
@@ -56,7 +69,7 @@ void Pim::on_downstream(PimLink& link, const JoinPruneGroup& set, Nanos until, N
   for (const JoinPruneSource& one : set.joins) {
     counters_.joins_in++;
     if (one.wildcard) {
-      shared = join_star(link, *group, one.address, until) || shared;
+      shared = shared || (!again && join_star(link, *group, one.address, until));
     } else if (one.rpt) {
       Source* const source = group->find(one.address);
       if (Leg* const leg = source == nullptr ? nullptr : source->find(interface)) leg->rpt.on_join();
@@ -72,7 +85,7 @@ void Pim::on_downstream(PimLink& link, const JoinPruneGroup& set, Nanos until, N
     prune(link, *group, one, until, now);
   }
   if (shared) end_star_join(interface, *group);
-  settle_touched(*group, set, now);
+  if (!names) settle_touched(*group, set, now);
 }
 
 /** False where it is not for our RP. */
@@ -120,12 +133,8 @@ void Pim::prune(PimLink& link, Group& group, const JoinPruneSource& one, Nanos u
   leg->downstream.run(now);
 }
 
-/** Only the trees that the set names, where it does not name the shared one. */
+/** The sources' trees that the set names. */
 void Pim::settle_touched(Group& group, const JoinPruneGroup& set, Nanos now) noexcept {
-  const auto shared = [](const JoinPruneSource& one) { return one.wildcard; };
-  if (std::any_of(set.joins.begin(), set.joins.end(), shared) ||
-      std::any_of(set.prunes.begin(), set.prunes.end(), shared))
-    return refresh(group, now);
   const IpAddress address = group.address;
   for (const auto& list : {set.joins, set.prunes}) {
     for (const JoinPruneSource& one : list) {
@@ -138,12 +147,13 @@ void Pim::settle_touched(Group& group, const JoinPruneGroup& set, Nanos now) noe
   if (Group* const still = find(address)) retire(*still);
 }
 
-void Pim::on_seen(const Seen& seen, const JoinPruneGroup& set, Nanos now) {
+void Pim::on_seen(const Seen& seen, const JoinPruneGroup& set, Groups& shared, Nanos now) {
   Group* const group = find(set.group);
   if (group == nullptr) return;
   for (const JoinPruneSource& one : set.joins) see(seen, *group, one, false);
   bool made = false;
   for (const JoinPruneSource& one : set.prunes) {
+    if (one.wildcard && !shared.insert(set.group).second) continue;
     see(seen, *group, one, true);
     made = made || !one.wildcard;
   }
@@ -179,8 +189,11 @@ void Pim::override_rpt(const Seen& seen, Group& group, const IpAddress& address)
 
 void Pim::say(const Tree& tree, const Upstream& to, bool prune) noexcept {
   if (!to.neighbour) return;
-  const IpAddress& named = tree.shared() ? tree.group.rp.value_or(tree.source) : tree.source;
-  add({to.interface, *to.neighbour, tree.group.address, {named, tree.shared(), tree.shared()}, prune});
+  if (!tree.shared())
+    return add({to.interface, *to.neighbour, tree.group.address, {tree.source, false, false}, prune});
+  // A prune names the RP that was joined, which may not be the group's any more.
+  const auto& rp = prune && tree.joined ? tree.group.joined_rp : tree.group.rp;
+  if (rp) add({to.interface, *to.neighbour, tree.group.address, {*rp, true, true}, prune});
 }
 
 void Pim::say_rpt(const Source& source, const Upstream& to, bool prune) noexcept {
@@ -199,9 +212,9 @@ void Pim::add(const PimEntry& entry) noexcept {
 void Pim::add_compound_prunes(const Group& group, const PimEntry& join) noexcept {
   const Upstream& shared = group.star.upstream;
   for (const auto& [address, source] : group.sources) {
-    const bool prunes = source.spt                       ? !above(source).same(shared)
-                        : source.sets.inherited_rpt == 0 ? true
-                                                         : !above_rpt(source).same(shared);
+    const bool prunes = source.spt              ? !above(source).same(shared)
+                        : is_off_shared(source) ? true
+                                                : !above_rpt(source).same(shared);
     if (prunes) outbox_.add({join.interface, join.neighbour, group.address, {address, false, true}, true});
   }
 }

@@ -60,6 +60,14 @@ void PimLink::readdress(std::vector<IpAddress> addresses, Nanos now) noexcept {
   owner_.on_link_changed(*this, now);
 }
 
+void PimLink::configure(const PimLinkOptions& options, Nanos now) noexcept {
+  if (options == options_ || options.passive != options_.passive) return;
+  options_ = options;
+  if (introduced_) on_period(now);
+  elect();
+  owner_.on_link_changed(*this, now);
+}
+
 bool PimLink::has(const IpAddress& address) const noexcept {
   return std::find(addresses_.begin(), addresses_.end(), address) != addresses_.end();
 }

@@ -58,6 +58,8 @@ class PimLink {
   void stop() noexcept;
   /** Other addresses of ours. Neighbours forget the old primary one at once (section 4.3.1). */
   void readdress(std::vector<codec::IpAddress> addresses, Nanos now) noexcept;
+  /** Other options, told at once: neighbours stay. Whether it is passive cannot change. */
+  void configure(const PimLinkOptions& options, Nanos now) noexcept;
 
   void on_hello(const codec::IpAddress& from, const codec::pim::Hello& hello, Nanos now) noexcept;
   /** To be called before any other message is sent here: who has not heard our hello would not accept it. */
@@ -125,7 +127,7 @@ class PimLink {
   [[nodiscard]] bool all_tell_delays() const noexcept;
 
   const Interface interface_;
-  const PimLinkOptions options_;
+  PimLinkOptions options_;
   std::vector<codec::IpAddress> addresses_;
   PimLinkOwner& owner_;
   PimHost& host_;

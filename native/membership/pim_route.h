@@ -37,6 +37,9 @@ struct Route {
   bool registers = false;
   /** On the source's own tree; else on the shared one. */
   bool spt = false;
+  /** The source's own tree is joined though nobody wants its packets: ahead of demand, or for those who come
+   * back. */
+  bool warm = false;
   std::optional<codec::IpAddress> rp;
   /** Who sends them to us; none when the source is of our link, or nobody does. */
   std::optional<codec::IpAddress> upstream;

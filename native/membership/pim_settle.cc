@@ -106,14 +106,20 @@ void Pim::settle_registers(Source& source) noexcept {
 }
 
 bool Pim::join_desired(const Source& source) const noexcept {
-  return source.sets.immediate != 0 || source.registers.registers() ||
-         (source.alive() && source.sets.inherited != 0);
+  // An RP that keeps the group has its sources come to it before anybody wants them.
+  const bool wanted = source.sets.inherited != 0 || (source.group.own_rp && source.group.star.kept);
+  return source.sets.immediate != 0 || source.kept || source.registers.registers() ||
+         (source.alive() && wanted);
 }
 
 bool Pim::prune_desired(const Source& source) const noexcept {
   const Star& star = source.group.star;
-  return join_desired(star) &&
-         (source.sets.inherited_rpt == 0 || (source.spt && !above(source).same(star.upstream)));
+  return join_desired(star) && (is_off_shared(source) || (source.spt && !above(source).same(star.upstream)));
+}
+
+/** Nobody wants it by the shared tree, which is not kept for those who may come either. */
+bool Pim::is_off_shared(const Source& source) noexcept {
+  return source.sets.inherited_rpt == 0 && !source.group.star.kept;
 }
 
 /** RPF'(*,G) and RPF'(S,G). */
@@ -223,6 +229,7 @@ Route Pim::route_of(const Group& group, const Source* source) const noexcept {
     route.outgoing = source->sets.inherited & ~only(route.incoming);
     route.registers = source->registers.registers();
     route.spt = true;
+    route.warm = source->joined && route.outgoing == 0 && !route.registers;
     route.upstream = above(*source).neighbour;
   } else {
     route.incoming = interface_of_rp(group, view());

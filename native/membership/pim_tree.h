@@ -123,6 +123,8 @@ class Tree {
   std::optional<Rpf> rpf;
   /** Joined or not joined: figures 5 and 6. */
   bool joined = false;
+  /** To be joined whether anybody wants it or not: Pim::keep(). */
+  bool kept = false;
   Upstream upstream;
   /** The Join Timer. */
   Nanos join_at = kNever;
@@ -159,7 +161,7 @@ class Source final : public Tree {
   }
   /** Nothing is known that would not be known without it. */
   [[nodiscard]] bool empty() const noexcept {
-    return legs.empty() && !joined && !alive() && override_at == kNever &&
+    return legs.empty() && !joined && !kept && !alive() && override_at == kNever &&
            registers.state == RegisterMachine::State::no_info;
   }
 

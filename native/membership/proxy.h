@@ -61,6 +61,15 @@ class Proxy {
   void each(Visit&& visit) const {
     for (const auto& [address, group] : groups_) visit(address, group.joined);
   }
+  /** `visit(group, sources, until)` of what is joined ahead (`until` is kNever then), and of what nobody
+   * wants any more. */
+  template <class Visit>
+  void each_kept(Visit&& visit) const {
+    for (const auto& [address, group] : groups_) {
+      if (!group.kept.empty()) visit(address, group.kept, kNever);
+      if (group.held.is_set()) visit(address, group.joined, group.held.at());
+    }
+  }
   [[nodiscard]] std::size_t groups() const noexcept { return groups_.size(); }
 
  private:

@@ -11,6 +11,9 @@ bool lower(const codec::IpAddress& a, const codec::IpAddress& b) noexcept {
                                       b.bytes().end());
 }
 
+/** Whoever says that it asks less often is not waited for: a forger could be the querier for days. */
+constexpr Nanos kMostInterval = 3600 * kSecond;
+
 }  // namespace
 
 QuerierElection::QuerierElection(const QuerierOptions& options, QuerierHost& host, QuerierCounters& counters,
@@ -81,16 +84,18 @@ bool QuerierElection::elects(const codec::IpAddress& from,
 void QuerierElection::yield(const codec::IpAddress& from, const codec::MembershipQuery& query,
                             Nanos now) noexcept {
   if (is_querier()) counters_.elections++;
+  const bool new_to_us = !yields();
   general_.clear();
   startup_left_ = 0;
   other_ = from;
   // RFC 9776 sections 4.1.6 and 4.1.7: what is not told is as we have it.
   timing_ = own_timing();
   if (query.robustness != 0) timing_.robustness = query.robustness;
-  if (query.interval_s != 0) timing_.interval = query.interval_s * kSecond;
+  if (query.interval_s != 0) timing_.interval = std::min(query.interval_s * kSecond, kMostInterval);
   if (query.group.is_any() && query.max_response_ms != 0)
     timing_.response = query.max_response_ms * kMillisecond;
   deadlines_.set(other_present_, now + timing_.other_querier());
+  if (new_to_us) host_.elected();
 }
 
 void QuerierElection::take_over(Nanos now) noexcept {
@@ -98,6 +103,7 @@ void QuerierElection::take_over(Nanos now) noexcept {
   if (own_.is_any()) return;
   counters_.elections++;
   timing_ = own_timing();
+  host_.elected();
   ask(now);
 }
 

@@ -24,6 +24,8 @@ class QuerierElection {
   void on_query(const codec::IpAddress& from, const codec::MembershipQuery& query, Nanos now) noexcept;
 
   [[nodiscard]] bool is_querier() const noexcept { return general_.is_set(); }
+  /** Another router is the querier. */
+  [[nodiscard]] bool yields() const noexcept { return other_present_.is_set(); }
   /** any() when nobody is known. */
   [[nodiscard]] codec::IpAddress querier() const noexcept;
   /** How long the other querier is waited for; 0 when we are it. */

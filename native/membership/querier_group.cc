@@ -5,6 +5,13 @@ namespace sluice::membership {
 using codec::IpAddress;
 using codec::RecordType;
 
+namespace {
+
+/** What is known of hosts is looked through so far for one record; beyond it they are asked. */
+constexpr std::size_t kMostLookups = 2048;
+
+}  // namespace
+
 QuerierGroup::QuerierGroup(const IpAddress& address, QuerierCommons& commons, QuerierGroupOwner& owner,
                            Nanos now) noexcept
     : address_(address),
@@ -59,7 +66,8 @@ void QuerierGroup::take(const IpAddress& host, const codec::GroupRecord& record,
 void QuerierGroup::resolve(SourceFilter::Asked asked, Nanos now) noexcept {
   const ImmediateLeave leave = commons_.options.immediate_leave;
   const bool always = leave == ImmediateLeave::always;
-  const bool known = leave == ImmediateLeave::tracked && knows_all(now);
+  const std::size_t lookups = hosts_.all().size() * std::max<std::size_t>(filter_.sources().size(), 1);
+  const bool known = leave == ImmediateLeave::tracked && knows_all(now) && lookups <= kMostLookups;
   bool query = false;
   if (asked.group && (always || (known && !hosts_.exclude()))) {
     commons_.counters.immediate_leaves++;
@@ -169,12 +177,12 @@ void QuerierGroup::send_source_query(bool suppress, Nanos now) noexcept {
   }
 }
 
-/** RFC 9776 section 6.6.1; the time is of the router that asks, as far as it tells it (RFC 2236 section 3).
- */
+/** RFC 9776 section 6.6.1; the time is of the router that asks (RFC 2236 section 3), but never less than
+ * ours: whoever tells a shorter one would end what hosts had no time to confirm. */
 void QuerierGroup::on_query(const codec::MembershipQuery& query, Nanos now) noexcept {
   if (query.suppress) return;
   const Nanos told = query.max_response_ms * kMillisecond;
-  const Nanos interval = told == 0 ? commons_.options.last_member_interval : told;
+  const Nanos interval = std::max(told, commons_.options.last_member_interval);
   const Nanos end = now + interval * commons_.options.last_member_queries();
   if (query.sources.empty()) return filter_.lower_group(end);
   filter_.lower(query.sources, end);

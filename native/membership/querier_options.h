@@ -140,6 +140,8 @@ class QuerierHost {
   /** What is forwarded of this group may have changed. The querier may be asked from within, but told
    * nothing. */
   virtual void changed(const codec::IpAddress& group) noexcept = 0;
+  /** It has become the querier, or is it no more. */
+  virtual void elected() noexcept {}
 
  protected:
   ~QuerierHost() = default;

@@ -24,12 +24,6 @@ IpAddress address_of(const kernel::AddressBytes& bytes) {
   return IpAddress::v6(bytes.data());
 }
 
-bool is_on_link(const kernel::Link& link, const IpAddress& address) {
-  return std::ranges::any_of(link.addresses, [&](const kernel::LinkAddress& own) {
-    return kernel::alike(own.address, address.bytes(), own.bits + (address.is_v4() ? 96U : 0U));
-  });
-}
-
 }  // namespace
 
 kernel::Result<std::unique_ptr<MulticastRouter>> MulticastRouter::open(kernel::Reactor& reactor,
@@ -88,6 +82,10 @@ std::optional<kernel::Error> MulticastRouter::start_upstream() {
     register_vif_ = place.value();
     pim.register_interface = *register_vif_;
   }
+  // That of a loopback is an RP's as well as one of an interface.
+  for (const membership::StaticRp& one : pim.static_rps)
+    if (watch_->lookup(one.address.bytes()).kind == kernel::RpfRoute::Kind::local)
+      pim.addresses.push_back(one.address);
   auto opened = RouterPim::open(reactor_, pim, *this, deadlines_, std::random_device{}());
   if (!opened.ok()) return std::move(opened.error());
   pim_ = std::move(opened.value());
@@ -116,6 +114,18 @@ bool MulticastRouter::remove(const std::string& name) {
   return true;
 }
 
+bool MulticastRouter::reconfigure(const RouterInterfaceOptions& options) {
+  RouterInterface* const interface = find(options.name);
+  if (interface == nullptr) return false;
+  const RouterInterfaceOptions& before = interface->options();
+  if (before.querier.has_value() != options.querier.has_value() ||
+      before.pim.has_value() != options.pim.has_value())
+    return false;
+  interface->reconfigure(options, kernel::monotonic_now());
+  if (const kernel::Link* const link = watch_->link(interface->index())) bring_up(*interface, *link);
+  return true;
+}
+
 RouterInterface* MulticastRouter::find(const std::string& name) noexcept {
   for (const auto& one : interfaces_)
     if (one->options().name == name) return one.get();
@@ -123,7 +133,10 @@ RouterInterface* MulticastRouter::find(const std::string& name) noexcept {
 }
 
 void MulticastRouter::keep(const IpAddress& group, WantedSources kept) {
-  if (proxy_) proxy_->keep(group, std::move(kept), kernel::monotonic_now());
+  const Nanos now = kernel::monotonic_now();
+  if (pim_)
+    pim_->machine().keep(group, kept.excludes, kept.excludes ? std::vector<IpAddress>() : kept.sources, now);
+  if (proxy_) proxy_->keep(group, std::move(kept), now);
 }
 
 void MulticastRouter::withdraw() {
@@ -155,11 +168,10 @@ std::string MulticastRouter::name_of(kernel::Vif vif) const {
 
 void MulticastRouter::on_ready(std::uint32_t) noexcept {
   const Nanos now = reactor_.now();
-  do {
-    const auto received = socket_->receive();
-    for (const kernel::ControlMessage& message : received.messages) take(message, now);
-    for (const kernel::Upcall& upcall : received.upcalls) take(upcall, now);
-  } while (socket_->more());
+  // What does not fit into a batch makes it ready again, after what else is waiting.
+  const auto received = socket_->receive();
+  for (const kernel::ControlMessage& message : received.messages) take(message, now);
+  for (const kernel::Upcall& upcall : received.upcalls) take(upcall, now);
   settle(now);
 }
 
@@ -183,10 +195,11 @@ void MulticastRouter::take(const kernel::ControlMessage& received, Nanos now) no
       options_.v4 ? codec::igmp::faults(ip, message) : codec::mld::faults(ip, message);
   if (interface.options().lenient) faults.router_alert = false;
   // RFC 9776 section 10.2: who is not of the link cannot be a host of it.
-  const kernel::Link* const link = watch_->link(received.interface_index);
   const bool strange =
-      options_.v4 && !ip.ends.source.is_any() && link != nullptr && !is_on_link(*link, ip.ends.source);
-  if (strange || faults != codec::ControlFaults{}) {
+      options_.v4 && !ip.ends.source.is_any() && !is_on_link(interface.vif(), ip.ends.source);
+  // A query that no host hears must not end what they would have confirmed.
+  const bool unheard = message.kind == Kind::query && ip.ends.destination.is_unicast();
+  if (strange || unheard || faults != codec::ControlFaults{}) {
     counters.wrong_header++;
     return;
   }
@@ -248,7 +261,8 @@ void MulticastRouter::sweep(Nanos now) {
   std::vector<Channel> idle;
   for (const auto& [group, sources] : routes_->all())
     for (const auto& [source, route] : sources)
-      if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle)
+      if (route.forwarding.outgoing == 0 && route.inherited == 0 && now - route.active_at >= options_.idle &&
+          !is_warm(source, group))
         idle.push_back({group, source});
   for (const Channel& one : idle) routes_->remove(one.source, one.group);
 }
@@ -281,6 +295,11 @@ void MulticastRouter::send_query(RouterInterface& interface, const codec::Member
 
 void MulticastRouter::members_changed(RouterInterface& interface, const IpAddress& group) noexcept {
   changed_members_[group] |= membership::only(interface.vif());
+}
+
+void MulticastRouter::querier_changed(RouterInterface&) noexcept {
+  if (pim_) return;
+  for (const auto& [group, sources] : routes_->all()) stale_.insert({group, IpAddress::any(options_.v4)});
 }
 
 void MulticastRouter::join_held(RouterInterface& interface, const IpAddress& host,

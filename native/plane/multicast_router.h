@@ -123,9 +123,14 @@ class MulticastRouter final : private kernel::Watcher,
   std::optional<kernel::Error> add(const RouterInterfaceOptions& options);
   /** False when there is none of that name. */
   bool remove(const std::string& name);
+  /** It speaks otherwise from now on, as of RouterInterface::reconfigure(). False when there is none of that
+   * name, or it has to begin anew: hosts are listened to, or PIM is spoken there, and were not, or the other
+   * way round. */
+  bool reconfigure(const RouterInterfaceOptions& options);
   /** Null when there is none. Whoever changes it says settle() afterwards. */
   [[nodiscard]] RouterInterface* find(const std::string& name) noexcept;
-  /** Joined above whether anybody wants it or not, from now on; empty: not any more. */
+  /** Joined above whether anybody wants it or not, from now on; empty: not any more. By PIM a group is kept
+   * as a whole, or sources of it are. */
   void keep(const codec::IpAddress& group, membership::WantedSources kept);
   /** Takes everything out of the kernel and the store. */
   void withdraw();
@@ -202,6 +207,7 @@ class MulticastRouter final : private kernel::Watcher,
   // RouterInterfaceOwner
   void send_query(RouterInterface& interface, const codec::MembershipQuery& query) noexcept override;
   void members_changed(RouterInterface& interface, const codec::IpAddress& group) noexcept override;
+  void querier_changed(RouterInterface& interface) noexcept override;
   void join_held(RouterInterface& interface, const codec::IpAddress& host,
                  const membership::Channel& channel) noexcept override;
   void join_admitted(RouterInterface& interface, const codec::IpAddress& host,
@@ -212,6 +218,9 @@ class MulticastRouter final : private kernel::Watcher,
   void route_changed(const codec::IpAddress& source, const codec::IpAddress& group) noexcept override;
   [[nodiscard]] membership::Interface interface_of(unsigned index) const noexcept override;
   [[nodiscard]] PimPlace place_of(membership::Interface interface) const noexcept override;
+  [[nodiscard]] bool is_on_link(membership::Interface interface,
+                                const codec::IpAddress& address) const noexcept override;
+  void members_untold(membership::Interface interface, const codec::IpAddress& group) noexcept override;
   // ProxyHost
   void join(const codec::IpAddress& group, const membership::WantedSources& wanted) noexcept override;
 
@@ -223,6 +232,8 @@ class MulticastRouter final : private kernel::Watcher,
   [[nodiscard]] std::optional<Forwarding> decide(const codec::IpAddress& source,
                                                  const codec::IpAddress& group);
   [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source);
+  /** A route is to be there before the packets are, and before who wants them. */
+  [[nodiscard]] bool is_warm(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
   void sweep(Nanos now);
   void say_active(const membership::Channel& one, Nanos now);
   void rearm();

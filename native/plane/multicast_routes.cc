@@ -23,9 +23,11 @@ bool MulticastRoutes::set(const IpAddress& source, const IpAddress& group, Forwa
       next.forwarding = forwarding;
       if (!tell(source, group, next)) return false;
       found->second = next;
+      note_nowhere(source, group, next);
       return true;
     }
-  if (size_ >= most_) {
+  if (forwarding.outgoing == 0 && size_ >= most_ / 2) evict();
+  if (size_ >= (forwarding.outgoing == 0 ? most_ / 2 : most_)) {
     counters_.refused++;
     return false;
   }
@@ -33,7 +35,33 @@ bool MulticastRoutes::set(const IpAddress& source, const IpAddress& group, Forwa
   if (!tell(source, group, route)) return false;
   groups_[group].emplace(source, route);
   size_++;
+  note_nowhere(source, group, route);
   return true;
+}
+
+bool MulticastRoutes::leads_nowhere(const membership::Channel& one) const noexcept {
+  const InstalledRoute* const route = find(one.source, one.group);
+  return route != nullptr && route->forwarding.outgoing == 0 && route->inherited == 0;
+}
+
+void MulticastRoutes::note_nowhere(const IpAddress& source, const IpAddress& group,
+                                   const InstalledRoute& route) {
+  if (route.forwarding.outgoing != 0) return;
+  nowhere_.push_back({group, source});
+  if (nowhere_.size() <= most_) return;
+  // Half of it at least are routes that have gone, lead somewhere by now, or stand there twice.
+  nowhere_.clear();
+  for (const auto& [its, sources] : groups_)
+    for (const auto& [from, one] : sources)
+      if (leads_nowhere({its, from})) nowhere_.push_back({its, from});
+}
+
+void MulticastRoutes::evict() {
+  while (!nowhere_.empty()) {
+    const membership::Channel oldest = nowhere_.front();
+    nowhere_.pop_front();
+    if (leads_nowhere(oldest)) return remove(oldest.source, oldest.group);
+  }
 }
 
 void MulticastRoutes::remove(const IpAddress& source, const IpAddress& group) {

@@ -1,12 +1,14 @@
 // The routes of one multicast table: what the kernel has been told, and what it has forwarded.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <unordered_map>
 
 #include "codec/ip_address.h"
 #include "kernel/multicast_routing.h"
 #include "kernel/reactor.h"
+#include "membership/channel.h"
 
 namespace sluice::plane {
 
@@ -43,7 +45,8 @@ struct MulticastRouteCounters {
 
 /**
  * Tells the kernel only what changes. A route that leads nowhere is kept as long as packets come, so that the
- * kernel does not ask about each of them, and whoever joins is one call away.
+ * kernel does not ask about each of them, and whoever joins is one call away; there are half of `most` of
+ * them at most, so that whoever sends to many groups does not take the room of those that somebody wants.
  */
 class MulticastRoutes {
  public:
@@ -82,10 +85,16 @@ class MulticastRoutes {
   bool sample(const codec::IpAddress& source, const codec::IpAddress& group, InstalledRoute& route,
               Nanos now);
   bool tell(const codec::IpAddress& source, const codec::IpAddress& group, const InstalledRoute& route);
+  [[nodiscard]] bool leads_nowhere(const membership::Channel& one) const noexcept;
+  void note_nowhere(const codec::IpAddress& source, const codec::IpAddress& group,
+                    const InstalledRoute& route);
+  void evict();
 
   kernel::RoutingSocket& socket_;
   const std::size_t most_;
   std::unordered_map<codec::IpAddress, Sources> groups_;
+  /** About the oldest first; some lead somewhere by now. */
+  std::deque<membership::Channel> nowhere_;
   std::size_t size_ = 0;
   MulticastRouteCounters counters_;
 };

@@ -75,8 +75,12 @@ void MulticastRouter::settle_route(const IpAddress& source, const IpAddress& gro
       routes_->remove(source, group);
     return;
   }
-  if (installed == nullptr && !asked && forwarding->outgoing == 0) return;
+  if (installed == nullptr && !asked && forwarding->outgoing == 0 && !is_warm(source, group)) return;
   routes_->set(source, group, *forwarding, now);
+}
+
+bool MulticastRouter::is_warm(const IpAddress& source, const IpAddress& group) const noexcept {
+  return pim_ && pim_->machine().route(source, group).warm;
 }
 
 std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const IpAddress& group) {
@@ -91,7 +95,7 @@ std::optional<Forwarding> MulticastRouter::decide(const IpAddress& source, const
   if (!incoming) return std::nullopt;
   Forwarding out{*incoming, 0};
   for (const auto& interface : interfaces_)
-    if (interface->wants(source, group)) out.outgoing |= membership::only(interface->vif());
+    if (interface->forwards(source, group)) out.outgoing |= membership::only(interface->vif());
   // RFC 4605 section 4.3: what comes from below goes above, too.
   if (proxy_link_) out.outgoing |= membership::only(proxy_link_->vif);
   out.outgoing &= ~membership::only(*incoming);

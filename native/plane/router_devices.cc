@@ -58,7 +58,8 @@ void MulticastRouter::look_at(const kernel::Link* link, const std::string& name)
 
 void MulticastRouter::bring_up(RouterInterface& interface, const kernel::Link& link) {
   const Nanos now = kernel::monotonic_now();
-  if (!interface.is_up()) {
+  const bool anew = !interface.is_up();
+  if (anew) {
     auto vif = socket_->vif_of(link.index) ? kernel::Result<kernel::Vif>(*socket_->vif_of(link.index))
                                            : socket_->add_interface(link.index);
     if (!vif.ok()) return refuse(interface.options().name, vif.error());
@@ -80,6 +81,8 @@ void MulticastRouter::bring_up(RouterInterface& interface, const kernel::Link& l
   const auto refused = pim_->up(interface.vif(), link.index, std::move(addresses),
                                 interface.options().pim.value_or(silent), now);
   if (refused) refuse(interface.options().name, *refused);
+  // What was joined before it was there may be behind it.
+  if (anew) pim_->machine().rpf_changed(now);
 }
 
 void MulticastRouter::bring_down(RouterInterface& interface) {
@@ -137,6 +140,24 @@ std::vector<IpAddress> MulticastRouter::pim_addresses(const kernel::Link& link) 
 
 membership::Interface MulticastRouter::interface_of(unsigned index) const noexcept {
   return socket_->vif_of(index).value_or(membership::kNoInterface);
+}
+
+/** Neighbours of IPv6 are known by their link-local addresses; a link without a prefix has who is there. */
+bool MulticastRouter::is_on_link(membership::Interface interface, const IpAddress& address) const noexcept {
+  if (!options_.v4) return address.is_link_local();
+  const kernel::Link* const link = watch_->link(place_of(interface).index);
+  if (link == nullptr) return true;
+  bool prefixes = false;
+  for (const kernel::LinkAddress& own : link->addresses) {
+    if (!address_of(own.address).is_v4() || own.bits >= 32) continue;
+    if (kernel::alike(own.address, address.bytes(), own.bits + 96)) return true;
+    prefixes = true;
+  }
+  return !prefixes;
+}
+
+void MulticastRouter::members_untold(membership::Interface interface, const IpAddress& group) noexcept {
+  changed_members_[group] |= membership::only(interface);
 }
 
 PimPlace MulticastRouter::place_of(membership::Interface interface) const noexcept {

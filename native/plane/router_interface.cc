@@ -50,11 +50,18 @@ void RouterInterface::on_report(const IpAddress& host, const codec::MembershipRe
   counters_.reports++;
   if (!querier_) return;
   for (const codec::GroupRecord& record : report.records)
-    admission_.on_record(host, record, report.version, now);
+    if (records_.take(now))
+      admission_.on_record(host, record, report.version, now);
+    else
+      counters_.too_many++;
 }
 
 bool RouterInterface::wants(const IpAddress& source, const IpAddress& group) const noexcept {
   return is_up() && querier_ && querier_->forwards(group, source);
+}
+
+bool RouterInterface::forwards(const IpAddress& source, const IpAddress& group) const noexcept {
+  return wants(source, group) && (options_.always_forwards || !querier_->election().yields());
 }
 
 WantedSources RouterInterface::wanted(const IpAddress& group) const {
@@ -66,6 +73,13 @@ WantedSources RouterInterface::wanted(const IpAddress& group) const {
   });
   std::ranges::sort(out.sources);
   return out;
+}
+
+void RouterInterface::reconfigure(const RouterInterfaceOptions& options, Nanos now) {
+  const membership::AdmissionOptions admission = options_.admission;
+  options_ = options;
+  options_.admission = admission;
+  if (querier_ && options.querier) querier_->configure(*options.querier, now);
 }
 
 void RouterInterface::configure(const membership::AdmissionOptions& options, Nanos now) {
@@ -90,6 +104,10 @@ void RouterInterface::send(const codec::MembershipQuery& query) noexcept {
 
 void RouterInterface::changed(const IpAddress& group) noexcept {
   owner_.members_changed(*this, group);
+}
+
+void RouterInterface::elected() noexcept {
+  owner_.querier_changed(*this);
 }
 
 bool RouterInterface::has(const Channel& channel) const noexcept {

@@ -11,6 +11,7 @@
 #include "membership/pim_link.h"
 #include "membership/proxy.h"
 #include "membership/querier.h"
+#include "membership/token_bucket.h"
 
 namespace sluice::plane {
 
@@ -25,6 +26,9 @@ struct RouterInterfaceOptions {
   std::optional<membership::PimLinkOptions> pim;
   /** Messages without a router alert count, too (some switches strip it). */
   bool lenient = false;
+  /** Where there is no PIM, who is not the querier forwards, too (RFC 4605 section 4.2 leaves that to the
+   * operator: a switch that asks does not forward). */
+  bool always_forwards = false;
 };
 
 /** What was wrong with messages of hosts and queriers. */
@@ -34,7 +38,13 @@ struct RouterInterfaceCounters {
   std::uint64_t bad_checksum = 0;
   /** From beyond the link, without router alert, or from or to the wrong address. */
   std::uint64_t wrong_header = 0;
+  /** Records beyond kMostRecords: not looked at. */
+  std::uint64_t too_many = 0;
 };
+
+/** Records of reports in a second, of all hosts of an interface, so that one link cannot take the time of the
+ * others. */
+inline constexpr unsigned kMostRecords = 20'000;
 
 class RouterInterface;
 
@@ -43,6 +53,8 @@ class RouterInterfaceOwner {
  public:
   virtual void send_query(RouterInterface& interface, const codec::MembershipQuery& query) noexcept = 0;
   virtual void members_changed(RouterInterface& interface, const codec::IpAddress& group) noexcept = 0;
+  /** Whether it is the querier has changed. */
+  virtual void querier_changed(RouterInterface& interface) noexcept = 0;
   virtual void join_held(RouterInterface& interface, const codec::IpAddress& host,
                          const membership::Channel& channel) noexcept = 0;
   virtual void join_admitted(RouterInterface& interface, const codec::IpAddress& host,
@@ -81,9 +93,14 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   /** Whether its hosts are to receive packets of the source; also of a group that was wanted of any source.
    */
   [[nodiscard]] bool wants(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
+  /** The same, where it is for us and no other router of the link to forward. */
+  [[nodiscard]] bool forwards(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
   /** What its hosts want of a group. */
   [[nodiscard]] membership::WantedSources wanted(const codec::IpAddress& group) const;
 
+  /** Speaks otherwise from now on; who is there stays. Whether hosts are listened to at all cannot change,
+   * nor the name; admission and static groups stay as they are. */
+  void reconfigure(const RouterInterfaceOptions& options, kernel::Nanos now);
   /** Other tables for admission; what is not allowed any more ends at once. */
   void configure(const membership::AdmissionOptions& options, kernel::Nanos now);
   void add_static(const membership::Channel& channel);
@@ -104,6 +121,7 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   // QuerierHost
   void send(const codec::MembershipQuery& query) noexcept override;
   void changed(const codec::IpAddress& group) noexcept override;
+  void elected() noexcept override;
   // AdmissionHost
   [[nodiscard]] bool has(const membership::Channel& channel) const noexcept override;
   [[nodiscard]] bool has_group(const codec::IpAddress& group) const noexcept override;
@@ -124,6 +142,7 @@ class RouterInterface final : private membership::QuerierHost, private membershi
   std::set<membership::Channel> statics_;
   std::optional<membership::Querier> querier_;
   membership::Admission admission_;
+  membership::TokenBucket records_{kMostRecords, 0};
   RouterInterfaceCounters counters_;
 };
 

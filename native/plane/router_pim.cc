@@ -29,6 +29,8 @@ constexpr std::uint8_t kFar = 64;
 constexpr std::uint8_t kLink = 1;
 /** RFC 8200 section 5, and what every link of IPv4 here bears. */
 constexpr std::uint32_t kLeastMtu = 1280;
+/** What there was no room for is told again after so long. */
+constexpr Nanos kAgain = 2 * kernel::kSecond;
 
 }  // namespace
 
@@ -53,6 +55,7 @@ RouterPim::RouterPim(kernel::Reactor& reactor, std::unique_ptr<kernel::ControlSo
       socket_(std::move(socket)),
       owner_(owner),
       v4_(options.v4),
+      deadlines_(deadlines),
       pim_(options, static_cast<membership::PimHost&>(*this), deadlines, seed) {}
 
 RouterPim::~RouterPim() {
@@ -78,8 +81,9 @@ void RouterPim::down(Interface interface, unsigned index, Nanos now) {
 void RouterPim::members(Interface interface, const IpAddress& group, WantedSources wanted, Nanos now) {
   if (pim_.link(interface) == nullptr) return;
   WantedSources& told = told_[interface][group];
+  bool taken = true;
   const auto say = [&](const IpAddress& source, Membership what) {
-    pim_.local(interface, group, source, what, now);
+    taken = pim_.local(interface, group, source, what, now) && taken;
   };
   for (const IpAddress& source : told.sources)
     if (!std::ranges::binary_search(wanted.sources, source)) say(source, Membership::none);
@@ -92,13 +96,24 @@ void RouterPim::members(Interface interface, const IpAddress& group, WantedSourc
     told_[interface].erase(group);
   else
     told = std::move(wanted);
+  if (taken) return;
+  refused_.insert({group, interface});
+  if (!again_.is_set()) deadlines_.set(again_, now + kAgain);
+}
+
+/** Those for whom there was no room are as if they had just come. */
+void RouterPim::tell_again(Nanos now) noexcept {
+  static_cast<void>(now);
+  for (const auto& [group, interface] : std::exchange(refused_, {})) {
+    told_[interface].erase(group);
+    owner_.members_untold(interface, group);
+  }
 }
 
 void RouterPim::on_ready(std::uint32_t) noexcept {
   const Nanos now = reactor_.now();
-  do
-    for (const kernel::ControlMessage& message : socket_->receive()) take(message, now);
-  while (socket_->more());
+  // What does not fit into a batch makes it ready again, after what else is waiting.
+  for (const kernel::ControlMessage& message : socket_->receive()) take(message, now);
   owner_.settle(now);
 }
 
@@ -122,7 +137,9 @@ void RouterPim::take(const kernel::ControlMessage& received, Nanos now) noexcept
       counters_.bad_checksum++;
       return;
   }
-  if (!ends.source.is_unicast() || !pim::is_rightly_addressed(message.type, ends.destination)) {
+  // RFC 7761 section 4.9: what is for a link comes from it.
+  const bool strange = ends.destination.is_multicast() && !owner_.is_on_link(interface, ends.source);
+  if (strange || !ends.source.is_unicast() || !pim::is_rightly_addressed(message.type, ends.destination)) {
     counters_.wrong_address++;
     return;
   }
@@ -227,6 +244,10 @@ void RouterPim::send_null_register(const IpAddress& rp, const IpAddress& source,
 void RouterPim::send_register(const IpAddress& rp, Bytes packet) noexcept {
   const auto ends = towards(rp);
   if (!ends || packet.size() > room_.size() - pim::kRegisterHeader) return;
+  if (!registers_.take(reactor_.now())) {
+    counters_.registers_dropped++;
+    return;
+  }
   const std::size_t header = pim::write_register_header(*ends, room_);
   std::memcpy(room_.data() + header, packet.data(), packet.size());
   counters_.registers_sent++;

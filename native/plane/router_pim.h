@@ -4,12 +4,14 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "codec/checksum.h"
 #include "kernel/control_socket.h"
 #include "kernel/reactor.h"
 #include "membership/pim.h"
 #include "membership/proxy.h"
+#include "membership/token_bucket.h"
 
 namespace sluice::plane {
 
@@ -22,9 +24,14 @@ struct RouterPimCounters {
   /** Rightly made, but sent to an address, or from one, that such a message is not sent to or from. */
   std::uint64_t wrong_address = 0;
   std::uint64_t send_errors = 0;
-  /** Packets sent to an RP in registers. */
+  /** Packets sent to an RP in registers, and those beyond kMostRegisters. */
   std::uint64_t registers_sent = 0;
+  std::uint64_t registers_dropped = 0;
 };
+
+/** Packets a second that are sent in registers: until an RP that wants a source has joined it, and not in its
+ * place. */
+inline constexpr unsigned kMostRegisters = 5'000;
 
 /** Where a PIM interface is. */
 struct PimPlace {
@@ -42,6 +49,11 @@ class RouterPimOwner {
   /** kNoInterface for a device that is none of the router's. */
   [[nodiscard]] virtual membership::Interface interface_of(unsigned index) const noexcept = 0;
   [[nodiscard]] virtual PimPlace place_of(membership::Interface interface) const noexcept = 0;
+  /** Whether a router of this address can be a neighbour there. */
+  [[nodiscard]] virtual bool is_on_link(membership::Interface interface,
+                                        const codec::IpAddress& address) const noexcept = 0;
+  /** What hosts of the interface want of the group is to be told anew. */
+  virtual void members_untold(membership::Interface interface, const codec::IpAddress& group) noexcept = 0;
   /** What came has been told: whatever follows from it is to be done now. */
   virtual void settle(kernel::Nanos now) noexcept = 0;
 
@@ -83,6 +95,7 @@ class RouterPim final : private kernel::Watcher, private membership::PimHost {
             std::uint64_t seed);
 
   void on_ready(std::uint32_t events) noexcept override;
+  void tell_again(kernel::Nanos now) noexcept;
   void take(const kernel::ControlMessage& message, kernel::Nanos now) noexcept;
   void take_body(membership::Interface interface, const codec::IpEnds& ends,
                  const codec::pim::Message& message, kernel::Nanos now) noexcept;
@@ -120,6 +133,11 @@ class RouterPim final : private kernel::Watcher, private membership::PimHost {
   RouterPimCounters counters_;
   /** By interface and group, what the machine has been told last. */
   std::array<std::map<codec::IpAddress, membership::WantedSources>, membership::kInterfaces> told_;
+  /** Of which the machine had no room for all; told again by and by. */
+  std::set<std::pair<codec::IpAddress, membership::Interface>> refused_;
+  membership::Deadlines& deadlines_;
+  membership::Timer<&RouterPim::tell_again> again_{*this};
+  membership::TokenBucket registers_{kMostRegisters, 0};
   std::array<std::uint8_t, 65536> room_;
   membership::Pim pim_;
 };

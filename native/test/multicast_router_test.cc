@@ -1,100 +1,16 @@
 // A multicast router between real hosts: their kernels' reports, real packets, the kernel's routes.
-#include "plane/multicast_router.h"
-
-#include <doctest/doctest.h>
-
-#include "test/keeper.h"
-#include "test/namespaces.h"
+#include "test/multicast_bed.h"
 
 using namespace sluice;
 using codec::IpAddress;
-using plane::MulticastRouter;
-using plane::MulticastRouterOptions;
-using plane::RouterInterfaceOptions;
 using plane::UpstreamMode;
-using test::bytes_of;
+using test::hosts_on;
+using test::ip;
 using test::Listener;
 using test::Network;
 using test::Star;
 using test::Talker;
-
-namespace {
-
-IpAddress ip(const std::string& text) {
-  return IpAddress::v6(bytes_of(text).data());
-}
-
-RouterInterfaceOptions hosts_on(const std::string& name, bool v4) {
-  RouterInterfaceOptions o;
-  o.name = name;
-  o.querier.emplace();
-  o.querier->v4 = v4;
-  o.querier->version = v4 ? 3 : 2;
-  o.querier->query_response = kernel::kSecond / 2;
-  o.querier->immediate_leave = membership::ImmediateLeave::tracked;
-  o.admission.open = true;
-  return o;
-}
-
-/** The router of a star, turned by hand. */
-struct Bed {
-  explicit Bed(int its_family, UpstreamMode mode = UpstreamMode::none, MulticastRouter::Kept kept = {})
-      : family(its_family) {
-    options.v4 = v4();
-    options.upstream = mode;
-    options.proxy_device = "up0";
-    options.pim.v4 = v4();
-    open(std::move(kept));
-  }
-  void open(MulticastRouter::Kept kept) {
-    star.router.in([&] {
-      auto opened = MulticastRouter::open(reactor, options, std::move(kept),
-                                          [this](plane::RouterEvent e) { events.push_back(std::move(e)); });
-      REQUIRE(opened.ok());
-      router = std::move(opened.value());
-    });
-  }
-  [[nodiscard]] bool v4() const { return family == AF_INET; }
-  void add(RouterInterfaceOptions o) {
-    REQUIRE_FALSE(star.router.in([&] { return router->add(o); }));
-  }
-  template <class F>
-  bool turn_until(F&& done) {
-    const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
-    while (!done()) {
-      if (kernel::monotonic_now() > end) return false;
-      // Something always comes soon: whoever is polled for here is not the reactor's.
-      reactor.arm(beat, kernel::monotonic_now() + kernel::kMillisecond);
-      star.router.in([&] { reactor.turn(); });
-    }
-    return true;
-  }
-  /** Sends until the listener has had so many. */
-  bool flows(Talker& talker, Listener& listener, std::size_t packets = 20) {
-    const std::size_t before = listener.count();
-    return turn_until([&] { return talker.send() && listener.count() >= before + packets; });
-  }
-  /** Sends so many, and whether the listener had none of them. */
-  bool silent(Talker& talker, Listener& listener, std::uint32_t packets = 50) {
-    const std::size_t before = listener.count();
-    const std::uint32_t end = talker.sent() + packets;
-    return turn_until([&] { return talker.send() && talker.sent() >= end; }) && listener.count() == before;
-  }
-  [[nodiscard]] std::string group() const { return Star::group(family); }
-
-  struct Beat final : kernel::Timer {
-    void on_timer(kernel::Nanos) noexcept override {}
-  };
-  const int family;
-  MulticastRouterOptions options;
-  Star star;
-  kernel::Reactor reactor;
-  Beat beat;
-  std::vector<plane::RouterEvent> events;
-  std::unique_ptr<MulticastRouter> router;
-};
-
-}  // namespace
+using Bed = test::MulticastBed;
 
 TEST_CASE("multicast router: who joins receives, who leaves does not, and nobody else ever") {
   SLUICE_NEEDS_NETWORKS();
@@ -172,6 +88,84 @@ TEST_CASE("multicast router: what is not authorised is held, reported, and flows
   admission.revoke(held.channel, kernel::monotonic_now());
   bed.router->settle(kernel::monotonic_now());
   CHECK(bed.silent(talker, left));
+}
+
+TEST_CASE(
+    "multicast router: what PIM keeps has its route before its packets, and leads nowhere until wanted") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    const IpAddress source = ip(Star::host(family, 1));
+    const IpAddress group = ip(bed.group());
+    // Asked for before there is any interface: it follows as they come.
+    bed.router->keep(group, {false, {source}});
+    bed.add(hosts_on("up0", bed.v4()));
+    bed.add(hosts_on("left0", bed.v4()));
+    const auto is_warm = [&] {
+      const auto* const route = bed.router->routes().find(source, group);
+      return route != nullptr && route->forwarding.incoming == bed.router->find("up0")->vif() &&
+             route->forwarding.outgoing == 0;
+    };
+    REQUIRE(bed.turn_until(is_warm));
+    Talker talker(bed.star.source, bed.group());
+    {
+      Listener deaf(bed.star.right, bed.group(), Star::host(family, 3));
+      CHECK(bed.silent(talker, deaf));
+    }
+    CHECK(bed.turn_until([&] {
+      bed.router->sample();
+      return bed.router->routes().find(source, group)->counters.packets == talker.sent();
+    }));
+    {
+      Listener left(bed.star.left, bed.group(), Star::host(family, 1));
+      REQUIRE(left.ok());
+      CHECK(bed.flows(talker, left));
+    }
+    CHECK(bed.turn_until(is_warm));
+    CHECK(bed.router->counters().unknown_sources == 0);
+    bed.router->keep(group, {});
+    bed.router->settle(kernel::monotonic_now());
+    CHECK(bed.router->routes().size() == 0);
+  }
+}
+
+TEST_CASE("multicast router: an interface speaks otherwise, and nobody loses a packet by it") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    auto up = hosts_on("up0", bed.v4());
+    auto left = hosts_on("left0", bed.v4());
+    bed.add(up);
+    bed.add(left);
+    Talker talker(bed.star.source, bed.group());
+    Listener listener(bed.star.left, bed.group(), Star::host(family, 1));
+    REQUIRE(bed.flows(talker, listener));
+    const std::size_t before = listener.count();
+    const std::uint32_t sent = talker.sent();
+
+    left.querier->query_interval = 60 * kernel::kSecond;
+    left.querier->immediate_leave = membership::ImmediateLeave::always;
+    left.lenient = true;
+    CHECK(bed.star.router.in([&] { return bed.router->reconfigure(left); }));
+    const auto* const changed = bed.router->find("left0");
+    CHECK(changed->is_up());
+    CHECK(changed->options().lenient);
+    CHECK(changed->querier()->options().query_interval == 60 * kernel::kSecond);
+    for (int i = 0; i < 100; i++) REQUIRE(talker.send());
+    CHECK(bed.turn_until([&] { return listener.count() - before == talker.sent() - sent; }));
+
+    // To begin or to end to speak at all is another matter.
+    up.pim.emplace();
+    CHECK_FALSE(bed.router->reconfigure(up));
+    left.querier.reset();
+    CHECK_FALSE(bed.router->reconfigure(left));
+    left.name = "other0";
+    CHECK_FALSE(bed.router->reconfigure(left));
+  }
 }
 
 TEST_CASE("multicast router: a device that goes and comes back, and its address that changes") {

@@ -233,6 +233,23 @@ TEST_CASE("pim bootstrap: fragments: a range is taken when all its RPs have come
   CHECK(zone.mappings().size() == 1);
 }
 
+TEST_CASE("pim bootstrap: fragment tags wrap around, and say only what is alike") {
+  Zone zone;
+  KeptBootstrap last = told(5, 64, 150, 51);
+  last.tag = 0xffff;
+  last.ranges[0].total = 2;
+  KeptBootstrap first = last;
+  first.tag = 0;
+  first.ranges[0].points[0].address = host_address(true, 0, 52);
+  zone.hear(last);
+  zone.hear(first);
+  CHECK(zone.mappings().empty());
+  KeptBootstrap rest = first;
+  rest.ranges[0].points[0].address = host_address(true, 0, 53);
+  zone.hear(rest);
+  CHECK(zone.mappings().size() == 2);
+}
+
 TEST_CASE("pim bootstrap: a candidate (RFC 5059 section 3.1.1)") {
   Zone zone(20, 64);
   CHECK(zone.machine.state() == State::pending);

@@ -212,6 +212,34 @@ TEST_CASE("pim hello: another address of ours is told, and the old one taken bac
   CHECK(t.a.pim->link(0)->is_designated());
 }
 
+TEST_CASE("pim hello: other options are told at once, and neighbours stay") {
+  Three three(true);
+  three.net.pass(10 * kSecond);
+  CHECK(three.designated(three.b) == three.net.on_link(1, 3));
+  PimLinkOptions options = priority(9);
+  options.hello_period = 10 * kSecond;
+  const auto change = [&] { three.a.pim->interface_up(0, three.a.addresses[0], options, three.net.now); };
+  const std::uint32_t generation = three.a.pim->link(0)->generation_id();
+  change();
+  CHECK(three.designated(three.a) == three.net.on_link(1, 1));
+  three.net.pass(kMillisecond);
+  for (Router* const one : {&three.a, &three.b, &three.c}) {
+    CHECK(three.designated(*one) == three.net.on_link(1, 1));
+    CHECK(one->pim->link(0)->neighbours() == 2);
+  }
+  CHECK(three.a.last_hello->holdtime_s == 35);
+  CHECK(three.a.last_hello->generation_id == generation);
+  const std::size_t hellos = three.a.hellos;
+  change();
+  CHECK(three.a.hellos == hellos);
+  three.net.pass(100 * kSecond);
+  CHECK(three.a.hellos == hellos + 10);
+  // Whether anything is said at all is settled when it comes up.
+  options.passive = true;
+  change();
+  CHECK_FALSE(three.a.pim->link(0)->options().passive);
+}
+
 TEST_CASE("pim hello: a passive interface says nothing, hears nothing, and is its own designated router") {
   PimLinkOptions passive;
   passive.passive = true;

@@ -75,7 +75,7 @@ class Chaos final : public membership::PimHost {
                       now);
   }
   void step() {
-    switch (below(12)) {
+    switch (below(13)) {
       case 0:
       case 1:
         return hello();
@@ -93,8 +93,9 @@ class Chaos final : public membership::PimHost {
       }
       case 6: {
         const bool any = below(2) == 0;
-        return pim.local(link(), group(), any ? IpAddress::any(v4) : source(),
-                         static_cast<Membership>(below(any ? 2 : 3)), now);
+        pim.local(link(), group(), any ? IpAddress::any(v4) : source(),
+                  static_cast<Membership>(below(any ? 2 : 3)), now);
+        return;
       }
       case 7:
         return pim.on_source(link(), source(), group(), now);
@@ -110,6 +111,11 @@ class Chaos final : public membership::PimHost {
         turn = below(kLinks);
         return below(2) == 0 ? pim.rpf_changed(now)
                              : pim.rpf_changed({host_address(v4, below(kLinks), 0), v4 ? 24U : 64U}, now);
+      case 11: {
+        std::vector<IpAddress> sources;
+        for (unsigned i = below(4); i > 0; i--) sources.push_back(source());
+        return pim.keep(group(), below(4) == 0, sources, now);
+      }
       default:
         return pass(static_cast<Nanos>(below(20'000)) * kMillisecond);
     }
@@ -148,6 +154,7 @@ class Chaos final : public membership::PimHost {
           pim.local(static_cast<Interface>(at), group, source_at(i), Membership::none, now);
       }
     }
+    for (unsigned g = 0; g < kGroups; g++) pim.keep(group_at(g), false, {}, now);
     pass(500 * kSecond);
     CHECK(pim.trees() == 0);
     for (unsigned at = 0; at < kLinks; at++) pim.interface_down(static_cast<Interface>(at), now);

@@ -332,3 +332,17 @@ TEST_CASE("querier immediate: sources that were only asked about do not outlive 
   bed.querier.restrict(Allowed(bed), bed.now);
   CHECK(bed.state() == "-");
 }
+
+TEST_CASE("querier immediate: among very many hosts and sources the hosts are asked, which takes less time") {
+  QuerierBed bed(leaving(ImmediateLeave::tracked));
+  bed.settled();
+  const std::vector<unsigned> all{1, 2, 3, 4};
+  for (unsigned host = 1; host <= 600; host++) bed.record(host, RecordType::allow, all);
+  bed.clear();
+  bed.record(600, RecordType::block, {4});
+  CHECK(bed.queries() == "Q(G,4)");
+  CHECK(bed.querier.counters().immediate_leaves == 0);
+  bed.record(1, RecordType::is_include, all);
+  bed.pass(10 * kSecond);
+  CHECK(bed.state() == "IN(1 2 3 4)");
+}

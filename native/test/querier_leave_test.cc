@@ -266,6 +266,25 @@ TEST_CASE("querier leave: timers go down to the time that the one who asks gives
   CHECK(bed.group_timer() == 2);
 }
 
+TEST_CASE("querier leave: whoever asks for answers sooner than we would does not end what hosts still want") {
+  for (const bool v4 : {true, false}) {
+    QuerierBed bed(querier_options(v4));
+    bed.settled();
+    bed.record(1, RecordType::is_exclude);
+    bed.record(1, RecordType::is_include, {1});
+    auto query = bed.query(1);
+    query.max_response_ms = 1;
+    bed.hear(bed.family.host(11), query);
+    bed.hear(bed.family.host(11), query, {1});
+    CHECK(bed.group_timer() == 2);
+    CHECK(bed.source_timer(1) == 2);
+    bed.pass(kSecond);
+    bed.record(1, RecordType::is_exclude);
+    bed.pass(10 * kSecond);
+    CHECK(bed.state() == "EX(;)");
+  }
+}
+
 TEST_CASE("querier leave: a query for a group in INCLUDE mode, or for one that is not there, does nothing") {
   QuerierBed bed;
   bed.settled();

@@ -45,6 +45,24 @@ test('what cannot be is refused by its place', async (t) => {
       /rendezvous_points\[0\].*one family/,
     ],
     ['interfaces: [{ name: a }]\nmembership: { keeper_socket: relative }', /keeper_socket: .*absolute path/],
+    ['membership: { prejoin: [{ group: 239.1.1.1 }] }', /membership\.prejoin: .*upstream: pim or proxy/],
+    ['membership: { ask: { url: "ftp://x" } }', /membership\.ask\.url: .*http:\/\/ or https:/],
+    ['membership: { ask: { url: "https://user:pass@x/" } }', /membership\.ask\.url: .*without user information/],
+    ['membership: { ask: { url: "https://x/", secret: "two words" } }', /ask\.secret: .*without spaces/],
+    ['membership: { candidate_bsr: [{ address: 10.0.0.1 }] }', /candidate_bsr: .*upstream: pim/],
+    [
+      'membership: { upstream: pim, candidate_bsr: [{ address: 10.0.0.1 }, { address: 10.0.0.2 }] }',
+      /candidate_bsr: .*one of each family/,
+    ],
+    [
+      'membership: { upstream: pim, candidate_bsr: [{ address: 10.0.0.1, hash_mask_length: 33 }] }',
+      /hash_mask_length: .*0 to 32 for IPv4/,
+    ],
+    [
+      'membership: { upstream: pim, candidate_rp: [{ address: 10.0.0.1, groups: ["ff3e::/32"] }] }',
+      /candidate_rp\[0\].*one family/,
+    ],
+    ['membership: { upstream: pim, candidate_rp: [{ address: 10.0.0.1, groups: [] }] }', /groups: .*at least one/],
   ];
   for (const [text, expected] of refused) t.match(problemsOf(text), expected, text);
   t.equal(problemsOf('interfaces: [{ name: eth1, hosts: {} }]'), '');
@@ -62,6 +80,9 @@ interfaces:
       authorised: [{ group: 239.1.1.1 }, { group: "ff3e::1", source: "fd00::1" }]
 membership:
   families: [ipv4, ipv6]
+  upstream: pim
+  candidate_bsr: [{ address: 192.0.2.1, priority: 9 }, { address: "fd00::1", interval: 30s }]
+  candidate_rp: [{ address: 192.0.2.1, groups: [239.0.0.0/8, 238.0.0.0/8], interval: 10s }]
   rendezvous_points: [{ address: 192.0.2.1, groups: 239.0.0.0/8 }]
   ssm: ["ff3e::/32"]
   prejoin: [{ group: 239.1.1.1, source: 10.0.0.1 }, { group: 239.1.1.1, source: 10.0.0.2 }, { group: 239.2.2.2 }]
@@ -81,6 +102,20 @@ membership:
   t.same(familyOptions(membership, 4)?.rps, [{ address: '192.0.2.1', groups: '239.0.0.0/8' }]);
   t.same(familyOptions(membership, 6)?.rps, []);
   t.same(familyOptions(membership, 6)?.sourceSpecific, ['ff3e::/32']);
+  t.same(familyOptions(membership, 4)?.candidateBsr, {
+    address: '192.0.2.1',
+    priority: 9,
+    hashMaskBits: 30,
+    intervalMs: 60_000,
+  });
+  t.match(familyOptions(membership, 6)?.candidateBsr, { address: 'fd00::1', hashMaskBits: 126, intervalMs: 30_000 });
+  t.same(familyOptions(membership, 4)?.candidateRp, {
+    address: '192.0.2.1',
+    priority: 192,
+    groups: ['239.0.0.0/8', '238.0.0.0/8'],
+    intervalMs: 10_000,
+  });
+  t.equal(familyOptions(membership, 6)?.candidateRp, null);
   t.equal(familyOptions({ ...membership, families: ['ipv4'] }, 6), null);
   t.same(
     [...keptOf(membership.prejoin)],
