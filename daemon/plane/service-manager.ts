@@ -10,7 +10,15 @@ import { type Addon, loadAddon } from './addon.js';
 /** Descriptors that are passed on begin here (sd_listen_fds(3)). */
 const FIRST_DESCRIPTOR = 3;
 /** What systemd tells a service by; none of it is for the programs that we start. */
-const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES'];
+const VARIABLES = [
+  'NOTIFY_SOCKET',
+  'WATCHDOG_USEC',
+  'WATCHDOG_PID',
+  'LISTEN_FDS',
+  'LISTEN_PID',
+  'LISTEN_FDNAMES',
+  'FDSTORE',
+];
 
 type Environment = Record<string, string | undefined>;
 type Native = Pick<Addon, 'notifyService' | 'inheritListener' | 'dropInherited'>;
@@ -25,8 +33,10 @@ interface Kept {
 export class ServiceManager {
   readonly #socket: string | undefined;
   readonly #watchdogMs: number;
+  readonly #most: number;
   readonly #log: Logger;
   readonly #native: () => Native;
+  readonly #listeners = new Set<string>();
   #kept: Kept[];
   #timer: NodeJS.Timeout | undefined;
   #failing = false;
@@ -40,6 +50,7 @@ export class ServiceManager {
     this.#native = native;
     this.#socket = environment['NOTIFY_SOCKET'];
     this.#watchdogMs = watchdogMs(environment);
+    this.#most = Number(environment['FDSTORE'] ?? 0);
     this.#kept = Number(environment['LISTEN_PID']) === process.pid ? this.#inherit(environment) : [];
     for (const name of VARIABLES) delete environment[name];
   }
@@ -82,13 +93,20 @@ export class ServiceManager {
   takeListener(endpoint: Endpoint): number | undefined {
     const found = this.#kept.find(({ address }) => address === canonical(endpoint));
     this.#kept = this.#kept.filter((one) => one !== found);
-    if (found !== undefined) this.#log.info({ listen: found.address }, 'a listening socket was kept over the restart');
-    return found?.fd;
+    if (found === undefined) return undefined;
+    this.#listeners.add(nameOf(endpoint));
+    this.#log.info({ listen: found.address }, 'a listening socket was kept over the restart');
+    return found.fd;
   }
 
   /** Where the manager is told; undefined without one. */
   get socket(): string | undefined {
     return this.#socket;
+  }
+
+  /** How many descriptors beside our listeners it keeps; 0: it does not say (systemd before 254). */
+  get room(): number {
+    return this.#most > 0 ? Math.max(1, this.#most - this.#listeners.size) : 0;
   }
 
   /** What was kept under names that match, and is no listener; it is the caller's from now on. */
@@ -100,11 +118,13 @@ export class ServiceManager {
 
   /** Has a listening socket kept for the next start. */
   keepListener(fd: number, endpoint: Endpoint): void {
+    this.#listeners.add(nameOf(endpoint));
     this.#tell(`FDSTORE=1\nFDNAME=${nameOf(endpoint)}`, [fd]);
   }
 
   /** Has it kept no longer. The socket itself is shut by whoever owns it. */
   forgetListener(endpoint: Endpoint): void {
+    this.#listeners.delete(nameOf(endpoint));
     if (endpoint.port !== 0) this.#tell(`FDSTOREREMOVE=1\nFDNAME=${nameOf(endpoint)}`);
   }
 

@@ -196,7 +196,7 @@ Napi::Object event_value(Napi::Env env, const plane::RouterEvent& event) {
   Writer out(env);
   out.text("type", name_of(event.type)).number("family", event.v4 ? 4 : 6).text("interface", event.interface);
   using Type = plane::RouterEvent::Type;
-  if (event.type == Type::interface_refused)
+  if (event.type == Type::interface_refused || event.type == Type::not_kept)
     return out.text("code", event.code).text("detail", event.detail).object();
   if (event.type == Type::interface_up || event.type == Type::interface_down || event.type == Type::resumed)
     return out.object();
@@ -469,6 +469,7 @@ StatusRow status_row(plane::MulticastRouter& router) {
                 router.routes().size(),
                 0,
                 router.socket().control().drops(),
+                router.unkept(),
                 {},
                 {}};
   if (router.proxy() != nullptr) row.joined_above = router.proxy()->groups();
@@ -491,7 +492,8 @@ Napi::Object row_value(Napi::Env env, const StatusRow& row) {
       .number("routesRefused", row.routes.refused)
       .number("routesFailed", row.routes.failed)
       .number("joinedAbove", row.joined_above)
-      .number("controlDrops", row.control_drops);
+      .number("controlDrops", row.control_drops)
+      .number("notKept", row.not_kept);
   if (!row.pim || !row.pim_messages) return out.null("pim").object();
   const membership::PimCounters& c = *row.pim;
   out.set("pim", Writer(env)

@@ -109,6 +109,8 @@ void Router::close() {
     ipv6_.reset();
   });
   loop_.stop();
+  // What it has is the next one's from now on.
+  store_.reset();
 }
 
 }  // namespace sluice::plane

@@ -5,6 +5,7 @@
 #include <array>
 #include <mutex>
 
+#include "kernel/unix_address.h"
 #include "plane/router.h"
 #include "test/keeper.h"
 #include "test/namespaces.h"
@@ -243,6 +244,48 @@ TEST_CASE("leftovers: joins of a proxy that is one no more") {
   CHECK_FALSE(has(names(keeper.path()), "joins"));
   CHECK(Audience::flows(left.four));
   CHECK(Audience::flows(left.six));
+}
+
+TEST_CASE("leftovers: what a service manager hands over to a daemon that routes nothing") {
+  SLUICE_NEEDS_NETWORKS();
+  const Star star;
+  REQUIRE(star.ok);
+  const test::Keeper keeper;
+  REQUIRE(keeper.up());
+  Audience left(star, star.left);
+  {
+    Daemon before(star, keeper.path(), {5});
+    REQUIRE(before.failure().empty());
+    REQUIRE(Audience::flows(left.four));
+    REQUIRE(Audience::flows(left.six));
+  }
+  const std::string path = keeper.path() + "-manager";
+  const auto at = kernel::UnixAddress::of(path);
+  const kernel::Fd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  REQUIRE(::bind(manager.get(), at->get(), at->size) == 0);
+  auto store = HolderStore::connect(keeper.path());
+  REQUIRE(store.ok());
+  auto found = store.value()->all();
+  REQUIRE(found.ok());
+  plane::RouterOptions nothing;
+  nothing.keeper.service = path;
+  nothing.keeper.inherited = std::move(found.value());
+  star.router.in([&] {
+    Router router(std::move(nothing), [](RouterEvent) {});
+    CHECK_FALSE(router.start());
+  });
+  unlink(path.c_str());
+  std::string told;
+  std::array<char, 256> bytes{};
+  for (ssize_t n = 0; (n = ::recv(manager.get(), bytes.data(), bytes.size(), 0)) > 0;)
+    told += std::string(bytes.data(), static_cast<std::size_t>(n)) + "\n";
+  for (const char* one : {"routing4-5", "interfaces4-5", "igmp4-5-0", "routing6-5", "mld6-5-0"})
+    CHECK(has(told, std::string("FDSTOREREMOVE=1\nFDNAME=") + one + "\n"));
+  CHECK_FALSE(has(told, "FDSTORE=1"));
+  CHECK_FALSE(has(rules(star), "lookup 5"));
+  // Though somebody has the descriptors still.
+  CHECK(Audience::silent(left.four));
+  CHECK(Audience::silent(left.six));
 }
 
 TEST_CASE("leftovers: rules of a daemon that nobody kept anything for") {
