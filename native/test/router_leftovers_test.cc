@@ -30,6 +30,7 @@ struct Plan {
   UpstreamMode mode = UpstreamMode::none;
   bool v6 = true;
   std::vector<const char*> devices = {"up0", "left0", "right0"};
+  kernel::Nanos grace = 130 * kernel::kSecond;
 };
 
 plane::RouterInterfaceOptions hosts_on(const char* name, bool v4) {
@@ -46,11 +47,13 @@ plane::RouterInterfaceOptions hosts_on(const char* name, bool v4) {
 /** A daemon's router, in the star's middle. */
 class Daemon {
  public:
-  Daemon(const Star& star, const std::string& keeper, const Plan& plan) : star_(star) {
+  Daemon(const Star& star, const std::string& keeper, const Plan& plan)
+      : Daemon(star, plane::KeeperOptions{"", 0, keeper}, plan) {}
+  Daemon(const Star& star, plane::KeeperOptions keeper, const Plan& plan) {
     plane::RouterOptions options;
     options.ipv4 = family(true, plan);
     if (plan.v6) options.ipv6 = family(false, plan);
-    options.keeper.holder = keeper;
+    options.keeper = std::move(keeper);
     star.router.in([&] {
       router_ = std::make_unique<Router>(std::move(options), [this](RouterEvent e) {
         const std::lock_guard lock(mutex_);
@@ -93,10 +96,10 @@ class Daemon {
     o.upstream = plan.mode;
     o.proxy_device = "up0";
     o.pim.v4 = v4;
+    o.restart_grace = plan.grace;
     return o;
   }
 
-  const Star& star_;
   std::mutex mutex_;
   std::vector<RouterEvent> events_;
   std::optional<kernel::Error> failure_;
@@ -129,6 +132,32 @@ struct Audience {
   }
   One four;
   One six;
+};
+
+/** What systemd would be told. */
+class Manager {
+ public:
+  explicit Manager(std::string path)
+      : path_(std::move(path)), socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    const auto at = kernel::UnixAddress::of(path_);
+    REQUIRE(::bind(socket_.get(), at->get(), at->size) == 0);
+  }
+  Manager(const Manager&) = delete;
+  Manager& operator=(const Manager&) = delete;
+  ~Manager() { unlink(path_.c_str()); }
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /** All so far, a line break behind each. */
+  const std::string& told() {
+    std::array<char, 256> bytes{};
+    for (ssize_t n = 0; (n = ::recv(socket_.get(), bytes.data(), bytes.size(), 0)) > 0;)
+      told_ += std::string(bytes.data(), static_cast<std::size_t>(n)) + "\n";
+    return told_;
+  }
+
+ private:
+  std::string path_;
+  kernel::Fd socket_;
+  std::string told_;
 };
 
 std::string names(const std::string& keeper) {
@@ -259,26 +288,19 @@ TEST_CASE("leftovers: what a service manager hands over to a daemon that routes 
     REQUIRE(Audience::flows(left.four));
     REQUIRE(Audience::flows(left.six));
   }
-  const std::string path = keeper.path() + "-manager";
-  const auto at = kernel::UnixAddress::of(path);
-  const kernel::Fd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  REQUIRE(::bind(manager.get(), at->get(), at->size) == 0);
+  Manager manager(keeper.path() + "-manager");
   auto store = HolderStore::connect(keeper.path());
   REQUIRE(store.ok());
   auto found = store.value()->all();
   REQUIRE(found.ok());
   plane::RouterOptions nothing;
-  nothing.keeper.service = path;
+  nothing.keeper.service = manager.path();
   nothing.keeper.inherited = std::move(found.value());
   star.router.in([&] {
     Router router(std::move(nothing), [](RouterEvent) {});
     CHECK_FALSE(router.start());
   });
-  unlink(path.c_str());
-  std::string told;
-  std::array<char, 256> bytes{};
-  for (ssize_t n = 0; (n = ::recv(manager.get(), bytes.data(), bytes.size(), 0)) > 0;)
-    told += std::string(bytes.data(), static_cast<std::size_t>(n)) + "\n";
+  const std::string& told = manager.told();
   for (const char* one : {"routing4-5", "interfaces4-5", "igmp4-5-0", "routing6-5", "mld6-5-0"})
     CHECK(has(told, std::string("FDSTOREREMOVE=1\nFDNAME=") + one + "\n"));
   CHECK_FALSE(has(told, "FDSTORE=1"));
@@ -286,6 +308,40 @@ TEST_CASE("leftovers: what a service manager hands over to a daemon that routes 
   // Though somebody has the descriptors still.
   CHECK(Audience::silent(left.four));
   CHECK(Audience::silent(left.six));
+}
+
+TEST_CASE(
+    "leftovers: what was taken over is not put anew; what has no room is told of, and kept when there is "
+    "some") {
+  SLUICE_NEEDS_NETWORKS();
+  const Star star;
+  REQUIRE(star.ok);
+  const test::Keeper keeper;
+  REQUIRE(keeper.up());
+  Audience left(star, star.left);
+  Plan four;
+  four.v6 = false;
+  four.grace = 2 * kernel::kSecond;
+  {
+    Daemon before(star, keeper.path(), four);
+    REQUIRE(before.failure().empty());
+    REQUIRE(Audience::flows(left.four));
+  }
+  Manager manager(keeper.path() + "-manager");
+  auto found = HolderStore::connect(keeper.path()).value()->all();
+  REQUIRE(found.ok());
+  REQUIRE(found.value().size() == 3);
+  Daemon after(star, plane::KeeperOptions{manager.path(), 3, "", std::move(found.value())}, four);
+  REQUIRE(after.failure().empty());
+  CHECK(after.resumed());
+  CHECK(after.not_kept() == "KEEPER_FULL");
+  CHECK(after.unkept(true) == 1);
+  CHECK(Audience::flows(left.four));
+  CHECK(eventually([&] { return after.unkept(true) == 0; }));
+  CHECK(has(manager.told(), "FDSTORE=1\nFDPOLL=0\nFDNAME=igmp4-0-1\n"));
+  CHECK(has(manager.told(), "FDSTOREREMOVE=1\nFDNAME=igmp4-0-0\n"));
+  CHECK_FALSE(has(manager.told(), "routing"));
+  CHECK_FALSE(has(manager.told(), "interfaces"));
 }
 
 TEST_CASE("leftovers: rules of a daemon that nobody kept anything for") {
