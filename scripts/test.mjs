@@ -83,6 +83,7 @@ const LABS = [
   'players',
   'repair',
   'membership',
+  'kills',
   'packet-path',
   'install',
 ];

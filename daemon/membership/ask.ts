@@ -100,12 +100,13 @@ export class Asking {
     this.#next();
   }
 
-  /** Somebody else has decided about these: they are not asked about again. */
+  /** Somebody else has decided about these: what is answered to questions of before does not count, nor are they asked again. */
   forget(subscriber: string, channels: readonly MulticastChannel[]): void {
     for (const channel of channels) {
       const key = keyOf(subscriber, channel);
       this.#leases.delete(key);
-      if (this.#verdicts.get(key)?.state !== 'waiting') this.#verdicts.delete(key);
+      this.#verdicts.delete(key);
+      this.#queue.delete(key);
     }
   }
 
@@ -147,13 +148,18 @@ export class Asking {
   async #ask(key: string, question: Question): Promise<void> {
     try {
       const answer = await this.operator.ask(question);
-      if (!this.#closed) this.#take(key, question, answer);
+      if (this.#isOpen(key, question)) this.#take(key, question, answer);
     } catch (error) {
-      if (!this.#closed) this.#fail(key, question, error);
+      if (this.#isOpen(key, question)) this.#fail(key, question, error);
     } finally {
       this.#inFlight--;
       if (!this.#closed) this.#next();
     }
+  }
+
+  /** Whether its answer is still waited for. */
+  #isOpen(key: string, question: Question): boolean {
+    return !this.#closed && this.#verdicts.get(key)?.question === question;
   }
 
   #take(key: string, question: Question, { allow, lease, reason }: Answer): void {

@@ -1,5 +1,5 @@
 /** What an operator can set of group membership and multicast routing. */
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import {
   addressPrefix,
@@ -192,6 +192,22 @@ const askSchema = z.strictObject({
 
 export type AskConfig = Readonly<z.output<typeof askSchema>>;
 
+/** Groups that PIM has no shared tree for: these, or of each family without any those of RFC 4607. */
+function sourceSpecific(prefixes: readonly string[]): BlockList {
+  const all = [
+    ...prefixes,
+    ...(prefixes.some((one) => !one.includes(':')) ? [] : ['232.0.0.0/8']),
+    ...(prefixes.some((one) => one.includes(':')) ? [] : Array.from('0123456789abcdef', (scope) => `ff3${scope}::/32`)),
+  ];
+  const list = new BlockList();
+  for (const one of all) {
+    const [address = '', bits] = one.split('/', 2);
+    const isLong = address.includes(':');
+    list.addSubnet(address, Number(bits ?? (isLong ? 128 : 32)), isLong ? 'ipv6' : 'ipv4');
+  }
+  return list;
+}
+
 /** One of each family at most. */
 const onePerFamily = (list: readonly { readonly address: string }[]): boolean =>
   new Set(list.map(({ address }) => address.includes(':'))).size === list.length;
@@ -302,6 +318,17 @@ export const membershipSchema = z
   .refine(({ upstream, prejoin }) => upstream !== 'none' || prejoin.length === 0, {
     error: 'expected upstream: pim or proxy beside it: with none there is nobody above to join at',
     path: ['prejoin'],
+  })
+  .superRefine(({ upstream, prejoin, ssm }, context) => {
+    if (upstream !== 'pim') return;
+    const specific = sourceSpecific(ssm);
+    for (const [at, { group, source }] of prejoin.entries())
+      if (source === undefined && specific.check(group, isIP(group) === 6 ? 'ipv6' : 'ipv4'))
+        context.addIssue({
+          code: 'custom',
+          path: ['prejoin', at],
+          message: `expected a source beside it: ${group} is source-specific`,
+        });
   })
   .superRefine(({ upstream, candidate_bsr, candidate_rp }, context) => {
     for (const [key, list] of Object.entries({ candidate_bsr, candidate_rp }))

@@ -27,6 +27,7 @@ PimOptions completed(PimOptions options) {
 
 Pim::Pim(const PimOptions& options, PimHost& host, Deadlines& deadlines, std::uint64_t seed)
     : options_(completed(options)),
+      own_(options.addresses),
       host_(host),
       deadlines_(deadlines),
       chance_(seed),
@@ -126,9 +127,17 @@ bool Pim::is_routed(const IpAddress& group) const noexcept {
   return group.is_v4() == options_.v4 && group.is_multicast() && !group.is_link_scope_group();
 }
 
+void Pim::own(std::vector<IpAddress> addresses, Nanos now) {
+  if (addresses == own_) return;
+  own_ = std::move(addresses);
+  refresh_where(now, [&](Group& group) {
+    find_own_rp(group);
+    return true;
+  });
+}
+
 bool Pim::is_own(const IpAddress& address) const noexcept {
-  const auto& others = options_.addresses;
-  return std::find(others.begin(), others.end(), address) != others.end() ||
+  return std::find(own_.begin(), own_.end(), address) != own_.end() ||
          std::any_of(links_.begin(), links_.end(),
                      [&](const auto& link) { return link && link->has(address); });
 }

@@ -62,6 +62,8 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
    * they change, and the options do as of PimLink::configure(). */
   void interface_up(Interface interface, std::vector<codec::IpAddress> addresses,
                     const PimLinkOptions& options, Nanos now);
+  /** Others of ours, wherever they are, in the place of PimOptions::addresses: an RP's is often no link's. */
+  void own(std::vector<codec::IpAddress> addresses, Nanos now);
   /** Says goodbye; all that was joined there is forgotten. */
   void interface_down(Interface interface, Nanos now);
 
@@ -271,6 +273,7 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
   void run_registers(Source& source, Nanos now) noexcept;
 
   const PimOptions options_;
+  std::vector<codec::IpAddress> own_;
   PimHost& host_;
   Deadlines& deadlines_;
   Chance chance_;

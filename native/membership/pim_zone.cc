@@ -206,7 +206,7 @@ Nanos PimZone::override_delay() const noexcept {
   const double ours = number_of(own_->address);
   const double best_address = std::max(ours, router_ ? number_of(router_->address) : 0);
   const double address_delay = best_priority == own_->priority
-                                   ? std::log2(1 + best_address - ours) / (bits / 2)
+                                   ? std::log2(1 + (best_address - ours)) / (bits / 2)
                                    : 2 - ours / std::exp2(bits - 1);
   return static_cast<Nanos>((5 + priority_delay + address_delay) * static_cast<double>(kSecond));
 }

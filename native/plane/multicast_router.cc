@@ -60,6 +60,7 @@ std::optional<kernel::Error> MulticastRouter::start() {
       !reactor_.watch(watch_->fd(), EPOLLIN, netlink_watcher_))
     return kernel::system_error("watching the sockets of a multicast router");
   next_sweep_ = kernel::monotonic_now() + kSweep;
+  own_addresses_changed();
   for (const auto& [index, link] : watch_->links()) look_at(&link, link.name);
   rearm();
   tell();

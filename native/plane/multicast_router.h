@@ -202,6 +202,7 @@ class MulticastRouter final : private kernel::Watcher,
   void bring_up_proxy(const kernel::Link& link);
   void refuse(const std::string& name, const kernel::Error& error);
   [[nodiscard]] codec::IpAddress own_address(const kernel::Link& link) const;
+  void own_addresses_changed();
   [[nodiscard]] std::vector<codec::IpAddress> pim_addresses(const kernel::Link& link) const;
 
   // RouterInterfaceOwner

@@ -30,7 +30,20 @@ void MulticastRouter::on_link(unsigned index) noexcept {
     socket_->remove_interface(proxy_link_->vif);
     proxy_link_.reset();
   }
+  own_addresses_changed();
   if (link != nullptr) look_at(link, link->name);
+}
+
+/** All of the machine: a rendezvous point's is often on the loopback device. */
+void MulticastRouter::own_addresses_changed() {
+  if (!pim_) return;
+  std::vector<IpAddress> own;
+  for (const auto& [index, link] : watch_->links())
+    for (const kernel::LinkAddress& one : link.addresses)
+      if (const IpAddress address = address_of(one.address);
+          address.is_v4() == options_.v4 && !address.is_link_local())
+        own.push_back(address);
+  pim_->machine().own(std::move(own), kernel::monotonic_now());
 }
 
 void MulticastRouter::on_routes(const kernel::AddressBytes& prefix, unsigned bits) noexcept {

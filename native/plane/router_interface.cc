@@ -80,6 +80,8 @@ void RouterInterface::reconfigure(const RouterInterfaceOptions& options, Nanos n
   options_ = options;
   options_.admission = admission;
   if (querier_ && options.querier) querier_->configure(*options.querier, now);
+  // Who forwards may be another now.
+  owner_.querier_changed(*this);
 }
 
 void RouterInterface::configure(const membership::AdmissionOptions& options, Nanos now) {

@@ -12,6 +12,25 @@ using test::Star;
 using test::Talker;
 using Bed = test::MulticastBed;
 
+namespace {
+
+/** A keeper with a note of what was put. */
+class NotingStore final : public kernel::DescriptorStore {
+ public:
+  explicit NotingStore(kernel::DescriptorStore& to) : to_(to) {}
+  std::optional<kernel::Error> put(const std::string& name, int fd) override {
+    names.push_back(name);
+    return to_.put(name, fd);
+  }
+  std::optional<kernel::Error> remove(const std::string& name) override { return to_.remove(name); }
+  std::vector<std::string> names;
+
+ private:
+  kernel::DescriptorStore& to_;
+};
+
+}  // namespace
+
 TEST_CASE("multicast router: who joins receives, who leaves does not, and nobody else ever") {
   SLUICE_NEEDS_NETWORKS();
   for (const int family : {AF_INET, AF_INET6})
@@ -58,6 +77,34 @@ TEST_CASE("multicast router: any source, and a source that begins after the join
     CHECK(bed.flows(talker, left));
     CHECK(bed.router->counters().unknown_sources >= 1);
     CHECK(bed.router->routes().size() == 1);
+  }
+}
+
+TEST_CASE("multicast router: a rendezvous point on the loopback device is ours while it has that address") {
+  SLUICE_NEEDS_NETWORKS();
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    Bed bed(family, UpstreamMode::pim);
+    REQUIRE(bed.star.ok);
+    const std::string point = bed.v4() ? "10.0.9.1" : "fd00:9::1";
+    const std::string group = bed.v4() ? "239.1.1.1" : "ff1e::1:1";
+    bed.router.reset();
+    bed.options.pim.static_rps = {{{ip(bed.v4() ? "239.0.0.0" : "ff1e::"), bed.v4() ? 8U : 16U}, ip(point)}};
+    bed.open({});
+    bed.add(hosts_on("left0", bed.v4()));
+    const Listener left(bed.star.left, group);
+    REQUIRE(left.ok());
+    REQUIRE(bed.turn_until([&] { return bed.router->find("left0")->querier()->groups() > 0; }));
+    const auto by_registers = [&] {
+      const IpAddress source = ip(bed.v4() ? "10.0.77.7" : "fd00:77::7");
+      const auto registers = bed.router->socket().vif_of(kernel::RoutingSocket::kRegister);
+      return registers && bed.router->pim()->route(source, ip(group)).incoming == *registers;
+    };
+    CHECK_FALSE(by_registers());
+    REQUIRE(bed.star.router.ip("addr add " + point + " dev lo"));
+    CHECK(bed.turn_until(by_registers));
+    REQUIRE(bed.star.router.ip("addr del " + point + " dev lo"));
+    CHECK(bed.turn_until([&] { return !by_registers(); }));
   }
 }
 
@@ -225,7 +272,12 @@ TEST_CASE("multicast router: after a restart all goes on, and what nobody asks f
       auto found = store.value()->all();
       REQUIRE(found.ok());
       bed.options.restart_grace = 2 * kernel::kSecond;
-      bed.open({store.value().get(), std::move(found.value())});
+      NotingStore noting(*store.value());
+      bed.open({&noting, std::move(found.value())});
+      // Not for a moment are they out of the keeper's hands.
+      CHECK(std::ranges::none_of(noting.names, [](const std::string& name) {
+        return name.starts_with("routing") || name.starts_with("interfaces");
+      }));
       add_all();
       for (int i = 0; i < 100; i++) REQUIRE(talker.send());
       CHECK(bed.turn_until([&] { return left.count() - before == talker.sent() - sent; }));

@@ -233,6 +233,17 @@ TEST_CASE("pim bootstrap: fragments: a range is taken when all its RPs have come
   CHECK(zone.mappings().size() == 1);
 }
 
+TEST_CASE("pim bootstrap: the heaviest candidate waits five seconds, whatever the length of its address") {
+  const BootstrapOptions options;
+  for (const bool v4 : {true, false}) {
+    CAPTURE(v4);
+    PimZone zone(options, BsrWeight{64, host_address(v4, 1, 20)}, false, kSecond);
+    CHECK(zone.next() == 6 * kSecond);
+    CHECK(zone.run(5 * kSecond) == Action::none);
+    CHECK(zone.run(6 * kSecond) == Action::originate);
+  }
+}
+
 TEST_CASE("pim bootstrap: fragment tags wrap around, and say only what is alike") {
   Zone zone;
   KeptBootstrap last = told(5, 64, 150, 51);

@@ -319,6 +319,28 @@ TEST_CASE("pim shared: another RP: receivers and the source's router move there"
   CHECK(d.stream(10) == Seen{0, 10});
 }
 
+TEST_CASE("pim shared: the RP's address is on no link, and comes while the router runs") {
+  for (const bool v4 : {true, false}) {
+    CAPTURE(v4);
+    const IpAddress address = host_address(v4, 50, 1);
+    PimOptions options;
+    options.static_rps = {{{v4 ? IpAddress::v4(0xe0000000) : asm_group(false), v4 ? 4U : 8U}, address}};
+    Domain d(v4, options);
+    d.first.way(d.net.prefix(50), 1, d.net.on_link(2, 9));
+    d.last.way(d.net.prefix(50), 0, d.net.on_link(3, 9));
+    d.peer.way(d.net.prefix(50), 0, d.net.on_link(3, 9));
+    // Where packets to it go.
+    d.rp.addresses[30] = {address};
+    d.want(d.peer, Membership::include);
+    d.net.pass(4 * kSecond);
+    CHECK(d.stream(100) == Seen{0, 0});
+    d.rp.pim->own({address}, d.net.now);
+    d.stream(20);
+    CHECK(d.stream(100) == Seen{0, 100});
+    CHECK(d.rp.register_stops > 0);
+  }
+}
+
 TEST_CASE("pim shared: the RP is the last hop, too, or the first") {
   Domain d;
   d.net.attach(d.rp, 7, 9);

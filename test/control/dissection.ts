@@ -93,8 +93,8 @@ type Fields = Readonly<Record<string, readonly string[]>>;
 function fieldsOf(file: string): Fields[] {
   const names = [...OTHERS, ...PLAIN, ...RANGES, ...ADDRESSES.flatMap((name) => [name, ofIpv6(name)])];
   const arguments_ = names.flatMap((name) => ['-e', name]);
-  // MLD among the other messages of ICMPv6.
-  const filter = 'igmp || pim.version == 2 || icmpv6.type in {130, 131, 132, 143}';
+  // MLD among the other messages of ICMPv6. pimd 2.3 sends queries of IGMPv3 with a wrong checksum, which we refuse.
+  const filter = '(igmp && igmp.checksum.status != 0) || pim.version == 2 || icmpv6.type in {130, 131, 132, 143}';
   const options = ['-E', 'occurrence=a', '-E', 'aggregator=,'];
   const text = must('tshark', ['-n', '-r', file, '-Y', filter, '-T', 'fields', ...options, ...arguments_]);
   const row = (line: string): Fields =>
@@ -145,6 +145,9 @@ function valuesOf(fields: Fields): Values {
   };
   for (const name of [...PLAIN, ...RANGES]) values[name] = (fields[name] ?? []).map(plain);
   for (const name of ADDRESSES) values[name] = both(fields, name, ofIpv6(name));
+  // FRR lists those of both families; we read those of the message's own.
+  values['pim.address_list'] =
+    values['pim.address_list']?.filter((one) => one.includes(':') === source.includes(':')) ?? [];
   // A null register of IPv6 has another header inside.
   values['pim.type'] = values['pim.type']?.slice(0, 1) ?? [];
   // Each stands in a heading, and under it.

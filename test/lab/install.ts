@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { type RoutingDebian, routerSteps } from './install/router.js';
 import { ROOT } from './lib/compile.js';
 import type { Lab } from './lib/lab.js';
 import { poll } from './lib/poll.js';
@@ -8,10 +9,9 @@ import { must } from './lib/process.js';
 import { expect, type Report, Skip } from './lib/report.js';
 import type { Scenario } from './lib/scenario.js';
 import { need } from './lib/tools.js';
-import { Debian, debianArchive } from './parts/debian.js';
+import { CONFIG, Debian, debianArchive, statusOf } from './parts/debian.js';
 
 const BUILD_MS = 600_000;
-const CONFIG = 'etc/sluice/sluice.yaml';
 /** CAP_NET_BIND_SERVICE alone, as /proc/PID/status shows it. */
 const ONLY_BIND = '0000000000000400';
 
@@ -39,11 +39,6 @@ async function installedVersion(debian: Debian): Promise<string> {
   const { stdout } = await debian.must(['dpkg', '-s', 'sluice']);
   expect(/^Status: install ok installed$/m.test(stdout), stdout);
   return /^Version: (.*)$/m.exec(stdout)?.[1] ?? '';
-}
-
-async function status(debian: Debian, pid: string): Promise<Map<string, string>> {
-  const { stdout } = await debian.must(['cat', `/proc/${pid}/status`]);
-  return new Map(stdout.split('\n').map((line) => [line.split(':')[0] ?? '', line.split(':')[1]?.trim() ?? '']));
 }
 
 /** The user and the rights that sluice.service gives, without a service manager. */
@@ -90,7 +85,7 @@ async function demo(debian: Debian): Promise<string> {
   const child = await debian.beside(debian.inside([...AS_SERVICE, 'sluice', 'demo']));
   const [, json = '{}'] = await child.waitForLine(/^ready (\{.*\})$/m, 60_000);
   const { pid } = JSON.parse(json) as { pid: number };
-  const facts = await status(debian, String(pid));
+  const facts = await statusOf(debian, String(pid));
   await debian.must(['sh', '-c', `kill ${pid}`]);
   const { code } = await child.exited;
   expect(code === 0, `it ended with ${code}: ${child.tail()}`);
@@ -143,7 +138,7 @@ async function serviceSteps(lab: Lab, debian: Debian, report: Report): Promise<v
     const file = join(debian.root, CONFIG);
     writeFileSync(file, readFileSync(file, 'utf8').replace('listen: [0.0.0.0:8080]', 'listen: [0.0.0.0:80]'));
     await debian.must(['systemctl', 'enable', '--now', 'sluice']);
-    const facts = await status(debian, await debian.property('MainPID'));
+    const facts = await statusOf(debian, await debian.mainPid());
     const rights = ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb'].map((name) => facts.get(name));
     expect(
       rights.every((mask) => mask === ONLY_BIND),
@@ -151,19 +146,19 @@ async function serviceSteps(lab: Lab, debian: Debian, report: Report): Promise<v
     );
     expect(facts.get('NoNewPrivs') === '1' && facts.get('Seccomp') === '2', 'no new privileges, a system call filter');
     const told = await debian.property('StatusText');
-    expect(told.endsWith(':80'), told);
+    expect(/:80(,|$)/.test(told), told);
     return `Type=notify: ${told}; capabilities ${rights[0]}`;
   });
   await report.step('a restart refuses nobody', async () => {
-    const before = await debian.property('MainPID');
+    const before = await debian.mainPid();
     const seen = await whileAsking(lab, debian, async () => {
       await debian.must(['systemctl', 'restart', 'sluice']);
     });
-    expect((await debian.property('MainPID')) !== before, 'another process');
+    expect((await debian.mainPid()) !== before, 'another process');
     return `${seen}; ${await debian.property('NFileDescriptorStore')} socket in the descriptor store`;
   });
   await report.step('a daemon that hangs is replaced by the watchdog', async () => {
-    await debian.must(['sh', '-c', `kill -STOP ${await debian.property('MainPID')}`]);
+    await debian.must(['sh', '-c', `kill -STOP ${await debian.mainPid()}`]);
     const again = async () => ((await debian.property('NRestarts')) === '1' ? true : undefined);
     await poll(again, 40_000, 'the watchdog');
     const active = async () => ((await debian.property('ActiveState')) === 'active' ? true : undefined);
@@ -172,19 +167,42 @@ async function serviceSteps(lab: Lab, debian: Debian, report: Report): Promise<v
   });
 }
 
-async function upgradeSteps(lab: Lab, debian: Debian, report: Report, next: string, runs: boolean): Promise<void> {
+/** What viewers and, behind a router, hosts see while it is upgraded. */
+async function whileServing(
+  lab: Lab,
+  debian: Debian,
+  routing: RoutingDebian | null,
+  act: () => Promise<void>,
+): Promise<string> {
+  let asked = '';
+  const ask = async (): Promise<void> => {
+    asked = await whileAsking(lab, debian, act);
+    await routing?.learnsAgain();
+  };
+  if (routing === null) await ask();
+  const heard = routing === null ? [] : [await routing.whileReceiving(ask)];
+  return [asked, ...heard].join('; ');
+}
+
+async function upgradeSteps(
+  lab: Lab,
+  debian: Debian,
+  report: Report,
+  next: string,
+  { runs, routing }: { readonly runs: boolean; readonly routing: RoutingDebian | null },
+): Promise<void> {
   await report.step('an upgrade keeps configuration and state', async () => {
     const [config, state] = [join(debian.root, CONFIG), join(debian.root, 'var/lib/sluice/kept')];
     writeFileSync(config, `${readFileSync(config, 'utf8')}# the operator's\n`);
     writeFileSync(state, 'kept');
-    const before = runs ? await debian.property('MainPID') : '';
+    const before = runs ? await debian.mainPid() : '';
     const upgrade = async (): Promise<void> => void (await install(debian, next));
-    const seen = runs ? await whileAsking(lab, debian, upgrade) : await upgrade().then(() => 'nothing ran');
+    const seen = runs ? await whileServing(lab, debian, routing, upgrade) : await upgrade().then(() => 'nothing ran');
     const version = await installedVersion(debian);
     expect(version.endsWith('-2'), version);
     expect(readFileSync(config, 'utf8').endsWith("# the operator's\n"), 'the configuration was replaced');
     expect(readFileSync(state, 'utf8') === 'kept', 'the state is gone');
-    if (runs) expect((await debian.property('MainPID')) !== before, 'the old daemon still runs');
+    if (runs) expect((await debian.mainPid()) !== before, 'the old daemon still runs');
     return `${version}; ${seen}`;
   });
   await report.step('installing the same again changes nothing', async () => {
@@ -253,8 +271,10 @@ export const installLab: Scenario = {
     const debian = await Debian.boot(lab, archive, systemd === null);
     try {
       await installSteps(debian, report, file);
-      if (systemd === null) await serviceSteps(lab, debian, report);
-      await upgradeSteps(lab, debian, report, next, systemd === null);
+      const runs = systemd === null;
+      if (runs) await serviceSteps(lab, debian, report);
+      const routing = runs ? await routerSteps(lab, debian, report) : null;
+      await upgradeSteps(lab, debian, report, next, { runs, routing });
     } finally {
       await debian.halt();
     }

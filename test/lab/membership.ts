@@ -1,5 +1,8 @@
 import type { Scenario } from './lib/scenario.js';
+import { playBridges } from './membership/bridges.js';
 import { playHosts } from './membership/hosts.js';
+import { playRendezvous } from './membership/rendezvous.js';
+import { playStatics } from './membership/statics.js';
 import { playTroubles } from './membership/troubles.js';
 import { playUpstreams } from './membership/upstreams.js';
 import { buildMulticastNet } from './parts/multicast-net.js';
@@ -12,7 +15,10 @@ export const membershipLab: Scenario = {
   async play(lab, report) {
     const net = await buildMulticastNet(lab);
     await playHosts(net, report);
+    await playBridges(net, report);
     await playUpstreams(net, report);
+    await playStatics(net, report);
+    await playRendezvous(net, report);
     await playTroubles(net, report);
   },
 };

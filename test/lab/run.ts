@@ -9,6 +9,7 @@ import { enterNamespaces, NoNamespaces } from './lib/privilege.js';
 import { Report } from './lib/report.js';
 import type { Scenario } from './lib/scenario.js';
 import { mainJob } from './main-job.js';
+import { killsLab } from './membership/kills.js';
 import { membershipLab } from './membership.js';
 import { packetPath } from './packet-path.js';
 import { playersLab } from './players.js';
@@ -23,6 +24,7 @@ const SCENARIOS: readonly Scenario[] = [
   playersLab,
   repairLab,
   membershipLab,
+  killsLab,
   packetPath,
   installLab,
   helper,

@@ -192,6 +192,27 @@ test('a lease that ends is asked about again before, as long as somebody wants t
   t.equal(it.server.asked.length, asked + 2, 'somebody else has decided');
 });
 
+test('an order that comes between question and answer holds', async (t) => {
+  const waiting: ServerResponse[] = [];
+  const it = await bed(t, (response) => waiting.push(response), { max_in_flight: 1, timeout: '60s' });
+  it.asking.held(QUESTION);
+  it.asking.held({ ...QUESTION, source: null });
+  await until(() => waiting.length === 1);
+  it.asking.forget('flat-1', [CHANNEL, { ...CHANNEL, source: null }]);
+  t.equal(it.asking.waiting, 1, 'what is not asked yet never is');
+  const first = waiting.shift();
+  if (first !== undefined) says({ allow: true })(first);
+  await it.idle();
+  t.same(it.acts, []);
+  t.same(it.asking.about(QUESTION.group), []);
+  it.asking.held(QUESTION);
+  await until(() => waiting.length === 1);
+  const second = waiting.shift();
+  if (second !== undefined) says({ allow: true })(second);
+  await it.idle();
+  t.equal(it.acts.length, 1);
+});
+
 test('another system may be named meanwhile; what was closed acts no more', async (t) => {
   const stuck = await bed(t, () => {}, { timeout: '60s' });
   const { server, url } = await serve(t, says({ allow: true }));

@@ -46,6 +46,14 @@ test('what cannot be is refused by its place', async (t) => {
     ],
     ['interfaces: [{ name: a }]\nmembership: { keeper_socket: relative }', /keeper_socket: .*absolute path/],
     ['membership: { prejoin: [{ group: 239.1.1.1 }] }', /membership\.prejoin: .*upstream: pim or proxy/],
+    [
+      'membership: { upstream: pim, prejoin: [{ group: 239.1.1.1 }, { group: 232.1.1.1 }] }',
+      /prejoin\[1\]: .*source beside it: 232\.1\.1\.1/,
+    ],
+    [
+      'membership: { upstream: pim, ssm: [239.1.0.0/16], prejoin: [{ group: 239.1.1.1 }, { group: "ff35::1" }] }',
+      /prejoin\[0\]: .*source.*\n.*prejoin\[1\]: .*source/,
+    ],
     ['membership: { ask: { url: "ftp://x" } }', /membership\.ask\.url: .*http:\/\/ or https:/],
     ['membership: { ask: { url: "https://user:pass@x/" } }', /membership\.ask\.url: .*without user information/],
     ['membership: { ask: { url: "https://x/", secret: "two words" } }', /ask\.secret: .*without spaces/],
@@ -66,6 +74,12 @@ test('what cannot be is refused by its place', async (t) => {
   ];
   for (const [text, expected] of refused) t.match(problemsOf(text), expected, text);
   t.equal(problemsOf('interfaces: [{ name: eth1, hosts: {} }]'), '');
+  t.equal(
+    problemsOf(
+      'interfaces: [{ name: a }]\nmembership: { upstream: pim, prejoin: [{ group: 232.1.1.1, source: 10.0.0.1 }, { group: "ff1e::1" }] }',
+    ),
+    '',
+  );
 });
 
 test('each family is told what is of it', async (t) => {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import tap, { test } from 'tap';
+import tap, { type Test, test } from 'tap';
 import { ROOT, VERSION } from '../../daemon/cli/root.js';
 import { Program, temporaryFolder } from '../cli/lib/program.js';
 import { buildPackages, cannotBuild, output, type Packages, unprivileged } from './built.js';
@@ -28,6 +28,7 @@ test('the Debian package holds what it must, and nothing that only builds need',
     './usr/lib/sluice/dist/daemon/cli/sluice.js',
     './usr/lib/sluice/dist/daemon/admin/page/index.html',
     './lib/systemd/system/sluice.service',
+    './usr/lib/sluice/systemd/router.conf',
     './usr/lib/sysusers.d/sluice.conf',
     './etc/sluice/sluice.yaml',
     './usr/share/man/man1/sluice.1.gz',
@@ -108,18 +109,25 @@ test('unpacked, the demo plays for a user without any right', LIMIT, async (t) =
 const noSystemd = spawnSync('systemd-analyze', ['--version']).status === 0 ? skip : 'systemd is not installed';
 
 test('systemd takes the unit, and finds little to harden', { ...LIMIT, skip: noSystemd }, async (t) => {
-  const folder = temporaryFolder(t);
-  const unit = readFileSync(join(ROOT, 'packaging', 'debian', 'sluice.service'), 'utf8');
-  const file = join(folder, 'sluice.service');
+  const [unit, router] = ['sluice.service', 'router.conf'].map((name) =>
+    readFileSync(join(ROOT, 'packaging', 'debian', name), 'utf8'),
+  );
   // Programs of the unit must exist for the check.
-  writeFileSync(file, unit.replace('/usr/bin/sluice', process.execPath));
+  const alone = unit?.replace('/usr/bin/sluice', process.execPath) ?? '';
+  // One after the other, as systemd reads a drop-in.
+  for (const text of [alone, `${alone}\n${router}`]) verifyUnit(t, text);
+});
+
+function verifyUnit(t: Test, text: string): void {
+  const file = join(temporaryFolder(t), 'sluice.service');
+  writeFileSync(file, text);
   const verified = spawnSync('systemd-analyze', ['--man=no', 'verify', file], { encoding: 'utf8' });
   t.match(verified, { status: 0 });
   t.notMatch(verified.stderr, /sluice\.service/);
   const security = output('systemd-analyze', ['security', '--offline=yes', '--no-pager', file]);
   const exposure = Number(/exposure level for sluice\.service: ([\d.]+)/.exec(security)?.[1]);
   t.ok(exposure < 2.5, `exposure ${exposure}`);
-});
+}
 
 test('the npm package runs with the addon that comes with it', LIMIT, async (t) => {
   const folder = temporaryFolder(t);

@@ -80,6 +80,7 @@ function nodeLicence() {
 
 function putService(tree) {
   putPackaged(tree, 'sluice.service', 'lib/systemd/system/sluice.service');
+  putPackaged(tree, 'router.conf', `${HOME}/systemd/router.conf`);
   putPackaged(tree, 'sluice.sysusers', 'usr/lib/sysusers.d/sluice.conf');
   const example = readFileSync(join(ROOT, 'config', 'sluice.yaml'), 'utf8');
   tree.put(CONFIG, example.replaceAll('schema/sluice.schema.json', `/${HOME}/config/schema/sluice.schema.json`));

@@ -32,7 +32,8 @@ export function which(program: string): string | undefined {
   return folders.map((folder) => join(folder, program)).find(isExecutable);
 }
 
-function isExecutable(path: string): boolean {
+/** Whether there is such a program. */
+export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return true;

@@ -3,6 +3,7 @@ import { poll } from '../lib/poll.js';
 import { expect, type Report } from '../lib/report.js';
 import { Member, type MulticastNet, RP, SOURCES, stopsSending, talk, UP } from '../parts/multicast-net.js';
 import { type RouterPlan, type SluiceRouter, sluiceRouter } from '../parts/multicast-routers.js';
+import { recorded } from '../parts/seeds.js';
 
 /** What the kernels of hosts speak. */
 interface Version {
@@ -127,10 +128,12 @@ async function behind(net: MulticastNet, report: Report, above: Above): Promise<
     );
     await report.step(`${above.name}, ${version.name}: a host crashes`, () => hostCrash(net, version, source));
   }
-  await net.lab.stopChildren();
 }
 
 /** Kernels of hosts, of every version, behind our router with each of the three ways to get what they ask for. */
 export async function playHosts(net: MulticastNet, report: Report): Promise<void> {
-  for (const above of ABOVE) await behind(net, report, above);
+  for (const above of ABOVE) {
+    await recorded(net.acc, 'lan0', `hosts, ${above.name}`, () => behind(net, report, above));
+    await net.lab.stopChildren();
+  }
 }

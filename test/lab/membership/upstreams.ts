@@ -1,7 +1,20 @@
 import { during, poll } from '../lib/poll.js';
 import { expect, type Report } from '../lib/report.js';
-import { Member, type MulticastNet, RP, SOURCES, stopsSending, talk } from '../parts/multicast-net.js';
 import {
+  FAR_RP,
+  linkWay,
+  Member,
+  type MulticastNet,
+  pimAddress,
+  SOURCES,
+  stopsSending,
+  talk,
+  UP,
+  wayBack,
+} from '../parts/multicast-net.js';
+import {
+  FrrRouter,
+  frr6Router,
   frrRouter,
   igmpproxyRouter,
   pimdRouter,
@@ -10,16 +23,18 @@ import {
   type RunningRouter,
   sluiceRouter,
 } from '../parts/multicast-routers.js';
+import { recorded } from '../parts/seeds.js';
 
-const [ONE, TWO] = SOURCES[4];
 const HOST = '10.30.3.11';
-const SPECIFIC = '232.30.2.1';
-const SHARED = '239.30.2.1';
-const LATER = '239.30.2.2';
+const GROUPS = {
+  4: { specific: '232.30.2.1', shared: '239.30.2.1', later: '239.30.2.2' },
+  6: { specific: 'ff3e::30:21', shared: 'ff1e::30:21', later: 'ff1e::30:22' },
+} as const;
 const PRUNE_MS = 20_000;
 
 /** A router of somebody's between source and hosts, and one that is above it. */
 interface Pair {
+  readonly family: 4 | 6;
   readonly up: RouterKind;
   readonly acc: RouterKind;
   readonly above: RouterPlan;
@@ -29,13 +44,13 @@ interface Pair {
   readonly leaves: boolean;
 }
 
-const PIM_ABOVE: RouterPlan = { pim: ['src0', 'acc0'], rp: RP };
-const PIM_BELOW: RouterPlan = { pim: ['up0', 'lan0'], hosts: ['lan0'], rp: RP };
+const PIM_ABOVE: RouterPlan = { pim: ['src0', 'acc0'], rp: FAR_RP };
+const PIM_BELOW: RouterPlan = { pim: ['up0', 'lan0'], hosts: ['lan0'], rp: FAR_RP };
 /** PIM besides, because FRR forwards only where it is spoken. */
 const QUERIER_ABOVE: RouterPlan = { ...PIM_ABOVE, hosts: ['acc0'] };
 const PROXY_BELOW: RouterPlan = { hosts: ['lan0'], proxy: 'up0' };
-const pim = { above: PIM_ABOVE, below: PIM_BELOW, specific: true, leaves: true };
-const proxied = { above: QUERIER_ABOVE, below: PROXY_BELOW, specific: true, leaves: true };
+const pim = { family: 4, above: PIM_ABOVE, below: PIM_BELOW, specific: true, leaves: true } as const;
+const proxied = { ...pim, above: QUERIER_ABOVE, below: PROXY_BELOW } as const;
 
 const PAIRS: readonly Pair[] = [
   { up: frrRouter, acc: sluiceRouter, ...pim },
@@ -45,6 +60,9 @@ const PAIRS: readonly Pair[] = [
   { up: sluiceRouter, acc: frrRouter, ...pim },
   { up: sluiceRouter, acc: pimdRouter, ...pim, leaves: false },
   { up: sluiceRouter, acc: igmpproxyRouter, ...proxied, above: { hosts: ['src0', 'acc0'] }, specific: false },
+  { up: sluiceRouter, acc: sluiceRouter, ...pim, family: 6 },
+  { up: frr6Router, acc: sluiceRouter, ...pim, family: 6 },
+  { up: sluiceRouter, acc: frr6Router, ...pim, family: 6 },
 ];
 
 interface Routers {
@@ -72,37 +90,48 @@ function once(member: Member): void {
   );
 }
 
+/** FRR's table of joins says so besides its routes. */
+function joinKnown(up: FrrRouter, source: string, group: string): Promise<unknown> {
+  const known = (): Promise<boolean> => up.joined('acc0', source, group);
+  return poll(known, 5_000, `FRR to have the join of (${source}, ${group})`, 100);
+}
+
 /** Of one source: join, packets, tables of both; leave, no more packets. */
-async function oneSource(net: MulticastNet, { up, acc }: Routers): Promise<string> {
+async function oneSource(net: MulticastNet, { up, acc }: Routers, { family, below }: Pair): Promise<string> {
+  const [source, other] = SOURCES[family];
+  const group = GROUPS[family].specific;
   const began = performance.now();
-  const member = await Member.join(net.hosts[0], HOST, `${SPECIFIC}/${ONE}`);
-  await member.hears(SPECIFIC, ONE, 20_000);
+  const member = await Member.join(net.hosts[0], HOST, `${group}/${source}`);
+  await member.hears(group, source, 20_000);
   const joined = performance.now() - began;
-  await tableOf(up, ONE, SPECIFIC, 'acc0', true);
-  await tableOf(acc, ONE, SPECIFIC, 'lan0', true);
+  await tableOf(up, source, group, 'acc0', true);
+  await tableOf(acc, source, group, 'lan0', true);
+  if (up instanceof FrrRouter && below.proxy === undefined) await joinKnown(up, source, group);
   await during(300);
-  expect(member.packets(SPECIFIC, TWO) === 0, 'packets of a source that nobody asked for');
+  expect(member.packets(group, other) === 0, 'packets of a source that nobody asked for');
   once(member);
   const late = member.heard().find(({ missing }) => missing > 0);
   expect(late === undefined || [up.name, acc.name].some((name) => name !== 'sluice'), 'packets of before the join');
   await member.leave();
   await stopsSending(net.lan, 15_000);
-  await tableOf(up, ONE, SPECIFIC, 'acc0', false);
+  await tableOf(up, source, group, 'acc0', false);
   return `flowing ${joined.toFixed(0)} ms after the start of the host's program; gone from ${up.name}'s table after the leave`;
 }
 
 /** Of any source: two that are there before the join, one group whose source comes after it. */
-async function anySource(net: MulticastNet, { up, acc }: Routers, leaves: boolean): Promise<string> {
-  const member = await Member.join(net.hosts[0], HOST, SHARED, LATER);
-  await member.hears(SHARED, ONE, 20_000);
-  await member.hears(SHARED, TWO, 20_000);
+async function anySource(net: MulticastNet, { up, acc }: Routers, { family, leaves }: Pair): Promise<string> {
+  const [one, two] = SOURCES[family];
+  const { shared, later } = GROUPS[family];
+  const member = await Member.join(net.hosts[0], HOST, shared, later);
+  await member.hears(shared, one, 20_000);
+  await member.hears(shared, two, 20_000);
   const began = performance.now();
-  const later = await talk(net.source, ONE, [LATER]);
-  await member.hears(LATER, ONE, 20_000);
+  const latest = await talk(net.source, one, [later]);
+  await member.hears(later, one, 20_000);
   const came = performance.now() - began;
-  await tableOf(up, ONE, SHARED, 'acc0', true);
-  await tableOf(acc, TWO, SHARED, 'lan0', true);
-  await later.stop();
+  await tableOf(up, one, shared, 'acc0', true);
+  await tableOf(acc, two, shared, 'lan0', true);
+  await latest.stop();
   const counts = member
     .heard()
     .map(({ group, source, missing, again }) => `${group} ${source}: ${missing} missing, ${again} twice`);
@@ -111,31 +140,38 @@ async function anySource(net: MulticastNet, { up, acc }: Routers, leaves: boolea
   return `the source after the join heard ${came.toFixed(0)} ms after its program's start; ${counts.join('; ')}`;
 }
 
+function nameOf({ up, acc, below, family }: Pair): string {
+  return `${acc.name} below ${up.name}${below.proxy === undefined ? '' : ', by proxy'}${family === 6 ? ', IPv6' : ''}`;
+}
+
 async function exchange(net: MulticastNet, report: Report, pair: Pair): Promise<void> {
-  const name = `${pair.acc.name} below ${pair.up.name}${pair.below.proxy === undefined ? '' : ', by proxy'}`;
+  const { family } = pair;
+  const name = nameOf(pair);
+  const required = pair.up.rare !== true && pair.acc.rare !== true;
   const routers: { up?: RunningRouter; acc?: RunningRouter } = {};
-  const ready = await report.step(`${name}: neighbours`, async () => {
+  const { specific, shared } = GROUPS[family];
+  const begin = async (): Promise<string> => {
     const up = await pair.up.start(net.up, pair.above);
     const acc = await pair.acc.start(net.acc, pair.below);
     Object.assign(routers, { up, acc });
-    await talk(net.source, ONE, [SPECIFIC, SHARED]);
-    await talk(net.source, TWO, [SPECIFIC, SHARED]);
+    for (const source of SOURCES[family]) await talk(net.source, source, [specific, shared]);
     if (pair.below.proxy !== undefined) return 'a proxy needs none';
-    await seeEachOther(routers as Routers);
+    await seeEachOther({ up, acc }, family);
     return 'both have the other in their tables';
-  });
+  };
+  const ready = await report.step(`${name}: neighbours`, begin, { required });
   const { up, acc } = routers;
   if (ready && up !== undefined && acc !== undefined) {
-    if (pair.specific) await report.step(`${name}: (S,G)`, () => oneSource(net, { up, acc }));
-    await report.step(`${name}: (*,G)`, () => anySource(net, { up, acc }, pair.leaves));
+    if (pair.specific) await report.step(`${name}: (S,G)`, () => oneSource(net, { up, acc }, pair));
+    await report.step(`${name}: (*,G)`, () => anySource(net, { up, acc }, pair));
   }
-  await net.lab.stopChildren();
 }
 
-async function seeEachOther({ up, acc }: Routers): Promise<void> {
+async function seeEachOther({ up, acc }: Routers, family: 4 | 6): Promise<void> {
+  const [above, below] = [await pimAddress(up.host, 'acc0', family), await pimAddress(acc.host, 'up0', family)];
   for (const [router, other] of [
-    [up, '10.30.2.2'],
-    [acc, '10.30.2.1'],
+    [up, below],
+    [acc, above],
   ] as const) {
     const seen = async (): Promise<boolean> => (await router.neighbours()).includes(other);
     if (router.name !== 'pimd') await poll(seen, 40_000, `${router.name} to have the neighbour ${other}`, 100);
@@ -144,5 +180,10 @@ async function seeEachOther({ up, acc }: Routers): Promise<void> {
 
 /** Our router below and above those that others wrote. */
 export async function playUpstreams(net: MulticastNet, report: Report): Promise<void> {
-  for (const pair of PAIRS) await exchange(net, report, pair);
+  await wayBack(net.acc, await linkWay(net));
+  for (const pair of PAIRS) {
+    await recorded(net.acc, 'up0', nameOf(pair), () => exchange(net, report, pair));
+    await net.lab.stopChildren();
+  }
+  await wayBack(net.acc, UP);
 }

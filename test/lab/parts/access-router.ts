@@ -12,13 +12,25 @@ export interface StaticRoute {
   readonly to: string;
 }
 
+/** A join of the router's own. */
+export interface StaticJoin {
+  readonly on: string;
+  readonly group: string;
+  readonly source: string;
+}
+
 /** smcrouted with static multicast routes; resolves when the kernel has them. */
-export async function startSmcroute(router: Host, routes: readonly StaticRoute[]): Promise<Child> {
+export async function startSmcroute(
+  router: Host,
+  routes: readonly StaticRoute[],
+  joins: readonly StaticJoin[] = [],
+): Promise<Child> {
   need('smcrouted');
   const { lab, name } = router;
   const devices = [...new Set(routes.flatMap(({ from, to }) => [from, to]))];
   const lines = [
     ...devices.map((device) => `phyint ${device} enable`),
+    ...joins.map(({ on, source, group }) => `mgroup from ${on} source ${source} group ${group}`),
     ...routes.map(({ from, source, group, to }) => `mroute from ${from} source ${source} group ${group} to ${to}`),
   ];
   const file = lab.file(`${name}-smcroute.conf`);

@@ -14,12 +14,16 @@ import type { Host } from '../lib/host.js';
 import type { Lab } from '../lib/lab.js';
 import { poll } from '../lib/poll.js';
 import { Child, type ExecResult, exec, must, signal } from '../lib/process.js';
-import { Skip } from '../lib/report.js';
+import { expect, Skip } from '../lib/report.js';
 import { need } from '../lib/tools.js';
 
+/** The daemon's configuration, in the folder of the machine's files. */
+export const CONFIG = 'etc/sluice/sluice.yaml';
 const RELEASE = 'bookworm';
+/** Besides what every Debian has: a service manager, and what the package depends on, since the machine has no way to the mirror. */
+const PACKAGES = ['systemd', 'libisal2'];
 /** Unpacked once from Debian's mirror, then kept: later runs need no network. */
-const CACHE = join(ROOT, '.sluice', 'cache', `debian-${RELEASE}.tar`);
+const CACHE = join(ROOT, '.sluice', 'cache', `debian-${RELEASE}-${PACKAGES.join('-')}.tar`);
 const BOOT = join(ROOT, 'test', 'lab', 'parts', 'debian-boot.sh');
 const FETCH_MS = 600_000;
 
@@ -29,7 +33,7 @@ export async function debianArchive(): Promise<string> {
   if (existsSync(CACHE)) return CACHE;
   mkdirSync(dirname(CACHE), { recursive: true });
   const draft = `${CACHE}.${process.pid}`;
-  const options = ['--mode=root', '--variant=minbase', '--format=tar', '--include=systemd'];
+  const options = ['--mode=root', '--variant=minbase', '--format=tar', `--include=${PACKAGES.join(',')}`];
   const made = await exec(['mmdebstrap', ...options, RELEASE, draft], { timeoutMs: FETCH_MS });
   if (made.code !== 0) throw new Skip(`no Debian from the mirror: ${made.stderr.trim().split('\n').at(-1) ?? ''}`);
   renameSync(draft, CACHE);
@@ -42,7 +46,8 @@ const GROUPS = ['/sys/fs/cgroup/systemd', '/sys/fs/cgroup'];
 /** A Debian machine: its files, its own systemd where that can run here, and a host's network. */
 export class Debian {
   private constructor(
-    private readonly host: Host,
+    /** Its network, seen from outside. */
+    readonly host: Host,
     private readonly child: Child,
     private readonly group: string,
     readonly root: string,
@@ -105,12 +110,25 @@ export class Debian {
     return (await this.must(['systemctl', 'show', 'sluice', '-p', name, '--value'])).stdout.trim();
   }
 
+  /** The service's process; rejects when there is none, since 0 would mean whoever sends a signal. */
+  async mainPid(): Promise<string> {
+    const pid = await this.property('MainPID');
+    expect(Number(pid) > 0, 'the service does not run');
+    return pid;
+  }
+
   /** Ends everything that runs inside, at once. */
   async halt(): Promise<void> {
     signal(this.init, 'SIGKILL');
     await this.child.exited;
     if (this.group !== '') removeGroups(this.group);
   }
+}
+
+/** What /proc/PID/status of a process inside says. */
+export async function statusOf(debian: Debian, pid: string): Promise<Map<string, string>> {
+  const { stdout } = await debian.must(['cat', `/proc/${pid}/status`]);
+  return new Map(stdout.split('\n').map((line) => [line.split(':')[0] ?? '', line.split(':')[1]?.trim() ?? '']));
 }
 
 function groupPlace(): string | undefined {
