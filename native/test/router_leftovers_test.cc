@@ -11,13 +11,11 @@
 #include "test/namespaces.h"
 
 using namespace sluice;
-using codec::IpAddress;
 using kernel::HolderStore;
 using plane::MulticastRouter;
 using plane::Router;
 using plane::RouterEvent;
 using plane::UpstreamMode;
-using test::bytes_of;
 using test::eventually;
 using test::Listener;
 using test::Star;
@@ -297,7 +295,7 @@ TEST_CASE("leftovers: what a service manager hands over to a daemon that routes 
   nothing.keeper.service = manager.path();
   nothing.keeper.inherited = std::move(found.value());
   star.router.in([&] {
-    Router router(std::move(nothing), [](RouterEvent) {});
+    Router router(std::move(nothing), [](const RouterEvent&) {});
     CHECK_FALSE(router.start());
   });
   const std::string& told = manager.told();
@@ -348,11 +346,11 @@ TEST_CASE("leftovers: rules of a daemon that nobody kept anything for") {
   SLUICE_NEEDS_NETWORKS();
   const Star star;
   REQUIRE(star.ok);
-  for (const std::string family : {"", "-6 "})
-    for (const std::string rule :
+  for (const std::string add : {"mrule add ", "-6 mrule add "})
+    for (const char* const rule :
          {"iif left0 lookup 5 pref 32000", "oif left0 lookup 5 pref 32000", "iif up0 lookup 300 pref 32000",
           "iif lo lookup 5 pref 32000", "iif left0 lookup 6 pref 32001"})
-      REQUIRE(star.router.ip(family + "mrule add " + rule));
+      REQUIRE(star.router.ip(add + rule));
   Audience left(star, star.left);
   Daemon after(star, "", {});
   REQUIRE(after.failure().empty());
