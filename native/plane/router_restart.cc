@@ -22,6 +22,7 @@ kernel::Result<std::unique_ptr<kernel::RoutingSocket>> MulticastRouter::open_soc
   const kernel::RoutingOptions options{options_.v4 ? AF_INET : AF_INET6, options_.table,
                                        options_.upstream == UpstreamMode::pim, kept_.store};
   if (auto adopted = adopt_socket(options)) {
+    socket_kept_ = true;
     inherited_until_ = kernel::monotonic_now() + options_.restart_grace;
     said_.push_back({RouterEvent::Type::resumed, options_.v4, {}, {}, {}, {}, nullptr, {}});
     return adopted;
@@ -39,7 +40,6 @@ std::unique_ptr<kernel::RoutingSocket> MulticastRouter::adopt_socket(const kerne
   // Without a note its interfaces are taken out; left alone it would hold the table for ever.
   if (noted.size() == sizeof interfaces) std::memcpy(interfaces.data(), noted.data(), noted.size());
   auto adopted = kernel::RoutingSocket::adopt(options, std::move(socket), interfaces);
-  socket_kept_ = adopted.ok();
   return adopted.ok() ? std::move(adopted.value()) : nullptr;
 }
 
