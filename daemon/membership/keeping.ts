@@ -2,7 +2,7 @@
 import { describeError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { Registry } from '../base/registry.js';
-import type { Family, RouterApi, RouterEvent, RouterKeeper, RouterOptions } from '../plane/contract-router.js';
+import type { Family, RouterApi, RouterKeeper, RouterOptions } from '../plane/contract-router.js';
 import type { ServiceManager } from '../plane/service-manager.js';
 import type { MembershipConfig } from './settings.js';
 
