@@ -159,6 +159,9 @@ class Interface final : membership::QuerierHost, membership::AdmissionHost {
     querier_.restrict(group, admission_, now);
   }
   void allowed(const IpAddress& group, Nanos now) noexcept override { querier_.ask(group, now); }
+  void refused(const membership::Channel& channel) noexcept override {
+    SLUICE_HOLDS(!admission_.allows(channel.group, channel.source));
+  }
   void held(const IpAddress&, const membership::Channel&) noexcept override {}
   void admitted(const IpAddress&, const membership::Channel&) noexcept override {}
   void denied(const IpAddress&, const membership::Channel&, membership::Denial) noexcept override {}

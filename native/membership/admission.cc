@@ -53,7 +53,9 @@ void Admission::authorise(const Channel& channel, Nanos until, Nanos now) noexce
 }
 
 void Admission::revoke(const Channel& channel, Nanos now) noexcept {
-  if (leases_.erase(channel) == 0) return;
+  const bool had = leases_.erase(channel) != 0;
+  host_.refused(channel);
+  if (!had) return;
   counters_.revoked++;
   host_.revoked(channel.group, now);
 }
@@ -117,6 +119,8 @@ bool Admission::take_up(const Join& join, Nanos now) noexcept {
 
 void Admission::deny(const Join& join, Denial why, Nanos now) noexcept {
   counters_.denied[static_cast<std::size_t>(why)]++;
+  if (why == Denial::range || why == Denial::not_authorised || why == Denial::held_expired)
+    host_.refused(join.channel);
   if (may_tell(now)) host_.denied(join.host, join.channel, why);
 }
 

@@ -93,6 +93,9 @@ class AdmissionHost {
    * be asked. any(): about whatever they want. */
   virtual void allowed(const codec::IpAddress& group, Nanos now) noexcept = 0;
 
+  /** Nobody may have the channel, whatever allows() does not say: unlike denied(), this is told always. */
+  virtual void refused(const Channel& channel) noexcept = 0;
+
   /** A join waits: whoever knows may say Admission::authorise() within AdmissionOptions::hold. */
   virtual void held(const codec::IpAddress& host, const Channel& channel) noexcept = 0;
   virtual void admitted(const codec::IpAddress& host, const Channel& channel) noexcept = 0;

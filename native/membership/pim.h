@@ -112,6 +112,10 @@ class Pim final : private TreeOwner, private PimLinkOwner, private BootstrapOwne
    */
   void on_active(const codec::IpAddress& source, const codec::IpAddress& group, Nanos now);
 
+  /** The source's packets came in by `interface` before a restart, and do so still: where that is its own
+   * tree, it is joined again for whoever has joined the group again. To be told until those have. */
+  void resume(Interface interface, const codec::IpAddress& source, const codec::IpAddress& group, Nanos now);
+
   /** Sends what has been decided; to be called when a batch of what came in has been told. Else it is sent
    * with the next deadline, which is due then. */
   void flush(Nanos now) noexcept;

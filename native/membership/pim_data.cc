@@ -19,6 +19,19 @@ void Pim::on_active(const IpAddress& source, const IpAddress& group, Nanos now) 
   if (its.incoming != kNoInterface) on_data(its.incoming, source, group, now);
 }
 
+/** A source's packets that do not come in by the shared tree's way come by its own tree, of which nobody but
+ * this router knows that it is wanted (section 4.2: SPTbit and Keepalive Timer were set). */
+void Pim::resume(Interface interface, const IpAddress& address, const IpAddress& group_address, Nanos now) {
+  Group* const group = find(group_address);
+  const bool apart = group != nullptr && !group->source_specific && group->star.sets.immediate != 0 &&
+                     interface != interface_of_rp(*group, view());
+  const auto rpf = apart ? host_.rpf(address) : std::nullopt;
+  if (rpf && rpf->interface == interface)
+    if (Source* const source = make(*group, address); source != nullptr && source->sets.inherited != 0)
+      source->keepalive = now + options_.keepalive_period;
+  on_data(interface, address, group_address, now);
+}
+
 /** "On receipt of data from S to G on interface iif" (section 4.2). */
 void Pim::on_data(Interface interface, const IpAddress& address, const IpAddress& group_address, Nanos now) {
   if (!is_routed(group_address)) return;

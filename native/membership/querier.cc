@@ -141,16 +141,6 @@ void Querier::remove_static(const IpAddress& group, const IpAddress& source) noe
   commons_.host.changed(group);
 }
 
-void Querier::resume(std::span<const Resumed> groups, Nanos now) noexcept {
-  const QuerierTiming& timing = commons_.election.timing();
-  for (const Resumed& one : groups) {
-    QuerierGroup* const group = find_or_add(one.group, now);
-    if (group == nullptr) continue;
-    group->resume(one.sources, now + timing.robustness * timing.interval);
-    settle(*group);
-  }
-}
-
 const Querier::Statics* Querier::statics_of(const IpAddress& group) const noexcept {
   const auto found = statics_.find(group);
   return found == statics_.end() ? nullptr : &found->second;

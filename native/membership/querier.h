@@ -56,13 +56,6 @@ struct GroupView {
  */
 class Querier final : private QuerierGroupOwner {
  public:
-  /** What was forwarded before a restart. */
-  struct Resumed {
-    codec::IpAddress group;
-    /** None: of any source. */
-    codec::SourceList sources;
-  };
-
   Querier(const QuerierOptions& options, QuerierHost& host, Deadlines& deadlines);
 
   /** `own`: the address that queries are sent from, of MLD link-local; any() while there is none: then it
@@ -96,9 +89,6 @@ class Querier final : private QuerierGroupOwner {
   /** Groups that are forwarded whether hosts want them or not; `source` any(): of any source. */
   void add_static(const codec::IpAddress& group, const codec::IpAddress& source) noexcept;
   void remove_static(const codec::IpAddress& group, const codec::IpAddress& source) noexcept;
-  /** After a restart: as if just told, so that it goes on until hosts tell what they want, for robustness *
-   * query interval at most. Called after start(); who may not have it any more is for restrict() to say. */
-  void resume(std::span<const Resumed> groups, Nanos now) noexcept;
 
   [[nodiscard]] bool forwards(const codec::IpAddress& group, const codec::IpAddress& source) const noexcept;
   /** Whether sources that nobody has named are forwarded. */

@@ -39,6 +39,7 @@ void QuerierElection::start(const codec::IpAddress& own, Nanos now) noexcept {
   stop();
   started_ = true;
   startup_left_ = options_.startup_queries();
+  unasked_ = std::max<unsigned>(options_.robustness, 1);
   readdress(own, now);
 }
 
@@ -67,8 +68,9 @@ void QuerierElection::on_query(const codec::IpAddress& from, const codec::Member
                                Nanos now) noexcept {
   if (!started_) return;
   if (query.version != options_.version) counters_.other_version_queries++;
-  if (query.group.is_any()) asked(query.max_response_ms * kMillisecond, now);
-  if (elects(from, query)) yield(from, query, now);
+  if (!elects(from, query)) return;
+  yield(from, query, now);
+  if (query.group.is_any()) asked(timing_.response, now);
 }
 
 bool QuerierElection::elects(const codec::IpAddress& from,
@@ -115,8 +117,9 @@ void QuerierElection::ask(Nanos now) noexcept {
   host_.send(make_query(options_, codec::IpAddress::any(options_.v4)));
 }
 
+/** One query, or its answer, may be lost of as many as robustness says (RFC 9776 section 8.1). */
 void QuerierElection::asked(Nanos response, Nanos now) noexcept {
-  settled_at_ = std::min(settled_at_, now + response);
+  if (unasked_ > 0 && --unasked_ == 0) settled_at_ = now + response;
 }
 
 }  // namespace sluice::membership

@@ -35,7 +35,8 @@ class QuerierElection {
   /** How long the other querier is waited for; 0 when we are it. */
   [[nodiscard]] Nanos other_remaining(Nanos now) const noexcept { return other_present_.remaining(now); }
   [[nodiscard]] const QuerierTiming& timing() const noexcept { return timing_; }
-  /** From when on all hosts that were there at the start have been asked and had the time to answer. */
+  /** From when on all hosts that were there at the start have been asked, by us or by the elected querier, as
+   * often as robustness says, and had the time to answer. */
   [[nodiscard]] Nanos settled_at() const noexcept { return settled_at_; }
 
  private:
@@ -54,6 +55,8 @@ class QuerierElection {
   codec::IpAddress other_;
   QuerierTiming timing_;
   unsigned startup_left_ = 0;
+  /** General queries until all have been asked. */
+  unsigned unasked_ = 0;
   Nanos settled_at_ = kNever;
   bool started_ = false;
   Timer<&QuerierElection::ask> general_{*this};

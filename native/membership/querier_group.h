@@ -28,7 +28,6 @@ class QuerierGroup final : private SourceFilterOwner {
 
   void take(const codec::IpAddress& host, const codec::GroupRecord& record, unsigned version,
             Nanos now) noexcept;
-  void resume(const codec::SourceList& sources, Nanos until) noexcept { filter_.resume(sources, until); }
   /** Another router's query for this group, or for sources of it. */
   void on_query(const codec::MembershipQuery& query, Nanos now) noexcept;
   /** The host's wish is as if it had never been; what no other host wants ends at once. */

@@ -35,13 +35,6 @@ SourceFilter::Asked SourceFilter::take(RecordType type, const SourceList& source
   return {};
 }
 
-void SourceFilter::resume(const SourceList& sources, Nanos until) noexcept {
-  if (!sources.empty()) return want(sources, until);
-  changed_ = changed_ || !excludes_;
-  excludes_ = true;
-  commons_.deadlines.set(group_timer_, until);
-}
-
 void SourceFilter::keep(const IpAddress& address, Nanos until) noexcept {
   Source* source = find(address);
   if (source == nullptr) source = add(address);

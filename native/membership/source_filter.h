@@ -65,8 +65,6 @@ class SourceFilter {
 
   /** A record of a host. */
   Asked take(codec::RecordType type, const codec::SourceList& sources, Nanos now) noexcept;
-  /** EXCLUDE mode until then at least; or, of what sources are given, these. */
-  void resume(const codec::SourceList& sources, Nanos until) noexcept;
 
   /** Somebody wants this source until then at least. */
   void keep(const codec::IpAddress& source, Nanos until) noexcept;

@@ -19,6 +19,9 @@ namespace {
 
 /** How often routes are looked at; well within a third of PIM's keepalive period. */
 constexpr Nanos kSweep = 20 * kernel::kSecond;
+/** How long reports of before the start wait for the first interface, and for the next one and its rights. */
+constexpr Nanos kPatience = kernel::kSecond;
+constexpr Nanos kPause = kernel::kSecond / 5;
 
 IpAddress address_of(const kernel::AddressBytes& bytes) {
   return IpAddress::v6(bytes.data());
@@ -56,9 +59,11 @@ std::optional<kernel::Error> MulticastRouter::start() {
   if (inherited_until_ != 0) inherit_routes();
   if (auto failure = start_upstream()) return failure;
   inherit_joins();
-  if (!reactor_.watch(socket_->fd(), EPOLLIN, *this) ||
+  const bool waits = inherited_until_ != 0;
+  if (!reactor_.watch(socket_->fd(), waits ? 0U : EPOLLIN, *this) ||
       !reactor_.watch(watch_->fd(), EPOLLIN, netlink_watcher_))
     return kernel::system_error("watching the sockets of a multicast router");
+  if (waits) listen_at_ = kernel::monotonic_now() + kPatience;
   next_sweep_ = kernel::monotonic_now() + kSweep;
   own_addresses_changed();
   for (const auto& [index, link] : watch_->links()) look_at(&link, link.name);
@@ -98,6 +103,7 @@ std::optional<kernel::Error> MulticastRouter::add(const RouterInterfaceOptions& 
     return kernel::Error{"ID_TAKEN", "the interface " + options.name + " is there already"};
   RouterInterfaceOwner& acts = *this;
   interfaces_.push_back(std::make_unique<RouterInterface>(options, acts, deadlines_));
+  if (listen_at_ != membership::kNever) listen_at_ = kernel::monotonic_now() + kPause;
   for (const auto& [index, link] : watch_->links())
     if (link.name == options.name) look_at(&link, link.name);
   settle(kernel::monotonic_now());
@@ -192,7 +198,7 @@ void MulticastRouter::take(const kernel::ControlMessage& received, Nanos now) no
   const codec::ControlIp ip{{address_of(received.source), address_of(received.destination)},
                             received.hop_limit,
                             received.router_alert};
-  if (ip.ends.source == interface.address()) return;
+  if (!ip.ends.source.is_any() && ip.ends.source == interface.address()) return;
   const codec::MembershipMessage message =
       options_.v4 ? codec::igmp::parse(received.payload) : codec::mld::parse(received.payload);
   RouterInterfaceCounters& counters = interface.counters();
@@ -236,6 +242,8 @@ void MulticastRouter::take(const kernel::Upcall& upcall, Nanos now) noexcept {
     case Kind::wrong_interface_packet:
       counters_.wrong_interface++;
       if (pim_) pim_->machine().on_wrong_interface(vif, source, group, now);
+      if (const auto next = decide(source, group); next && next->incoming == vif)
+        routes_->release(source, group);
       settle_route(source, group, std::nullopt, now);
       return;
     case Kind::whole_packet:
@@ -248,13 +256,8 @@ void MulticastRouter::take(const kernel::Upcall& upcall, Nanos now) noexcept {
 
 void MulticastRouter::on_timer(Nanos now) noexcept {
   deadlines_.run(now);
-  if (inherited_until_ != 0 && now >= inherited_until_) {
-    inherited_until_ = 0;
-    routes_->settle();
-    if (upstream_) upstream_->settle();
-    socket_->control().joins().settle();
-    drop_strange_interfaces();
-  }
+  if (now >= listen_at_) listen();
+  if (inherited_until_ != 0 && now >= inherited_until_) end_grace();
   if (now >= next_sweep_) sweep(now);
   settle(now);
 }
@@ -286,7 +289,7 @@ void MulticastRouter::say_active(const Channel& one, Nanos now) {
 }
 
 void MulticastRouter::rearm() {
-  Nanos next = std::min(deadlines_.next(), next_sweep_);
+  Nanos next = std::min({deadlines_.next(), next_sweep_, listen_at_});
   if (inherited_until_ != 0) next = std::min(next, inherited_until_);
   reactor_.arm(*this, next);
 }

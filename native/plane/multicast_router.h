@@ -184,6 +184,8 @@ class MulticastRouter final : private kernel::Watcher,
   void note_interfaces();
   void inherit_routes();
   void inherit_joins();
+  void listen();
+  void end_grace();
   void drop_strange_interfaces();
   [[nodiscard]] kernel::Fd take_kept(const std::string& name);
   [[nodiscard]] std::string kept_name(const std::string& what) const;
@@ -221,6 +223,8 @@ class MulticastRouter final : private kernel::Watcher,
                      const membership::Channel& channel) noexcept override;
   void join_denied(RouterInterface& interface, const codec::IpAddress& host,
                    const membership::Channel& channel, membership::Denial why) noexcept override;
+  void rights_ended(RouterInterface& interface, const membership::Channel& channel) noexcept override;
+  void rights_changed(RouterInterface& interface) noexcept override;
   // RouterPimOwner
   void route_changed(const codec::IpAddress& source, const codec::IpAddress& group) noexcept override;
   [[nodiscard]] membership::Interface interface_of(unsigned index) const noexcept override;
@@ -241,6 +245,8 @@ class MulticastRouter final : private kernel::Watcher,
                     std::optional<kernel::Vif> asked, Nanos now);
   [[nodiscard]] std::optional<Forwarding> decide(const codec::IpAddress& source,
                                                  const codec::IpAddress& group);
+  [[nodiscard]] bool is_way_in(kernel::Vif vif, const codec::IpAddress& source,
+                               const codec::IpAddress& group) noexcept;
   [[nodiscard]] std::optional<kernel::Vif> way_in(const codec::IpAddress& source);
   /** A route is to be there before the packets are, and before who wants them. */
   [[nodiscard]] bool is_warm(const codec::IpAddress& source, const codec::IpAddress& group) const noexcept;
@@ -285,6 +291,10 @@ class MulticastRouter final : private kernel::Watcher,
   Nanos next_sweep_ = 0;
   /** 0 when nothing is inherited. */
   Nanos inherited_until_ = 0;
+  /** kNever while what comes is taken. */
+  Nanos listen_at_ = membership::kNever;
+  /** Places that the routes of before a restart lead to may be another interface's next. */
+  bool places_freed_ = false;
   std::optional<kernel::KeptNote> note_;
 };
 

@@ -20,6 +20,7 @@ bool MulticastRoutes::set(const IpAddress& source, const IpAddress& group, Forwa
       if (next.forwarding == forwarding) return true;
       // Whoever has been told of anew is inherited no longer.
       next.inherited &= ~forwarding.outgoing;
+      next.resumed = next.resumed && next.forwarding.incoming == forwarding.incoming;
       next.forwarding = forwarding;
       if (!tell(source, group, next)) return false;
       found->second = next;
@@ -31,7 +32,7 @@ bool MulticastRoutes::set(const IpAddress& source, const IpAddress& group, Forwa
     counters_.refused++;
     return false;
   }
-  const InstalledRoute route{forwarding, 0, now, now};
+  const InstalledRoute route{forwarding, 0, false, now, now};
   if (!tell(source, group, route)) return false;
   groups_[group].emplace(source, route);
   size_++;
@@ -73,17 +74,38 @@ void MulticastRoutes::remove(const IpAddress& source, const IpAddress& group) {
   if (socket_.remove(source.bytes(), group.bytes()) != 0) counters_.failed++;
 }
 
-void MulticastRoutes::inherit(const kernel::KernelRoute& route, Nanos now) {
+void MulticastRoutes::inherit(const kernel::KernelRoute& route, bool anew, Nanos now) {
   if (route.unresolved) return;
   const auto source = IpAddress::v6(route.route.source.data());
   const auto group = IpAddress::v6(route.route.group.data());
-  const InstalledRoute installed{{route.route.incoming, 0}, route.route.outgoing, now, now, route.counters};
+  const InstalledRoute installed{
+      {route.route.incoming, 0}, route.route.outgoing, true, now, now, route.counters};
   if (groups_[group].emplace(source, installed).second) size_++;
+  if (anew) tell(source, group, installed);
+}
+
+void MulticastRoutes::drop(kernel::Vif vif) noexcept {
+  const kernel::VifSet here = kernel::VifSet{1} << vif;
+  for (auto& [group, sources] : groups_)
+    for (auto& [source, route] : sources) {
+      if (!route.resumed && (route.inherited & here) == 0) continue;
+      const bool from = route.forwarding.incoming == vif;
+      route.inherited &= from ? 0 : ~here;
+      route.resumed = route.resumed && !from;
+      tell(source, group, route);
+    }
+}
+
+void MulticastRoutes::release(const IpAddress& source, const IpAddress& group) noexcept {
+  if (const auto found = groups_.find(group); found != groups_.end())
+    if (const auto route = found->second.find(source); route != found->second.end())
+      route->second.resumed = false;
 }
 
 void MulticastRoutes::settle() noexcept {
   for (auto& [group, sources] : groups_)
     for (auto& [source, route] : sources) {
+      route.resumed = false;
       if (route.inherited == 0) continue;
       route.inherited = 0;
       tell(source, group, route);

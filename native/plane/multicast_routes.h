@@ -26,6 +26,8 @@ struct InstalledRoute {
   Forwarding forwarding;
   /** Of before a restart, and not confirmed yet: these interfaces go on receiving. */
   kernel::VifSet inherited = 0;
+  /** It comes in where it did before a restart. */
+  bool resumed = false;
   /** When it was made, and when it was last seen to have taken packets. */
   Nanos since = 0;
   Nanos active_at = 0;
@@ -58,8 +60,24 @@ class MulticastRoutes {
   /** False when it is one too many, or the kernel does not take it; what was stays then. */
   bool set(const codec::IpAddress& source, const codec::IpAddress& group, Forwarding forwarding, Nanos now);
   void remove(const codec::IpAddress& source, const codec::IpAddress& group);
-  /** Takes up what the kernel has of before a restart; each goes on to where it led until settle(). */
-  void inherit(const kernel::KernelRoute& route, Nanos now);
+  /** Takes up what the kernel has of before a restart; each goes on to where it led until settle(). `anew`:
+   * the kernel is told it, too, for what it led to and is not there any more. */
+  void inherit(const kernel::KernelRoute& route, bool anew, Nanos now);
+  /** What is inherited ends towards these interfaces, of all groups or of one, where `ends(source, group)`.
+   */
+  template <class Ends>
+  void disinherit(kernel::VifSet to, Ends&& ends) {
+    for (auto& [group, sources] : groups_) disinherit(sources, group, to, ends);
+  }
+  template <class Ends>
+  void disinherit(kernel::VifSet to, const codec::IpAddress& group, Ends&& ends) {
+    if (const auto found = groups_.find(group); found != groups_.end())
+      disinherit(found->second, group, to, ends);
+  }
+  /** An interface is gone, and its place is another's next: nothing is inherited from it or towards it. */
+  void drop(kernel::Vif vif) noexcept;
+  /** Packets have come by another way than before the restart. */
+  void release(const codec::IpAddress& source, const codec::IpAddress& group) noexcept;
   /** What is not confirmed ends: who of them is left to say afterwards is the caller's to decide anew. */
   void settle() noexcept;
 
@@ -82,6 +100,14 @@ class MulticastRoutes {
   }
 
  private:
+  template <class Ends>
+  void disinherit(Sources& sources, const codec::IpAddress& group, kernel::VifSet to, Ends& ends) {
+    for (auto& [source, route] : sources) {
+      if ((route.inherited & to) == 0 || !ends(source, group)) continue;
+      route.inherited &= ~to;
+      tell(source, group, route);
+    }
+  }
   bool sample(const codec::IpAddress& source, const codec::IpAddress& group, InstalledRoute& route,
               Nanos now);
   bool tell(const codec::IpAddress& source, const codec::IpAddress& group, const InstalledRoute& route);

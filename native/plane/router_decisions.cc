@@ -61,10 +61,13 @@ void MulticastRouter::settle_routes(Nanos now) {
 void MulticastRouter::settle_route(const IpAddress& source, const IpAddress& group,
                                    std::optional<kernel::Vif> asked, Nanos now) {
   const InstalledRoute* const installed = routes_->find(source, group);
+  const bool resumed = pim_ && installed != nullptr && installed->resumed;
   // Packets of before a restart were seen there; no other will be told of as new.
-  if (pim_ && installed != nullptr && installed->inherited != 0)
-    pim_->machine().on_source(installed->forwarding.incoming, source, group, now);
-  const auto forwarding = decide(source, group);
+  if (resumed) pim_->machine().resume(installed->forwarding.incoming, source, group, now);
+  auto forwarding = decide(source, group);
+  // Those who have not been heard yet may be why it comes in there.
+  if (resumed && forwarding && is_way_in(installed->forwarding.incoming, source, group))
+    forwarding->incoming = installed->forwarding.incoming;
   if (!forwarding) {
     if (installed != nullptr && installed->inherited != 0) return;
     // Else the kernel would keep the packets, and give them, old as they are, to who joins next.
@@ -110,6 +113,16 @@ std::optional<kernel::Vif> MulticastRouter::way_in(const IpAddress& source) {
   // A proxy has sources on its own links, and above.
   if (way && way->next_hop.is_any()) return way->interface;
   return proxy_link_ ? std::optional(proxy_link_->vif) : std::nullopt;
+}
+
+/** Of PIM: whether the source's own tree comes in there, or the shared one. */
+bool MulticastRouter::is_way_in(kernel::Vif vif, const IpAddress& source, const IpAddress& group) noexcept {
+  const auto leads = [&](const IpAddress& address) {
+    const auto way = rpf(address);
+    return way && way->interface == vif;
+  };
+  const auto rp = pim_->machine().rp_of(group);
+  return vif == register_vif_ || leads(source) || (rp && leads(*rp));
 }
 
 std::optional<membership::Rpf> MulticastRouter::rpf(const IpAddress& address) noexcept {

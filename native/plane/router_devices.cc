@@ -28,6 +28,7 @@ void MulticastRouter::on_link(unsigned index) noexcept {
   }
   if (proxy_link_ && proxy_link_->index == index && (link == nullptr || !link->running)) {
     socket_->remove_interface(proxy_link_->vif);
+    routes_->drop(proxy_link_->vif);
     proxy_link_.reset();
   }
   own_addresses_changed();
@@ -132,6 +133,7 @@ void MulticastRouter::bring_down(RouterInterface& interface) {
   if (interface.options().querier) socket_->control().leave(index);
   by_vif_[vif] = nullptr;
   socket_->remove_interface(vif);
+  routes_->drop(vif);
   note_interfaces();
   for (const auto& [group, sources] : routes_->all()) stale_.insert({group, IpAddress::any(options_.v4)});
   // Its place is free.

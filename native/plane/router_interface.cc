@@ -95,6 +95,7 @@ void RouterInterface::configure(const membership::AdmissionOptions& options, Nan
   options_.admission = options;
   admission_.configure(options, now);
   if (querier_) querier_->restrict(admission_, now);
+  owner_.rights_changed(*this);
 }
 
 void RouterInterface::add_static(const Channel& channel) {
@@ -144,6 +145,10 @@ void RouterInterface::revoked(const IpAddress& group, Nanos now) noexcept {
 
 void RouterInterface::allowed(const IpAddress& group, Nanos now) noexcept {
   if (querier_) querier_->ask(group, now);
+}
+
+void RouterInterface::refused(const Channel& channel) noexcept {
+  owner_.rights_ended(*this, channel);
 }
 
 void RouterInterface::held(const IpAddress& host, const Channel& channel) noexcept {

@@ -61,6 +61,9 @@ class RouterInterfaceOwner {
                              const membership::Channel& channel) noexcept = 0;
   virtual void join_denied(RouterInterface& interface, const codec::IpAddress& host,
                            const membership::Channel& channel, membership::Denial why) noexcept = 0;
+  /** It may not have the channel, or others than before: what it receives all the same is to end. */
+  virtual void rights_ended(RouterInterface& interface, const membership::Channel& channel) noexcept = 0;
+  virtual void rights_changed(RouterInterface& interface) noexcept = 0;
 
  protected:
   ~RouterInterfaceOwner() = default;
@@ -130,6 +133,7 @@ class RouterInterface final : private membership::QuerierHost, private membershi
             kernel::Nanos now) noexcept override;
   void revoked(const codec::IpAddress& group, kernel::Nanos now) noexcept override;
   void allowed(const codec::IpAddress& group, kernel::Nanos now) noexcept override;
+  void refused(const membership::Channel& channel) noexcept override;
   void held(const codec::IpAddress& host, const membership::Channel& channel) noexcept override;
   void admitted(const codec::IpAddress& host, const membership::Channel& channel) noexcept override;
   void denied(const codec::IpAddress& host, const membership::Channel& channel,

@@ -1,4 +1,7 @@
 // What of a multicast router outlives its process, and how the next one goes on with it.
+#include <sys/epoll.h>
+
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -6,6 +9,9 @@
 #include "plane/multicast_router.h"
 
 namespace sluice::plane {
+
+using codec::IpAddress;
+using membership::Channel;
 
 std::string MulticastRouter::kept_name(const std::string& what) const {
   return what + (options_.v4 ? "4-" : "6-") + std::to_string(options_.table);
@@ -37,7 +43,9 @@ std::unique_ptr<kernel::RoutingSocket> MulticastRouter::adopt_socket(const kerne
   if (!socket || noted.size() != sizeof interfaces) return nullptr;
   std::memcpy(interfaces.data(), noted.data(), noted.size());
   auto adopted = kernel::RoutingSocket::adopt(options, std::move(socket), interfaces);
-  return adopted.ok() ? std::move(adopted.value()) : nullptr;
+  if (!adopted.ok()) return nullptr;
+  places_freed_ = !std::ranges::equal(adopted.value()->interfaces(), interfaces);
+  return std::move(adopted.value());
 }
 
 /** Before anything is routed by it: what is routed must not end with this process. */
@@ -71,7 +79,8 @@ void MulticastRouter::note_interfaces() {
 void MulticastRouter::inherit_routes() {
   auto routes = socket_->dump();
   if (!routes.ok()) return;
-  for (const kernel::KernelRoute& one : routes.value()) routes_->inherit(one, kernel::monotonic_now());
+  for (const kernel::KernelRoute& one : routes.value())
+    routes_->inherit(one, places_freed_, kernel::monotonic_now());
 }
 
 /** What was joined stays so until it is joined anew, or the grace is over. */
@@ -80,6 +89,47 @@ void MulticastRouter::inherit_joins() {
     const bool taken = socket_->control().joins().adopt(one) || (upstream_ && upstream_->adopt(one));
     if (taken && inherited_until_ == 0) inherited_until_ = kernel::monotonic_now() + options_.restart_grace;
   }
+}
+
+/**
+ * Reports that came while nobody listened are taken when the interfaces that they came by are there, and what
+ * their hosts may have. Where nobody can ask for a right, whoever has none loses what it inherited.
+ */
+void MulticastRouter::listen() {
+  listen_at_ = membership::kNever;
+  reactor_.rewatch(socket_->fd(), EPOLLIN, *this);
+  for (const auto& one : interfaces_)
+    if (one->admission().options().hold == 0) rights_changed(*one);
+}
+
+void MulticastRouter::rights_ended(RouterInterface& interface, const Channel& channel) noexcept {
+  if (inherited_until_ == 0 || !interface.is_up()) return;
+  routes_->disinherit(membership::only(interface.vif()), channel.group,
+                      [&](const IpAddress& source, const IpAddress& group) {
+                        return (channel.source.is_any() || channel.source == source) &&
+                               !interface.admission().allows(group, source);
+                      });
+}
+
+/** Of neighbouring routers nothing is known here: where hosts are not listened to, it goes on. */
+void MulticastRouter::rights_changed(RouterInterface& interface) noexcept {
+  if (inherited_until_ == 0 || !interface.is_up() || interface.querier() == nullptr) return;
+  routes_->disinherit(membership::only(interface.vif()),
+                      [&](const IpAddress& source, const IpAddress& group) {
+                        return !interface.admission().allows(group, source);
+                      });
+}
+
+/** Whatever nobody has asked for again by now is over. */
+void MulticastRouter::end_grace() {
+  inherited_until_ = 0;
+  for (const auto& [group, sources] : routes_->all())
+    for (const auto& [source, route] : sources)
+      if (route.resumed) stale_.insert({group, source});
+  routes_->settle();
+  if (upstream_) upstream_->settle();
+  socket_->control().joins().settle();
+  drop_strange_interfaces();
 }
 
 /** Those that the configuration does not name any more. */

@@ -38,6 +38,7 @@ class Gate final : private membership::AdmissionHost {
   QuerierBed bed;
   Admission admission;
   unsigned passed = 0;
+  unsigned refusals = 0;
 
  private:
   [[nodiscard]] bool has(const Channel& channel) const noexcept override {
@@ -57,6 +58,7 @@ class Gate final : private membership::AdmissionHost {
     bed.querier.restrict(group, admission, now);
   }
   void allowed(const IpAddress& group, Nanos now) noexcept override { bed.querier.ask(group, now); }
+  void refused(const Channel&) noexcept override { refusals++; }
   void held(const IpAddress&, const Channel& channel) noexcept override { tell("held", channel); }
   void admitted(const IpAddress&, const Channel& channel) noexcept override { tell("admitted", channel); }
   void denied(const IpAddress&, const Channel& channel, Denial why) noexcept override {

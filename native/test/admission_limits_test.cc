@@ -128,6 +128,7 @@ TEST_CASE("admission: a storm of joins is counted whole, and told in part") {
   for (unsigned group = 1; group <= 100; group++) gate.record(1, RecordType::to_exclude, {}, group);
   CHECK(gate.denied(Denial::not_authorised) == 100);
   CHECK(gate.admission.counters().events_suppressed == 95);
+  CHECK(gate.refusals == 100);
 }
 
 TEST_CASE("admission: 10,000 joins pass, and what confirms them takes nothing from the heap") {

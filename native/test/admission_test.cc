@@ -174,8 +174,11 @@ TEST_CASE("admission: an authorisation that ends, by time or by word, ends what 
     CHECK(gate.bed.state(2) == "EX(;)");
     CHECK(gate.bed.changed_groups == std::vector<IpAddress>{gate.bed.family.group(1)});
     CHECK(gate.admission.counters().revoked == 1);
+    CHECK(gate.refusals == 1);
+    // Nobody knows of it here, and it is said all the same.
     gate.admission.revoke(gate.channel(1), gate.bed.now);
     CHECK(gate.admission.counters().revoked == 1);
+    CHECK(gate.refusals == 2);
     CHECK(gate.admission.authorised() == 2);
     gate.record(1, RecordType::is_exclude, {}, 1);
     CHECK(gate.denied(Denial::not_authorised) == 1);

@@ -1,4 +1,4 @@
-// A multicast router between real hosts, turned by hand.
+// Multicast routers in networks of a test's own, turned by hand.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -35,29 +35,70 @@ inline RouterInterfaceOptions hosts_on(const std::string& name, bool v4) {
   return o;
 }
 
+/** A router of one of the networks. */
+class TurnedRouter {
+ private:
+  struct Beat final : kernel::Timer {
+    void on_timer(kernel::Nanos) noexcept override {}
+  };
+  const Network& network_;
+  kernel::Reactor reactor_;
+  Beat beat_;
+
+ public:
+  explicit TurnedRouter(const Network& network) : network_(network) {}
+
+  /** As `options` say now. */
+  void open(MulticastRouter::Kept kept) {
+    network_.in([&] {
+      auto opened = MulticastRouter::open(reactor_, options, std::move(kept),
+                                          [this](plane::RouterEvent e) { events.push_back(std::move(e)); });
+      REQUIRE(opened.ok());
+      router = std::move(opened.value());
+    });
+  }
+  void add(const RouterInterfaceOptions& o) {
+    REQUIRE_FALSE(network_.in([&] { return router->add(o); }));
+  }
+  /** Something always comes soon: whoever is polled for meanwhile is not the reactor's. */
+  void turn() {
+    reactor_.arm(beat_, kernel::monotonic_now() + kernel::kMillisecond);
+    network_.in([&] { reactor_.turn(); });
+  }
+
+  MulticastRouterOptions options;
+  std::vector<plane::RouterEvent> events;
+  std::unique_ptr<MulticastRouter> router;
+};
+
+/** Until it holds, for ten seconds at most. */
+template <class F>
+bool turn_until(const std::vector<TurnedRouter*>& routers, F&& done) {
+  const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
+  while (!done()) {
+    if (kernel::monotonic_now() > end) return false;
+    for (TurnedRouter* const one : routers)
+      if (one->router) one->turn();
+  }
+  return true;
+}
+
+struct HasStar {
+  Star star;
+};
+
 /** The router of a star. */
-struct MulticastBed {
+struct MulticastBed : HasStar, TurnedRouter {
   explicit MulticastBed(int its_family, UpstreamMode mode = UpstreamMode::none,
                         MulticastRouter::Kept kept = {})
-      : family(its_family) {
+      : TurnedRouter(star.router), family(its_family) {
     options.v4 = v4();
     options.upstream = mode;
     options.proxy_device = "up0";
     options.pim.v4 = v4();
     open(std::move(kept));
   }
-  void open(MulticastRouter::Kept kept) {
-    star.router.in([&] {
-      auto opened = MulticastRouter::open(reactor, options, std::move(kept),
-                                          [this](plane::RouterEvent e) { events.push_back(std::move(e)); });
-      REQUIRE(opened.ok());
-      router = std::move(opened.value());
-    });
-  }
   [[nodiscard]] bool v4() const { return family == AF_INET; }
-  void add(RouterInterfaceOptions o) {
-    REQUIRE_FALSE(star.router.in([&] { return router->add(o); }));
-  }
   bool reconfigure(const plane::RouterInterfaceOptions& o) {
     return star.router.in([&] {
       const bool found = router->reconfigure(o);
@@ -67,14 +108,7 @@ struct MulticastBed {
   }
   template <class F>
   bool turn_until(F&& done) {
-    const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
-    while (!done()) {
-      if (kernel::monotonic_now() > end) return false;
-      // Something always comes soon: whoever is polled for here is not the reactor's.
-      reactor.arm(beat, kernel::monotonic_now() + kernel::kMillisecond);
-      star.router.in([&] { reactor.turn(); });
-    }
-    return true;
+    return test::turn_until({this}, std::forward<F>(done));
   }
   /** Sends until the listener has had so many. */
   bool flows(Talker& talker, Listener& listener, std::size_t packets = 20) {
@@ -89,16 +123,7 @@ struct MulticastBed {
   }
   [[nodiscard]] std::string group() const { return Star::group(family); }
 
-  struct Beat final : kernel::Timer {
-    void on_timer(kernel::Nanos) noexcept override {}
-  };
   const int family;
-  MulticastRouterOptions options;
-  Star star;
-  kernel::Reactor reactor;
-  Beat beat;
-  std::vector<plane::RouterEvent> events;
-  std::unique_ptr<MulticastRouter> router;
 };
 
 }  // namespace sluice::test

@@ -102,10 +102,12 @@ class Router final : public membership::PimHost {
 
   /** The route to a net: by a next hop, or a link of ours without one. */
   void way(const IpPrefix& prefix, Interface interface, const IpAddress& next_hop, std::uint32_t metric = 10);
-  /** Forgets all, as if the process had been killed and begun anew. */
-  void restart();
+  /** Forgets all, as if the process had been killed and begun anew; what it has forwarded goes on where
+   * `kept`. */
+  void restart(bool kept = false);
   /** Hears and says nothing any more. */
   void crash() { dead = true; }
+  Route decide(const IpAddress& source, const IpAddress& group);
   void packet(Interface interface, const IpAddress& source, const IpAddress& group, int hops);
   void transmit(Interface interface, const IpAddress& from, codec::Bytes bytes);
   void transmit(const codec::IpEnds& ends, codec::Bytes bytes);
@@ -122,6 +124,8 @@ class Router final : public membership::PimHost {
   std::map<Interface, PimLinkOptions> link_options;
   std::map<Interface, std::vector<IpAddress>> addresses;
   std::map<std::pair<IpAddress, IpAddress>, Route> kernel;
+  /** Of before a restart. */
+  std::map<std::pair<IpAddress, IpAddress>, Route> inherited;
   bool dead = false;
   std::vector<Sent> sent;
   std::size_t hellos = 0;
@@ -389,16 +393,31 @@ inline void Router::way(const IpPrefix& prefix, Interface interface, const IpAdd
   pim->rpf_changed(prefix, net.now);
 }
 
-inline void Router::restart() {
+inline void Router::restart(bool kept) {
   pim.reset();
-  kernel.clear();
+  inherited.clear();
+  if (kept) inherited = kernel;
+  kernel = inherited;
   pim = std::make_unique<Pim>(options, *this, deadlines, ++seed);
   for (const auto& [interface, its] : nets)
     pim->interface_up(interface, addresses.at(interface), link_options.at(interface), net.now);
 }
 
+/** What the kernel is told: who received before a restart goes on receiving. */
+inline Route Router::decide(const IpAddress& source, const IpAddress& group) {
+  const auto before = inherited.find({source, group});
+  if (before == inherited.end()) return pim->route(source, group);
+  pim->resume(before->second.incoming, source, group, net.now);
+  Route route = pim->route(source, group);
+  if (route.incoming == membership::kNoInterface) return before->second;
+  route.outgoing |= before->second.outgoing & ~only(route.incoming);
+  return route;
+}
+
 inline void Router::packet(Interface interface, const IpAddress& source, const IpAddress& group, int hops) {
   const auto key = std::pair(source, group);
+  // Of a route that it has, the kernel does not ask.
+  if (!kernel.contains(key) && inherited.contains(key)) kernel[key] = decide(source, group);
   if (!kernel.contains(key)) {
     pim->on_source(interface, source, group, net.now);
     Route route = pim->route(source, group);
@@ -411,7 +430,7 @@ inline void Router::packet(Interface interface, const IpAddress& source, const I
     pim->on_active(source, group, net.now);
   }
   // What a packet leads to is installed after it.
-  if (!kernel.contains(key)) kernel[key] = pim->route(source, group);
+  if (!kernel.contains(key)) kernel[key] = decide(source, group);
   const Route route = kernel[key];
   if (route.incoming != interface) return;
   if (route.registers) {

@@ -7,6 +7,7 @@ using namespace sluice;
 using codec::RecordType;
 using membership::ImmediateLeave;
 using membership::QuerierOptions;
+using test::kNever;
 using test::kSecond;
 using test::querier_options;
 using test::QuerierBed;
@@ -103,13 +104,47 @@ TEST_CASE(
   bed.querier.start(bed.family.host(10), bed.now);
   bed.record(1, RecordType::to_exclude);
   bed.record(1, RecordType::to_exclude, {}, 2);
-  bed.pass(10 * kSecond - 1);
+  // The second query comes after a quarter of the interval, and is answered within ten seconds.
+  bed.pass(31 * kSecond + kSecond / 4 + 10 * kSecond - 1);
   bed.clear();
   bed.record(1, RecordType::to_include);
   CHECK(bed.queries() == "Q(G)");
   bed.pass(1);
   bed.record(1, RecordType::to_include, {}, 2);
   CHECK(bed.state(2) == "-");
+}
+
+TEST_CASE("querier immediate: tracked, after a restart a host that missed the first query keeps its group") {
+  for (const bool v4 : {true, false}) {
+    QuerierBed bed(leaving(ImmediateLeave::tracked, v4));
+    bed.querier.start(bed.family.host(10), bed.now);
+    bed.pass(3 * kSecond);
+    bed.record(1, RecordType::is_exclude);
+    bed.pass(8 * kSecond);
+    bed.clear();
+    bed.record(1, RecordType::to_include);
+    CHECK(bed.queries() == "Q(G)");
+    bed.pass(kSecond / 2);
+    bed.record(2, RecordType::is_exclude);
+    bed.pass(20 * kSecond);
+    CHECK(bed.state() == "EX(;)");
+  }
+}
+
+TEST_CASE(
+    "querier immediate: tracked, only queries of the elected querier count as asking, with time to answer") {
+  QuerierBed bed(leaving(ImmediateLeave::tracked));
+  bed.querier.start(bed.family.host(10), bed.now);
+  auto hasty = bed.query();
+  hasty.max_response_ms = 0;
+  for (int i = 0; i < 5; i++) {
+    bed.hear(bed.family.any(), hasty);
+    bed.hear(bed.family.host(11), hasty);
+  }
+  bed.pass(kSecond);
+  CHECK(bed.querier.election().settled_at() == kNever);
+  bed.hear(bed.family.host(9), hasty);
+  CHECK(bed.querier.election().settled_at() == bed.now + 10 * kSecond);
 }
 
 TEST_CASE(

@@ -161,34 +161,6 @@ TEST_CASE("querier limits: static groups are forwarded without hosts, and stay w
   CHECK(bed.forwards(1, 2));
 }
 
-TEST_CASE(
-    "querier limits: after a restart what was forwarded goes on, and lasts until hosts or time say "
-    "otherwise") {
-  for (const bool v4 : {true, false}) {
-    QuerierBed bed(querier_options(v4));
-    bed.querier.start(bed.family.host(10), bed.now);
-    const auto list = bed.sources({1, 2});
-    const std::vector<membership::Querier::Resumed> groups{
-        {bed.family.group(1), {}}, {bed.family.group(2), codec::SourceList(list)}, {bed.family.group(3), {}}};
-    bed.querier.resume(groups, bed.now);
-    CHECK(bed.state(1) == "EX(;)");
-    CHECK(bed.state(2) == "IN(1 2)");
-    CHECK(bed.changed_groups.size() == 3);
-    CHECK(bed.group_timer(1) == 250);
-    bed.record(1, RecordType::is_include, {2}, 2);
-    bed.pass(5 * kSecond);
-    bed.record(1, RecordType::is_exclude, {}, 3);
-    bed.record(1, RecordType::to_include, {}, 3);
-    bed.pass(2 * kSecond);
-    CHECK(bed.state(3) == "-");
-    bed.pass(242 * kSecond);
-    CHECK(bed.state(1) == "EX(;)");
-    bed.pass(kSecond);
-    CHECK(bed.state(1) == "-");
-    CHECK(bed.state(2) == "IN(2)");
-  }
-}
-
 TEST_CASE("querier limits: the end of the interface is the end of what hosts want") {
   QuerierBed bed;
   bed.settled();
