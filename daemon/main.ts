@@ -15,6 +15,7 @@ import { LeaseBook, leaseFileSchema } from './membership/lease-book.js';
 import { MembershipService } from './membership/service.js';
 import { AccessLog } from './plane/access-log.js';
 import type { PlaneApi } from './plane/contract.js';
+import { openControlCapture } from './plane/control-capture.js';
 import { ViewersFront } from './plane/front.js';
 import { ensureKeeper } from './plane/keeper.js';
 import { createPlane } from './plane/plane.js';
@@ -164,6 +165,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     ...shared,
     log: log.child({ part: 'membership' }),
     createRouter,
+    openControlCapture,
     ensureKeeper,
     service: options.service ?? null,
     leases: leaseBook(settings, options),
@@ -207,6 +209,7 @@ async function startParts(settings: Settings, options: DaemonOptions, started: S
     sites: delivery,
     flows,
     subscribers: membership,
+    controlCaptures: membership.controlCaptures,
     onStop: (withdraw) => {
       withdrawing = withdraw;
       onStop({ withdraw });

@@ -5,6 +5,7 @@ import type { RouteContext } from './context.js';
 import { handleError } from './errors.js';
 import { refuseForeign, type Transport } from './guard.js';
 import { refuseUnknown } from './not-found.js';
+import { captureRoutes } from './routes/capture.js';
 import { channelRoutes } from './routes/channels.js';
 import { configRoutes } from './routes/config.js';
 import { controlRoutes } from './routes/control.js';
@@ -63,6 +64,7 @@ export async function buildApp(context: RouteContext, transport: Transport): Pro
     siteRoutes(scope, context);
     flowRoutes(scope, context);
     subscriberRoutes(scope, context);
+    captureRoutes(scope, context);
     loopRoutes(scope, context);
     liveRoute(scope, context);
   });

@@ -5,6 +5,7 @@ import type { Registry } from '../base/registry.js';
 import type { ReloadOutcome, ReloadRequest, RunningConfig } from '../config/reload.js';
 import type { FlowConfig, FlowReceiverConfig } from '../flows/flow-schema.js';
 import type { FlowStatus, FlowTotals, GateOrder, ReceiverStatus } from '../flows/status.js';
+import type { ControlCaptureOrder, ControlCaptureStream } from '../membership/control-captures.js';
 import type { LoopCounters, PlaneLoop } from '../plane/contract.js';
 import type { MulticastChannel, MulticastLease } from '../plane/contract-router.js';
 import type { Sampler } from './sampler.js';
@@ -46,6 +47,11 @@ export interface SubscriberControl {
   revoke(subscriber: string, channels: readonly MulticastChannel[]): Promise<void>;
 }
 
+/** Messages about groups and routes, as they come; throws a SluiceError where they cannot be captured. */
+export interface ControlCaptureControl {
+  open(order: ControlCaptureOrder): ControlCaptureStream;
+}
+
 /** What the routes work with. */
 export interface AdminContext {
   readonly source: StatusSource;
@@ -61,6 +67,7 @@ export interface AdminContext {
   readonly sites: SiteControl;
   readonly flows: FlowControl;
   readonly subscribers: SubscriberControl;
+  readonly controlCaptures: ControlCaptureControl;
   /** Called after `POST /v1/stop` has been answered; `withdraw`: also take the forwarding away. */
   readonly onStop: (withdraw: boolean) => void;
 }

@@ -2,6 +2,13 @@ import type { FastifyRequest } from 'fastify';
 import { SluiceError } from '../base/errors.js';
 import { isLoopback } from './settings.js';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** It changes nothing, but is not to be had by pages of others all the same. */
+    readonly guarded?: boolean;
+  }
+}
+
 /** Where a request came in. A browser cannot reach a Unix socket, so that the checks against browsers fall away there. */
 export type Transport = 'tcp' | 'unix';
 
@@ -34,7 +41,8 @@ export function refuseForeign(request: FastifyRequest, transport: Transport): vo
       },
     );
   }
-  const changes = request.method !== 'GET' && request.method !== 'HEAD';
+  const { guarded = false } = request.routeOptions.config;
+  const changes = guarded || (request.method !== 'GET' && request.method !== 'HEAD');
   if (!changes && request.headers.upgrade === undefined) return;
   if (origin !== undefined && origin !== `http://${host}`) {
     throw new SluiceError(

@@ -334,3 +334,12 @@ export type StreamsFit = [
   Fits<ReloadOutcome, DeepReadonly<z.infer<typeof reloadAnswer>>>,
 ];
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+/** The field behind the body of `/v1/capture` (RFC 9110 section 6.5) that has the summary, as JSON. */
+export const CONTROL_CAPTURE_TRAILER = 'sluice-capture';
+export const controlCaptureSummary = z.object({
+  packets: z.number(),
+  bytes: z.number(),
+  dropped: z.number(),
+  end: z.enum(['duration', 'limit', 'reader', 'daemon']),
+});

@@ -1,4 +1,5 @@
-import { type RequestOptions, request } from 'node:http';
+import { type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode, SluiceError } from '../base/errors.js';
@@ -62,10 +63,33 @@ export async function askDaemon<Schema extends z.ZodType>(
       checked.error,
     );
   }
+  throw refused(admin, status, answer);
+}
+
+function refused(admin: string, status: number, answer: unknown): SluiceError {
   const { data } = refusal.safeParse(answer);
-  if (data === undefined) throw unreachable(admin, `it answered with status ${status}`);
+  if (data === undefined) return unreachable(admin, `it answered with status ${status}`);
   const code = ERROR_CODES.find((known): known is ErrorCode => known === data.code) ?? 'DAEMON_UNREACHABLE';
-  throw new SluiceError(code, data.message, data.details);
+  return new SluiceError(code, data.message, data.details);
+}
+
+/**
+ * A GET whose answer goes on; the caller reads it to its end, or destroys it.
+ * @throws SluiceError as of {@link askDaemon}
+ */
+export async function streamFromDaemon(admin: string, path: string): Promise<IncomingMessage> {
+  const where = target(admin, path);
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const outgoing = request({ ...where, agent: false }, (answer) => {
+      outgoing.setTimeout(0);
+      resolve(answer);
+    });
+    outgoing.setTimeout(TIMEOUT_MS, () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+    outgoing.on('error', (error) => reject(unreachable(admin, reasonOf(error), error)));
+    outgoing.end();
+  });
+  if (response.statusCode === 200) return response;
+  throw refused(admin, response.statusCode ?? 0, parseJson(admin, await textOf(response)));
 }
 
 function exchange(

@@ -9,6 +9,7 @@ import {
   type CaptureHandle,
   type PlaneApi,
 } from '../plane/contract.js';
+import { withAdmin } from './admin-client.js';
 import {
   addressPrefix,
   type CaptureFormat,
@@ -19,6 +20,7 @@ import {
   seconds,
   whole,
 } from './arguments.js';
+import { captureControl } from './capture-control.js';
 import { follow } from './progress.js';
 import { Ending } from './supervise.js';
 
@@ -46,17 +48,23 @@ interface Flags {
   readonly promiscuous: boolean;
   readonly comment: string;
   readonly json?: true;
+  readonly control?: true;
+  readonly admin: string;
 }
+
+/** Options that mean something with --control. */
+const OF_CONTROL: ReadonlySet<string> = new Set(['control', 'admin', 'interface', 'duration', 'count', 'json']);
 
 /** `sluice capture FILE`: frames of a device into a file. */
 export function register(program: Command): void {
-  program
-    .command('capture')
+  withAdmin(program.command('capture'))
     .summary('record the packets of an interface')
     .description(
       'Records packets with nanosecond time stamps, VLAN tags included, until SIGINT or a limit. The file can be read at any ' +
         'time: it always ends with a whole packet. Needs root or CAP_NET_RAW. Options that choose packets may be repeated: ' +
-        'of one kind any must fit, of all kinds each; VLAN tags and IPv6 extension headers are seen through.',
+        'of one kind any must fit, of all kinds each; VLAN tags and IPv6 extension headers are seen through. ' +
+        'With --control a running daemon records instead, which needs no privilege: IGMP, MLD and PIM of its multicast router, ' +
+        'received and sent, each interface by its name, for an hour at most; only -i, --count, --duration and --json go with it.',
     )
     .argument('<file>', 'where to, or - for standard output')
     .option(
@@ -64,6 +72,7 @@ export function register(program: Command): void {
       'the interface; without it all of them, as Linux cooked packets',
       parsed(interfaceName),
     )
+    .option('--control', 'what the multicast router of the running daemon says and hears')
     .option('--group <address[/bits]>', 'packets to this group', repeated(parsed(addressPrefix)), [])
     .option('--host <address[/bits]>', 'packets from or to this address', repeated(parsed(addressPrefix)), [])
     .option('--port <port>', 'UDP and TCP from or to this port', repeated(whole(1, 65_535)), [])
@@ -86,6 +95,7 @@ export function register(program: Command): void {
       '\nExamples:\n' +
         '  sluice capture -i eth0 joins.pcapng --protocol igmp --protocol pim\n' +
         '  sluice capture -i eth0 news.pcapng --group 239.1.1.1 --port 5000 --duration 30s\n' +
+        '  sluice capture --control --duration 10s router.pcapng\n' +
         '  sluice capture -i eth0 ring.pcap --max-size 100MB --rotate --keep 10\n' +
         '  sluice capture -i eth0 - --vlan 100 | tshark -r -',
     )
@@ -109,8 +119,22 @@ function checkUse(file: string, flags: Flags): void {
   if (flags.rotate === true) throw new SluiceError('USAGE', 'capture: --rotate: expected a file, got -');
 }
 
-async function capture(file: string, flags: Flags): Promise<void> {
+function checkControl(file: string, flags: Flags, command: Command): void {
+  const control = flags.control === true;
+  const said = command.options.filter((one) => command.getOptionValueSource(one.attributeName()) === 'cli');
+  const stranger = said.find((one) =>
+    control ? !OF_CONTROL.has(one.attributeName()) : one.attributeName() === 'admin',
+  );
+  if (stranger !== undefined)
+    throw new SluiceError('USAGE', `capture: ${stranger.long}: ${control ? 'does not go with' : 'expected'} --control`);
+  if (control && formatOf(file) === 'pcap')
+    throw new SluiceError('USAGE', `capture: expected a name that ends in .pcapng with --control, got ${file}`);
+}
+
+async function capture(file: string, flags: Flags, command: Command): Promise<void> {
   checkUse(file, flags);
+  checkControl(file, flags, command);
+  if (flags.control === true) return captureControl(file, flags);
   const ending = new Ending();
   const { createPlane } = await import('../plane/plane.js');
   const plane = createPlane({ memoryBytes: PLANE_MEMORY_BYTES });

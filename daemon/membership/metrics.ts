@@ -92,6 +92,11 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi, aske
   );
   withdraw.push(
     metrics.counter({
+      name: 'sluice_membership_events_lost_total',
+      help: 'News of joins that policy has missed, as too many waited.',
+      read: () => [{ labels: {}, value: router.lostEvents() }],
+    }),
+    metrics.counter({
       name: 'sluice_membership_asks_total',
       help: "Joins that the operator's system was asked about, or would have been.",
       labels: ['result'],

@@ -6,7 +6,9 @@ import type { Metrics } from '../base/metrics.js';
 import type { Registry } from '../base/registry.js';
 import type { Reloadable, ReloadPlan, RestartReason, Step } from '../base/reloadable.js';
 import type { Family, MulticastChannel, MulticastLease, RouterApi, RouterEvent } from '../plane/contract-router.js';
+import type { ControlCapture, ControlCaptureOptions } from '../plane/control-capture.js';
 import { type AskActs, Asking, type AskTotals, type Verdict } from './ask.js';
+import { ControlCaptures } from './control-captures.js';
 import { Keeping, type KeepingParts } from './keeping.js';
 import { channelKey, type LeaseBook } from './lease-book.js';
 import { offerMembershipMetrics } from './metrics.js';
@@ -29,6 +31,8 @@ export interface MembershipParts extends KeepingParts {
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** As openControlCapture(). */
+  readonly openControlCapture: (options: ControlCaptureOptions) => ControlCapture;
   /** Over restarts. */
   readonly leases: LeaseBook;
 }
@@ -59,6 +63,8 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   readonly #withdraw: (() => void)[] = [];
   readonly #interfaces = new Map<string, InterfaceConfig>();
   readonly #keeping: Keeping;
+  /** What the router's interfaces say and hear. */
+  readonly controlCaptures: ControlCaptures;
   #router: RouterApi | null = null;
   #asking: Asking | null = null;
 
@@ -67,6 +73,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     private readonly parts: MembershipParts,
   ) {
     this.#keeping = new Keeping(settings.membership, parts);
+    this.controlCaptures = new ControlCaptures({ open: parts.openControlCapture, interfaces: () => this.#devices() });
   }
 
   /** The router; null where no interface is configured, or after stop(). */
@@ -96,9 +103,10 @@ export class MembershipService implements Reloadable<MembershipSettings> {
       offerRpTables(registry, router),
       this.#keeping.offer(registry, router),
       registry.explain('group', (id) =>
-        explainGroup(router, [...this.#interfaces.values()], id, (group) => this.#verdicts(group)),
+        explainGroup({ router, membership, asked: (group) => this.#verdicts(group) }, id),
       ),
       offerMembershipMetrics(metrics, router, this.#asked),
+      this.controlCaptures.offer(metrics),
     );
     this.#ask(membership.ask);
     for (const one of interfaces) this.#add(one);
@@ -108,6 +116,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   /** The router ends. `withdraw`: forwarding ends, too; else the kernel goes on where it is kept. Idempotent. */
   stop(withdraw = false): void {
     for (const one of this.#withdraw.splice(0)) one();
+    this.controlCaptures.stop();
     this.#ask(undefined);
     if (withdraw) this.#router?.withdraw();
     this.#router?.close();
@@ -195,6 +204,13 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     if (isDeepStrictEqual({ ...was, subscriber: null }, { ...next, subscriber: null }))
       return { says: `interface ${name}: other rights of its subscriber`, commit: () => this.#admit(was, next) };
     return { says: `interface ${name}: speaks otherwise`, commit: () => this.#change(was, next) };
+  }
+
+  /** Devices that are routed now. */
+  #devices(): string[] {
+    const { upstream, proxy_interface: proxy } = this.settings.membership;
+    const above = upstream === 'proxy' && proxy !== undefined ? [proxy] : [];
+    return this.#router === null ? [] : [...new Set([...this.#interfaces.keys(), ...above])];
   }
 
   #add(config: InterfaceConfig): void {

@@ -32,6 +32,7 @@ import type {
 } from './contract.js';
 import type { FlowMatch, FlowReceiverInfo } from './contract-flows.js';
 import type { RouterApi, RouterEvent, RouterOptions } from './contract-router.js';
+import type { ControlCapture, ControlCaptureOptions } from './control-capture.js';
 
 /** What adding something gives: its handle, the slot of its counters, and the loop that it lives on. */
 export interface Added {
@@ -169,6 +170,10 @@ export type RawRouter = Omit<RouterApi, 'families' | 'onEvent'>;
 export interface Addon {
   readonly Router: new (options: RouterOptions, onEvents: (events: RouterEvent[]) => void) => RawRouter;
   readonly Plane: new (options: RawPlaneOptions, onEvents: (events: RawEvent[]) => void) => RawPlane;
+  /** Of native/addon/control_capture_object.h. */
+  readonly ControlCapture: new (
+    options: ControlCaptureOptions,
+  ) => ControlCapture;
   readonly TsClip: new (ts: Uint8Array, options: { readonly segmentMs: number }) => RawClip;
   readCapture(path: string): CaptureFlows;
   scanCapture(path: string): CaptureSummary;

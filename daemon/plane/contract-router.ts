@@ -121,6 +121,10 @@ interface JoinEvent extends MulticastChannel {
   readonly host: string | null;
 }
 
+/**
+ * What is told of joins is news, not state: while JavaScript is busy, what comes beyond 65,536 that wait is lost (and counted, see
+ * {@link RouterApi.lostEvents}). A host repeats a join that it was not given, which is told again. All else is never lost.
+ */
 export type RouterEvent =
   | ({ readonly type: 'join-held' | 'join-admitted' } & JoinEvent)
   | ({ readonly type: 'join-denied'; readonly reason: Denial } & JoinEvent)
@@ -160,12 +164,30 @@ export interface GroupInfo {
   }[];
   readonly hosts: readonly {
     readonly address: string | null;
+    /** EXCLUDE mode: `sources` are those that it does not want. */
     readonly excludes: boolean;
+    /** 1 to 3 of IGMP, 1 or 2 of MLD, by its last report. */
     readonly version: number;
     readonly ageMs: number;
+    /** Since its last report. */
+    readonly heardMs: number;
     readonly remainingMs: number;
     readonly sources: readonly string[];
   }[];
+}
+
+/** A join that waits to be authorised, or was not taken; of these the last 128 of an interface, each host's once. */
+export interface RefusalInfo extends MulticastChannel {
+  readonly interface: string;
+  readonly host: string | null;
+  /** Of the report that asked for it: 1 to 3 of IGMP, 1 or 2 of MLD. */
+  readonly version: number;
+  /** null: it waits. */
+  readonly reason: Denial | null;
+  /** Since it was denied last; null while it waits. */
+  readonly ageMs: number | null;
+  /** How long it waits yet; null when it was denied. */
+  readonly waitsMs: number | null;
 }
 
 /** A route of the kernel. */
@@ -387,6 +409,7 @@ export interface RouterApi {
   ): void;
   interfaces(family: Family): RouterInterfaceInfo[];
   groups(family: Family): GroupInfo[];
+  refusals(family: Family): RefusalInfo[];
   routes(family: Family): MulticastRouteInfo[];
   neighbours(family: Family): PimNeighbourInfo[];
   trees(family: Family): PimTreeInfo[];
@@ -396,6 +419,8 @@ export interface RouterApi {
   status(family: Family): RouterStatus | null;
   /** The way back to an address; null where none leads over an interface of the router. */
   rpf(family: Family, address: string): { readonly interface: string; readonly nextHop: string | null } | null;
+  /** News of joins that were lost, as too many waited. */
+  lostEvents(): number;
   /** Takes everything out of the kernel. */
   withdraw(): void;
   /** Ends; what the kernel forwards goes on where it is kept. Idempotent. */

@@ -35,6 +35,7 @@ export function createRouter(options: RouterOptions): RouterApi {
     keep: (family, group, wanted) => raw.keep(family, group, wanted),
     interfaces: (family) => raw.interfaces(family),
     groups: (family) => raw.groups(family),
+    refusals: (family) => raw.refusals(family),
     routes: (family) => raw.routes(family),
     neighbours: (family) => raw.neighbours(family),
     trees: (family) => raw.trees(family),
@@ -42,6 +43,7 @@ export function createRouter(options: RouterOptions): RouterApi {
     rps: (family) => raw.rps(family),
     status: (family) => raw.status(family),
     rpf: (family, address) => raw.rpf(family, address),
+    lostEvents: () => raw.lostEvents(),
     withdraw: () => raw.withdraw(),
     close: () => raw.close(),
   };

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "addon/capture.h"
+#include "addon/control_capture_object.h"
 #include "addon/plane_object.h"
 #include "addon/router_object.h"
 #include "addon/service.h"
@@ -45,6 +46,7 @@ Napi::Object counter_names(Napi::Env env) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Plane", PlaneObject::define(env));
   exports.Set("Router", RouterObject::define(env));
+  exports.Set("ControlCapture", ControlCaptureObject::define(env));
   exports.Set("counterNames", counter_names(env));
   init_capture(env, exports);
   init_service(env, exports);

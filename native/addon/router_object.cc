@@ -196,6 +196,7 @@ Napi::Function RouterObject::define(Napi::Env env) {
                          InstanceMethod<&RouterObject::keep>("keep"),
                          InstanceMethod<&RouterObject::interfaces>("interfaces"),
                          InstanceMethod<&RouterObject::groups>("groups"),
+                         InstanceMethod<&RouterObject::refusals>("refusals"),
                          InstanceMethod<&RouterObject::routes>("routes"),
                          InstanceMethod<&RouterObject::neighbours>("neighbours"),
                          InstanceMethod<&RouterObject::trees>("trees"),
@@ -203,6 +204,7 @@ Napi::Function RouterObject::define(Napi::Env env) {
                          InstanceMethod<&RouterObject::rps>("rps"),
                          InstanceMethod<&RouterObject::status>("status"),
                          InstanceMethod<&RouterObject::rpf>("rpf"),
+                         InstanceMethod<&RouterObject::lost_events>("lostEvents"),
                          InstanceMethod<&RouterObject::withdraw>("withdraw"),
                          InstanceMethod<&RouterObject::close>("close"),
                      });
@@ -216,8 +218,11 @@ RouterObject::RouterObject(const Info& info) : Napi::ObjectWrap<RouterObject>(in
   plane::RouterOptions options{router_of(env, o.get("ipv4"), true), router_of(env, o.get("ipv6"), false),
                                keeper_of(env, o.get("keeper"))};
   events_ = std::make_unique<EventQueue<plane::RouterEvent>>(env, info[1].As<Napi::Function>(), event_value);
-  router_ = std::make_unique<plane::Router>(
-      std::move(options), [queue = events_.get()](plane::RouterEvent e) { queue->push(std::move(e)); });
+  router_ =
+      std::make_unique<plane::Router>(std::move(options), [queue = events_.get()](plane::RouterEvent e) {
+        const bool may_be_lost = e.is_of_a_join();
+        queue->push(std::move(e), may_be_lost);
+      });
   if (const auto error = router_->start()) throw_error(env, *error);
   // Node runs hooks in reverse order, so the loop ends before the queue into this environment does.
   napi_add_env_cleanup_hook(env, on_environment_end, this);
@@ -360,6 +365,12 @@ Napi::Value RouterObject::groups(const Info& info) {
   return list_value(info.Env(), rows);
 }
 
+Napi::Value RouterObject::refusals(const Info& info) {
+  std::vector<RefusalRow> rows;
+  with(info, [&](MulticastRouter& router) { rows = refusal_rows(router); });
+  return list_value(info.Env(), rows);
+}
+
 Napi::Value RouterObject::routes(const Info& info) {
   std::vector<RouteRow> rows;
   with(info, [&](MulticastRouter& router) { rows = route_rows(router); });
@@ -409,6 +420,10 @@ Napi::Value RouterObject::rpf(const Info& info) {
   o.Set("interface", interface);
   o.Set("nextHop", address_value(info.Env(), way->next_hop));
   return o;
+}
+
+Napi::Value RouterObject::lost_events(const Info& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(events_->lost()));
 }
 
 Napi::Value RouterObject::withdraw(const Info& info) {

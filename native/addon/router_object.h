@@ -31,6 +31,7 @@ class RouterObject final : public Napi::ObjectWrap<RouterObject> {
   Napi::Value keep(const Info& info);
   Napi::Value interfaces(const Info& info);
   Napi::Value groups(const Info& info);
+  Napi::Value refusals(const Info& info);
   Napi::Value routes(const Info& info);
   Napi::Value neighbours(const Info& info);
   Napi::Value trees(const Info& info);
@@ -38,6 +39,7 @@ class RouterObject final : public Napi::ObjectWrap<RouterObject> {
   Napi::Value rps(const Info& info);
   Napi::Value status(const Info& info);
   Napi::Value rpf(const Info& info);
+  Napi::Value lost_events(const Info& info);
   Napi::Value withdraw(const Info& info);
   Napi::Value close(const Info& info);
 

@@ -23,6 +23,20 @@ struct GroupRow {
 std::vector<GroupRow> group_rows(const plane::MulticastRouter& router);
 Napi::Object row_value(Napi::Env env, const GroupRow& row);
 
+/** A join that waits to be authorised, or was not taken a while ago. */
+struct RefusalRow {
+  std::string interface;
+  membership::Channel channel;
+  codec::IpAddress host;
+  unsigned version = 0;
+  /** None: it waits. */
+  std::optional<membership::Denial> why;
+  /** How long it waits yet, or how long ago it was denied. */
+  kernel::Nanos time = 0;
+};
+std::vector<RefusalRow> refusal_rows(const plane::MulticastRouter& router);
+Napi::Object row_value(Napi::Env env, const RefusalRow& row);
+
 struct RouteRow {
   codec::IpAddress source;
   codec::IpAddress group;
@@ -135,6 +149,8 @@ struct StatusRow {
 StatusRow status_row(plane::MulticastRouter& router);
 Napi::Object row_value(Napi::Env env, const StatusRow& row);
 
+/** `not-authorised` and so on. */
+const char* name_of(membership::Denial why);
 /** `none` for what would be forwarded; else why not. */
 const char* name_of(membership::NoRoute why);
 

@@ -82,6 +82,18 @@ std::size_t write_pcap_header(const CaptureHeader& header, MutableBytes out) noe
   return c.size();
 }
 
+void write_interface(Cursor& c, const CaptureHeader& header) noexcept {
+  c.open(kBlockInterface);
+  c.u16(static_cast<std::uint16_t>(header.link_type));
+  c.u16(0);
+  c.u32(header.snaplen);
+  c.text(kOptionInterfaceName, header.interface_name);
+  constexpr std::array<std::uint8_t, 1> kNanoseconds = {9};
+  c.option(kOptionResolution, kNanoseconds);
+  c.option(kOptionEnd, {});
+  c.close();
+}
+
 }  // namespace
 
 std::size_t CaptureWriter::begin(const CaptureHeader& header, MutableBytes out) noexcept {
@@ -98,20 +110,19 @@ std::size_t CaptureWriter::begin(const CaptureHeader& header, MutableBytes out) 
   c.text(kOptionApplication, header.application);
   c.option(kOptionEnd, {});
   c.close();
-  c.open(kBlockInterface);
-  c.u16(static_cast<std::uint16_t>(header.link_type));
-  c.u16(0);
-  c.u32(header.snaplen);
-  c.text(kOptionInterfaceName, header.interface_name);
-  constexpr std::array<std::uint8_t, 1> kNanoseconds = {9};
-  c.option(kOptionResolution, kNanoseconds);
-  c.option(kOptionEnd, {});
-  c.close();
+  write_interface(c, header);
+  return c.size();
+}
+
+std::size_t CaptureWriter::interface(const CaptureHeader& header, MutableBytes out) noexcept {
+  if (header.format == CaptureFormat::pcap || out.size() < kMostHeader) return 0;
+  Cursor c(out);
+  write_interface(c, header);
   return c.size();
 }
 
 std::size_t CaptureWriter::packet(std::int64_t time_ns, std::uint32_t original_length, Bytes head, Bytes data,
-                                  MutableBytes out) const noexcept {
+                                  MutableBytes out, std::uint32_t interface) const noexcept {
   head = head.first(std::min<std::size_t>(head.size(), snaplen_));
   data = data.first(std::min<std::size_t>(data.size(), snaplen_ - head.size()));
   const auto captured = static_cast<std::uint32_t>(head.size() + data.size());
@@ -127,7 +138,7 @@ std::size_t CaptureWriter::packet(std::int64_t time_ns, std::uint32_t original_l
     return c.size();
   }
   c.open(kBlockPacket);
-  c.u32(0);
+  c.u32(interface);
   c.time(time_ns);
   c.u32(captured);
   c.u32(original_length);
@@ -138,11 +149,12 @@ std::size_t CaptureWriter::packet(std::int64_t time_ns, std::uint32_t original_l
   return c.size();
 }
 
-std::size_t CaptureWriter::end(const CaptureStatistics& statistics, MutableBytes out) const noexcept {
+std::size_t CaptureWriter::end(const CaptureStatistics& statistics, MutableBytes out,
+                               std::uint32_t interface) const noexcept {
   if (format_ == CaptureFormat::pcap || out.size() < kMostHeader) return 0;
   Cursor c(out);
   c.open(kBlockStatistics);
-  c.u32(0);
+  c.u32(interface);
   c.time(statistics.time_ns);
   c.counter(kOptionReceived, statistics.received);
   c.counter(kOptionDropped, statistics.dropped);

@@ -1,4 +1,5 @@
-// Captures are written as pcapng, or as pcap with nanoseconds; little-endian, nanoseconds, one interface.
+// Captures are written as pcapng, or as pcap with nanoseconds; little-endian, nanoseconds. Files of pcapng
+// may have several interfaces.
 #pragma once
 
 #include <string_view>
@@ -38,17 +39,22 @@ class CaptureWriter {
 
   explicit CaptureWriter(CaptureFormat format, std::uint32_t snaplen) noexcept
       : format_(format), snaplen_(snaplen) {}
-  /** File header, or section header and interface description. */
+  /** File header, or section header and the description of the first interface. */
   static std::size_t begin(const CaptureHeader& header, MutableBytes out) noexcept;
+  /** pcapng: the description of a further interface, which has the next number; of a pcap there is one only,
+   * and 0 is given. */
+  static std::size_t interface(const CaptureHeader& header, MutableBytes out) noexcept;
   /**
    * One packet of `head` and `data` in a row; what exceeds the snap length is left out.
    * @param time_ns nanoseconds since 1970, not negative
    * @param original_length on the wire
+   * @param interface of pcapng: its number
    */
   std::size_t packet(std::int64_t time_ns, std::uint32_t original_length, Bytes head, Bytes data,
-                     MutableBytes out) const noexcept;
+                     MutableBytes out, std::uint32_t interface = 0) const noexcept;
   /** pcapng: a statistics block; pcap has none, and 0 is given. */
-  std::size_t end(const CaptureStatistics& statistics, MutableBytes out) const noexcept;
+  std::size_t end(const CaptureStatistics& statistics, MutableBytes out,
+                  std::uint32_t interface = 0) const noexcept;
 
  private:
   CaptureFormat format_;

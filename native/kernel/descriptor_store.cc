@@ -258,11 +258,12 @@ void DescriptorHolder::run() {
   for (;;) {
     std::vector<pollfd> wanted{{event_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
     for (const Fd& client : clients_) wanted.push_back({client.get(), POLLIN, 0});
-    const Nanos left = alone_since + options_.patience - monotonic_now();
-    if (clients_.empty() && left <= 0) return;
-    const int wait = clients_.empty() ? static_cast<int>(left / kMillisecond) + 1 : -1;
-    if (::poll(wanted.data(), wanted.size(), wait) < 0 && errno != EINTR) return;
-    if (wanted[0].revents != 0) return;
+    const Nanos left = emptied_ ? 0 : std::max<Nanos>(0, alone_since + options_.patience - monotonic_now());
+    // Rounded up; who stands at the door when the time is over is let in.
+    const int wait = clients_.empty() ? static_cast<int>((left + kMillisecond - 1) / kMillisecond) : -1;
+    const int ready = ::poll(wanted.data(), wanted.size(), wait);
+    if (ready < 0 && errno != EINTR) return;
+    if (wanted[0].revents != 0 || (ready == 0 && left == 0)) return;
     // From the last to the first, since a client that is dropped moves those behind it.
     for (std::size_t i = clients_.size(); i-- > 0;) {
       if (wanted[2 + i].revents == 0 || serve(clients_[i].get())) continue;
@@ -293,7 +294,7 @@ bool DescriptorHolder::serve(int client) {
     case kPut:
       return send_message(client, keep(message->name, std::move(message->fd), client), "", -1);
     case kRemove:
-      kept_.erase(message->name);
+      emptied_ = (kept_.erase(message->name) != 0 || emptied_) && kept_.empty();
       return send_message(client, kDone, "", -1);
     case kAll:
       return hand_over(client);
@@ -306,6 +307,7 @@ std::uint8_t DescriptorHolder::keep(const std::string& name, Fd fd, int client) 
   if (!fd || !is_kept_name(name)) return kRefused;
   if (kept_.size() >= options_.most && !kept_.contains(name)) return kFull;
   kept_[name] = {std::move(fd), client};
+  emptied_ = false;
   return kDone;
 }
 

@@ -91,7 +91,8 @@ class DescriptorHolder {
     std::string path;
     /** Most descriptors kept. */
     std::size_t most = 512;
-    /** Ends after nobody was connected for so long: whoever does not come back wants nothing kept. */
+    /** Ends after nobody was connected for so long: whoever does not come back wants nothing kept. At once
+     * when all that it kept was taken away again. */
     Nanos patience = 60 * kSecond;
   };
   /** Takes the place of a holder whose process is gone. ADDRESS_INVALID, SYSTEM_CALL; ADDRESS_IN_USE: one of
@@ -101,7 +102,7 @@ class DescriptorHolder {
   DescriptorHolder& operator=(const DescriptorHolder&) = delete;
   ~DescriptorHolder();
 
-  /** Serves until stop() or the end of patience. */
+  /** Serves until stop(), the end of patience, or of what it is there for. */
   void run();
   /** From any thread. */
   void stop() noexcept;
@@ -131,6 +132,8 @@ class DescriptorHolder {
   Fd event_;
   std::vector<Fd> clients_;
   std::map<std::string, Kept> kept_;
+  /** The last one was taken away, and none has come since. */
+  bool emptied_ = false;
 };
 
 }  // namespace sluice::kernel

@@ -67,6 +67,13 @@ bool bind_to(int fd, int index, std::uint16_t protocol) noexcept {
   return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
+bool set_filter(int fd, std::span<const sock_filter> filter) noexcept {
+  if (filter.empty()) return true;
+  const sock_fprog program{static_cast<unsigned short>(filter.size()),
+                           const_cast<sock_filter*>(filter.data())};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
 void set_capture_options(int fd, const PacketRxOptions& o, int index) noexcept {
   const int on = 1;
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &o.receive_buffer, sizeof o.receive_buffer) != 0)
@@ -102,7 +109,8 @@ Result<std::unique_ptr<PacketRx>> PacketRx::open(const PacketRxOptions& o) {
     socket.reset(::socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return refused(what);
   set_capture_options(socket.get(), o, device.index);
-  if (!bind_to(socket.get(), device.index, ETH_P_ALL)) return refused(what);
+  if (!set_filter(socket.get(), o.filter) || !bind_to(socket.get(), device.index, ETH_P_ALL))
+    return refused(what);
   return std::unique_ptr<PacketRx>(new PacketRx(std::move(socket), layer, all, o.snaplen));
 }
 

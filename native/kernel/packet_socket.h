@@ -1,6 +1,7 @@
 // Frames from and to a device, past the IP stack: packet(7). Needs CAP_NET_RAW.
 #pragma once
 
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -35,6 +36,8 @@ struct PacketRxOptions {
   std::uint32_t snaplen = 262'144;
   /** Asked for with SO_RCVBUFFORCE, else SO_RCVBUF (capped by net.core.rmem_max). */
   int receive_buffer = 32 << 20;
+  /** Which frames the kernel takes at all (bpf(4), classic); none: all. To be there until open() returns. */
+  std::span<const sock_filter> filter = {};
 };
 
 /** One frame; valid until the next call of PacketRx::receive(). */

@@ -83,13 +83,13 @@ void Admission::on_record(const IpAddress& host, const GroupRecord& record, unsi
 bool Admission::judge(const Join& join, unsigned version, Nanos now) noexcept {
   const bool has = host_.has(join.channel);
   if (!in_range(join.channel)) {
-    deny(join, Denial::range, now);
+    deny(join, Denial::range, version, now);
   } else if (!has && !held_.contains(join) && !joins_.take(now)) {
-    deny(join, Denial::rate_limit, now);
+    deny(join, Denial::rate_limit, version, now);
   } else if (!allows(join.channel.group, join.channel.source)) {
     hold(join, version, now);
   } else {
-    return has || take_up(join, now);
+    return has || take_up(join, version, now);
   }
   return false;
 }
@@ -97,19 +97,19 @@ bool Admission::judge(const Join& join, unsigned version, Nanos now) noexcept {
 /** One that is held already neither waits longer nor is told again. */
 void Admission::hold(const Join& join, unsigned version, Nanos now) noexcept {
   if (held_.contains(join)) return;
-  if (options_.hold == 0) return deny(join, Denial::not_authorised, now);
-  if (held_.size() >= options_.most_held) return deny(join, Denial::hold_limit, now);
+  if (options_.hold == 0) return deny(join, Denial::not_authorised, version, now);
+  if (held_.size() >= options_.most_held) return deny(join, Denial::hold_limit, version, now);
   deadlines_.set(held_.try_emplace(join, *this, join, version).first->second, now + options_.hold);
   counters_.held++;
   host_.held(join.host, join.channel);
 }
 
 /** A new channel that is authorised. */
-bool Admission::take_up(const Join& join, Nanos now) noexcept {
+bool Admission::take_up(const Join& join, unsigned version, Nanos now) noexcept {
   const bool fits =
       options_.groups == 0 || host_.has_group(join.channel.group) || host_.groups() < options_.groups;
   if (!fits) {
-    deny(join, Denial::group_limit, now);
+    deny(join, Denial::group_limit, version, now);
     return false;
   }
   counters_.admitted++;
@@ -117,8 +117,9 @@ bool Admission::take_up(const Join& join, Nanos now) noexcept {
   return true;
 }
 
-void Admission::deny(const Join& join, Denial why, Nanos now) noexcept {
+void Admission::deny(const Join& join, Denial why, unsigned version, Nanos now) noexcept {
   counters_.denied[static_cast<std::size_t>(why)]++;
+  refusals_.add({join.channel, join.host, why, version, now});
   if (why == Denial::range || why == Denial::not_authorised || why == Denial::held_expired)
     host_.refused(join.channel);
   if (may_tell(now)) host_.denied(join.host, join.channel, why);
@@ -143,7 +144,7 @@ void Admission::release(HeldJoins::iterator from, HeldJoins::iterator to, Nanos 
       continue;
     }
     from = held_.erase(from);
-    if (!host_.has(join.channel) && !take_up(join, now)) continue;
+    if (!host_.has(join.channel) && !take_up(join, version, now)) continue;
     counters_.released++;
     const bool any = join.channel.source.is_any();
     GroupRecord record{any ? RecordType::is_exclude : RecordType::allow, join.channel.group, {}};
@@ -169,8 +170,9 @@ void Admission::cancel(const IpAddress& host, const GroupRecord& record) noexcep
 void Admission::Held::on_deadline(Nanos now) noexcept {
   Admission& admission = admission_;
   const Join join = join_;
+  const unsigned version = version_;
   admission.held_.erase(join);
-  admission.deny(join, Denial::held_expired, now);
+  admission.deny(join, Denial::held_expired, version, now);
 }
 
 }  // namespace sluice::membership

@@ -14,24 +14,10 @@
 
 #include "codec/membership.h"
 #include "membership/channel.h"
+#include "membership/refusals.h"
 #include "membership/token_bucket.h"
 
 namespace sluice::membership {
-
-/** Why a join was not taken. */
-enum class Denial : std::uint8_t {
-  /** Outside of the ranges. */
-  range,
-  /** Not authorised, and joins are not held. */
-  not_authorised,
-  /** Not authorised while it was held. */
-  held_expired,
-  /** Not authorised, and too many are held already. */
-  hold_limit,
-  rate_limit,
-  group_limit
-};
-inline constexpr std::size_t kDenials = 6;
 
 /** Groups and sources that may be asked for at all. */
 struct ChannelRange {
@@ -134,6 +120,13 @@ class Admission final : public ChannelList {
   [[nodiscard]] const AdmissionCounters& counters() const noexcept { return counters_; }
   [[nodiscard]] std::size_t authorised() const noexcept { return leases_.size(); }
   [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
+  /** Calls `visit(channel, host, version, how long it waits yet)` for joins that are held. */
+  template <class Visit>
+  void each_held(Nanos now, Visit&& visit) const {
+    for (const auto& [join, held] : held_)
+      visit(join.channel, join.host, held.version(), held.remaining(now));
+  }
+  [[nodiscard]] const Refusals& refusals() const noexcept { return refusals_; }
 
  private:
   class Lease final : public Deadline {
@@ -166,8 +159,8 @@ class Admission final : public ChannelList {
   [[nodiscard]] bool in_range(const Channel& channel) const noexcept;
   [[nodiscard]] bool judge(const Join& join, unsigned version, Nanos now) noexcept;
   void hold(const Join& join, unsigned version, Nanos now) noexcept;
-  [[nodiscard]] bool take_up(const Join& join, Nanos now) noexcept;
-  void deny(const Join& join, Denial why, Nanos now) noexcept;
+  [[nodiscard]] bool take_up(const Join& join, unsigned version, Nanos now) noexcept;
+  void deny(const Join& join, Denial why, unsigned version, Nanos now) noexcept;
   using HeldJoins = std::map<Join, Held>;
   void release(HeldJoins::iterator from, HeldJoins::iterator to, Nanos now) noexcept;
   void cancel(const codec::IpAddress& host, const codec::GroupRecord& record) noexcept;
@@ -182,6 +175,7 @@ class Admission final : public ChannelList {
   TokenBucket events_;
   std::map<Channel, Lease> leases_;
   HeldJoins held_;
+  Refusals refusals_;
   std::vector<codec::IpAddress> allowed_;
 };
 

@@ -122,6 +122,7 @@ bool GroupHosts::take(const IpAddress& host, const codec::GroupRecord& record, u
   }
   GroupHost& one = at->second;
   one.version_ = static_cast<std::uint8_t>(version);
+  one.heard_ = now;
   one.take(record.type, record.sources, now);
   const bool whole = !one.incomplete_;
   if (!one.excludes_ && one.sources_.empty()) forget(host);

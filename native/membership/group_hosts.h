@@ -33,6 +33,8 @@ class GroupHost final : public Deadline {
   /** Of its last record. */
   [[nodiscard]] unsigned version() const noexcept { return version_; }
   [[nodiscard]] Nanos since() const noexcept { return since_; }
+  /** When its last record came. */
+  [[nodiscard]] Nanos heard() const noexcept { return heard_; }
 
  private:
   friend class GroupHosts;
@@ -49,6 +51,7 @@ class GroupHost final : public Deadline {
   GroupHosts& hosts_;
   codec::IpAddress address_;
   Nanos since_;
+  Nanos heard_ = 0;
   bool excludes_ = false;
   /** A source did not fit. */
   bool incomplete_ = false;

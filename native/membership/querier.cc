@@ -176,7 +176,9 @@ GroupView view_of(const QuerierGroup& group, Nanos now) {
     view.sources.push_back({address, source.forwarded(), source.remaining(now)});
   for (const auto& [address, host] : group.hosts().all()) {
     GroupView::Host& shown = view.hosts.emplace_back();
-    shown = {address, host.excludes(), host.version(), now - host.since(), host.remaining(now), {}};
+    shown = {
+        address, host.excludes(), host.version(), now - host.since(), host.remaining(now), now - host.heard(),
+        {}};
     for (const auto& [source, until] : host.sources()) shown.sources.push_back(source);
   }
   return view;

@@ -30,6 +30,8 @@ struct GroupView {
     /** How long it has wanted something of the group, and until it is forgotten. */
     Nanos age = 0;
     Nanos remaining = 0;
+    /** How long ago it said so last. */
+    Nanos heard = 0;
     /** In EXCLUDE mode those it does not want. */
     std::vector<codec::IpAddress> sources;
   };

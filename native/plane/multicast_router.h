@@ -80,6 +80,11 @@ struct RouterEvent {
   membership::Denial why = membership::Denial::range;
   const char* code = nullptr;
   std::string detail;
+
+  /** News that comes as fast as hosts talk. Who misses one misses no state: a host repeats its join. */
+  [[nodiscard]] bool is_of_a_join() const noexcept {
+    return type == Type::join_held || type == Type::join_admitted || type == Type::join_denied;
+  }
 };
 
 struct MulticastRouterCounters {

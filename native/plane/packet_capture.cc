@@ -1,15 +1,14 @@
 #include "plane/packet_capture.h"
 
-#include <arpa/inet.h>
 #include <sys/epoll.h>
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
+#include "plane/captured_frame.h"
+
 namespace sluice::plane {
 
-using codec::Bytes;
 using kernel::bump;
 using kernel::gauge;
 
@@ -19,72 +18,6 @@ namespace {
 constexpr int kBatchesPerTurn = 16;
 /** When it ends, so many at most are taken out of the socket: what comes in meanwhile has no end. */
 constexpr int kBatchesAtEnd = 4096;
-constexpr std::size_t kAddresses = 12;
-constexpr std::size_t kTag = 4;
-
-std::uint32_t link_type_of(kernel::LinkLayer layer) noexcept {
-  switch (layer) {
-    case kernel::LinkLayer::ethernet:
-      return codec::kLinkEthernet;
-    case kernel::LinkLayer::raw:
-      return codec::kLinkRaw;
-    default:
-      return codec::kLinkCooked2;
-  }
-}
-
-/** A frame as it goes into the file: what the kernel keeps beside it is put back in front. */
-struct Restored {
-  std::array<std::uint8_t, codec::kCooked2Header + kTag> head;
-  std::size_t head_size = 0;
-  /** What follows `head`. */
-  Bytes rest;
-  codec::LinkView link;
-};
-
-void add_tag(const kernel::Frame& frame, codec::LinkView& link) noexcept {
-  const auto tags = link.tags.begin();
-  std::copy_backward(tags, tags + 3, tags + 4);
-  link.tags[0] = frame.tci;
-  link.tag_count = static_cast<std::uint8_t>(std::min(link.tag_count + 1, 4));
-}
-
-void restore_ethernet(const kernel::Frame& frame, Restored& out) noexcept {
-  out.rest = frame.data;
-  out.link = codec::parse_link(frame.data, codec::kLinkEthernet).value_or(codec::LinkView{});
-  if (frame.tpid == 0 || frame.data.size() < kAddresses) return;
-  std::copy_n(frame.data.begin(), kAddresses, out.head.begin());
-  codec::store16(out.head.data() + kAddresses, frame.tpid);
-  codec::store16(out.head.data() + kAddresses + 2, frame.tci);
-  out.head_size = kAddresses + kTag;
-  out.rest = frame.data.subspan(kAddresses);
-  add_tag(frame, out.link);
-}
-
-void restore_cooked(const kernel::Frame& frame, Restored& out) noexcept {
-  const std::uint16_t ethertype = ntohs(frame.from.sll_protocol);
-  codec::CookedFacts facts;
-  facts.ethertype = frame.tpid != 0 ? frame.tpid : ethertype;
-  facts.interface = static_cast<std::uint32_t>(frame.from.sll_ifindex);
-  facts.device_type = frame.from.sll_hatype;
-  facts.packet_type = frame.from.sll_pkttype;
-  facts.address_length = frame.from.sll_halen;
-  std::memcpy(facts.address.data(), frame.from.sll_addr, facts.address.size());
-  codec::write_cooked2(facts, out.head.data());
-  out.head_size = codec::kCooked2Header;
-  out.rest = frame.data;
-  out.link = codec::parse_network(ethertype, frame.data);
-  if (frame.tpid == 0) return;
-  codec::store16(out.head.data() + codec::kCooked2Header, frame.tci);
-  codec::store16(out.head.data() + codec::kCooked2Header + 2, ethertype);
-  out.head_size += kTag;
-  add_tag(frame, out.link);
-}
-
-void restore_raw(const kernel::Frame& frame, Restored& out) noexcept {
-  out.rest = frame.data;
-  out.link = codec::parse_link(frame.data, codec::kLinkRaw).value_or(codec::LinkView{});
-}
 
 }  // namespace
 
@@ -149,21 +82,9 @@ void PacketCapture::read(int batches) noexcept {
 
 void PacketCapture::take(const kernel::Frame& frame) noexcept {
   bump(counters_.received);
-  Restored restored;
-  switch (socket_->layer()) {
-    case kernel::LinkLayer::ethernet:
-      restore_ethernet(frame, restored);
-      break;
-    case kernel::LinkLayer::raw:
-      restore_raw(frame, restored);
-      break;
-    default:
-      restore_cooked(frame, restored);
-  }
-  if (!filter_.empty() && !filter_.matches(restored.link)) return;
-  const std::size_t added = restored.head_size + restored.rest.size() - frame.data.size();
-  recording_->add(frame.wall, frame.original_length + static_cast<std::uint32_t>(added),
-                  Bytes(restored.head).first(restored.head_size), restored.rest);
+  const CapturedFrame captured(frame, socket_->layer());
+  if (!filter_.empty() && !filter_.matches(captured.link())) return;
+  recording_->add(frame.wall, captured.original_length(), captured.head(), captured.rest());
 }
 
 void PacketCapture::finish() noexcept {

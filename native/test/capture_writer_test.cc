@@ -78,9 +78,13 @@ TEST_CASE("capture writer: too little room writes nothing, and nothing is alloca
   Buffer room(CaptureWriter::kMostHeader - 1);
   CHECK(CaptureWriter::begin({}, room) == 0);
   CHECK(writer.end({}, room) == 0);
+  CHECK(CaptureWriter::interface({}, room) == 0);
   const Buffer packet(1000, 1);
   CHECK(writer.packet(0, 1000, {}, packet, room) == 0);
   Buffer enough(2000);
+  CaptureHeader pcap;
+  pcap.format = CaptureFormat::pcap;
+  CHECK(CaptureWriter::interface(pcap, enough) == 0);
   const std::uint64_t before = allocations();
   CHECK(writer.packet(0, 1000, {}, packet, enough) == 32 + 1000);
   CHECK(allocations() == before);

@@ -166,6 +166,29 @@ TEST_CASE("keeper: ends when nobody has come for as long as it was told") {
   CHECK(holding.process().wait() == 0);
 }
 
+TEST_CASE("keeper: ends at once when all was taken away, and not while it keeps anything") {
+  Holding holding(8, 3600 * kernel::kSecond);
+  {
+    const auto store = holding.client();
+    CHECK_FALSE(store->put("a", text_file("a").get()));
+    CHECK_FALSE(store->remove("a"));
+    CHECK_FALSE(store->remove("never"));
+    CHECK_FALSE(store->put("b", text_file("b").get()));
+    CHECK_FALSE(store->remove("c"));
+  }
+  // Whoever gave it is gone; what it gave is not.
+  CHECK(contents(*holding.client()) == std::map<std::string, std::string>{{"b", "b"}});
+  {
+    const auto store = holding.client();
+    CHECK_FALSE(store->remove("b"));
+    CHECK(contents(*store).empty());
+    CHECK_FALSE(store->put("c", text_file("c").get()));
+    CHECK_FALSE(store->remove("c"));
+  }
+  REQUIRE(eventually([&] { return !HolderStore::connect(holding.path()).ok(); }));
+  CHECK(holding.process().wait() == 0);
+}
+
 TEST_CASE("keeper: another user gets nothing") {
   if (geteuid() != 0) {
     MESSAGE("skipped: only root can become another user");

@@ -11,6 +11,7 @@ import { type ConfigFile, Reloader } from '../../daemon/config/reload.js';
 import { LeaseBook } from '../../daemon/membership/lease-book.js';
 import { MembershipService } from '../../daemon/membership/service.js';
 import { membershipSchema } from '../../daemon/membership/settings.js';
+import { openControlCapture } from '../../daemon/plane/control-capture.js';
 import { ensureKeeper } from '../../daemon/plane/keeper.js';
 import { createRouter } from '../../daemon/plane/router.js';
 import type { ChannelStatus, RenditionState, RenditionStatus, ViewerStatus } from '../../daemon/streams/status.js';
@@ -236,6 +237,20 @@ export function plannedContext(
   const log = pino({ level: 'info' }, { write: (line) => void logs.push(line) });
   const reloader = new Reloader({ source: file, settings: {}, parts: [], log, clock: systemClock, metrics });
   reloader.open();
+  const membership = new MembershipService(
+    { interfaces: [], membership: membershipSchema.parse({}) },
+    {
+      registry: new Registry(),
+      metrics,
+      clock: systemClock,
+      log,
+      createRouter,
+      openControlCapture,
+      ensureKeeper,
+      service: null,
+      leases: new LeaseBook({ clock: systemClock, log, file: null }),
+    },
+  );
   return {
     source,
     loops: [{ name: 'sluice-loop0', cpu: null }],
@@ -265,19 +280,8 @@ export function plannedContext(
         return path.length;
       },
     },
-    subscribers: new MembershipService(
-      { interfaces: [], membership: membershipSchema.parse({}) },
-      {
-        registry: new Registry(),
-        metrics,
-        clock: systemClock,
-        log,
-        createRouter,
-        ensureKeeper,
-        service: null,
-        leases: new LeaseBook({ clock: systemClock, log, file: null }),
-      },
-    ),
+    subscribers: membership,
+    controlCaptures: membership.controlCaptures,
   };
 }
 

@@ -53,6 +53,9 @@ test('wrong use is told on standard error with exit code 2', { timeout: 60_000 }
     ['gate', 'a', 'open'],
     ['why', 'channel'],
     ['demo', '--fast'],
+    ['capture', '--control', 'x.pcap'],
+    ['capture', '--control', '--port', '5', 'x.pcapng'],
+    ['capture', '--admin', '/nonexistent/x.sock', 'x.pcapng'],
   ]) {
     const { code, stdout, stderr } = await sluice(t, ...args);
     t.equal(code, 2, args.join(' '));

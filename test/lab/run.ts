@@ -14,6 +14,7 @@ import { membershipLab } from './membership.js';
 import { packetPath } from './packet-path.js';
 import { playersLab } from './players.js';
 import { repairLab } from './repair.js';
+import { sightLab } from './sight.js';
 import { stampedeLab } from './stampede.js';
 
 const SCENARIOS: readonly Scenario[] = [
@@ -24,6 +25,7 @@ const SCENARIOS: readonly Scenario[] = [
   playersLab,
   repairLab,
   membershipLab,
+  sightLab,
   killsLab,
   packetPath,
   installLab,

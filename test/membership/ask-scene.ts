@@ -10,6 +10,7 @@ import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
 import { LeaseBook } from '../../daemon/membership/lease-book.js';
 import { MembershipService } from '../../daemon/membership/service.js';
+import { openControlCapture } from '../../daemon/plane/control-capture.js';
 import { createRouter } from '../../daemon/plane/router.js';
 import { parseSettings } from '../../daemon/settings.js';
 import { OperatorServer } from './operator-server.js';
@@ -49,6 +50,7 @@ const service = new MembershipService(first, {
   clock: systemClock,
   log: pino({ level: 'silent' }),
   createRouter,
+  openControlCapture,
   service: null,
   leases: new LeaseBook({ clock: systemClock, log: pino({ level: 'silent' }), file: null }),
   ensureKeeper: () => Promise.resolve(),

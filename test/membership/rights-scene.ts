@@ -11,6 +11,7 @@ import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
 import { LeaseBook, leaseFileSchema } from '../../daemon/membership/lease-book.js';
 import { MembershipService } from '../../daemon/membership/service.js';
+import { openControlCapture } from '../../daemon/plane/control-capture.js';
 import { createRouter } from '../../daemon/plane/router.js';
 import { parseSettings, type Settings } from '../../daemon/settings.js';
 import { StateFile } from '../../daemon/store/state-file.js';
@@ -38,6 +39,7 @@ const service = new MembershipService(now, {
   clock: systemClock,
   log,
   createRouter,
+  openControlCapture,
   service: null,
   leases: new LeaseBook({ clock: systemClock, log, file }),
   ensureKeeper: () => Promise.resolve(),

@@ -40,28 +40,39 @@ export class Capture {
     if (dropped !== '0') throw new Error(`${this.child.name} missed ${dropped ?? 'an unknown number of'} packets`);
   }
 
-  /**
-   * Fields of every packet that matches, as tshark dissects them.
-   *
-   * @param decodeAs rules as of its -d
-   * @param preferences as of its -o
-   */
-  async fields(
+  /** As {@link fieldsOf}. */
+  fields(
     match: string,
     fields: readonly string[],
     decodeAs: readonly string[] = [],
     preferences: readonly string[] = [],
   ): Promise<string[][]> {
-    const args = ['-r', this.file, '-Y', match, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])];
-    const as = decodeAs.flatMap((rule) => ['-d', rule]);
-    const options = preferences.flatMap((preference) => ['-o', preference]);
-    const command = ['tshark', '-n', ...as, ...options, ...args];
-    const result = await exec(command, { timeoutMs: 120_000 });
-    // While tcpdump still writes, the last packet may be half there.
-    if (result.code !== 0 && !result.stderr.includes('cut short')) throw new CommandFailed(command, result);
-    return result.stdout
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => line.split('\t'));
+    return fieldsOf(this.file, match, fields, decodeAs, preferences);
   }
+}
+
+/**
+ * Fields of every packet of a file that matches, as tshark dissects them.
+ *
+ * @param decodeAs rules as of its -d
+ * @param preferences as of its -o
+ */
+export async function fieldsOf(
+  file: string,
+  match: string,
+  fields: readonly string[],
+  decodeAs: readonly string[] = [],
+  preferences: readonly string[] = [],
+): Promise<string[][]> {
+  const args = ['-r', file, '-Y', match, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])];
+  const as = decodeAs.flatMap((rule) => ['-d', rule]);
+  const options = preferences.flatMap((preference) => ['-o', preference]);
+  const command = ['tshark', '-n', ...as, ...options, ...args];
+  const result = await exec(command, { timeoutMs: 120_000 });
+  // While tcpdump still writes, the last packet may be half there.
+  if (result.code !== 0 && !result.stderr.includes('cut short')) throw new CommandFailed(command, result);
+  return result.stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => line.split('\t'));
 }

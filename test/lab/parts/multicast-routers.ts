@@ -27,6 +27,8 @@ export interface RouterPlan {
   readonly queryS?: number;
   /** Device towards the querier above: a proxy. */
   readonly proxy?: string;
+  /** Ours: who is behind the devices in `hosts`, as in the configuration. */
+  readonly subscriber?: object;
   /** Whether ours leaves its routes to a keeper when it ends; else the next router of another kind could not begin. */
   readonly kept?: boolean;
   /** How long ours goes on after a start with what it took over and nobody has asked for again. */
@@ -127,14 +129,17 @@ export class SluiceRouter implements RunningRouter {
 
 export const sluiceRouter: RouterKind<SluiceRouter> = {
   name: 'sluice',
-  async start(host, { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, queryS = 2, kept = false, graceS }) {
+  async start(
+    host,
+    { pim = [], hosts = [], rp, drPriority = 1, helloS = 5, proxy, queryS = 2, kept = false, graceS, subscriber },
+  ) {
     const quick = { hello_interval: `${helloS}s`, join_interval: `${2 * helloS}s`, dr_priority: drPriority };
     const asked = { query_interval: `${queryS}s`, query_response: '500ms', last_member_interval: '200ms' };
     const names = [...new Set([...pim, ...hosts, ...(proxy === undefined ? [] : [proxy])])];
     const interfaces = names.map((name) => ({
       name,
       ...(pim.includes(name) ? { pim: quick } : {}),
-      ...(hosts.includes(name) ? { hosts: asked } : {}),
+      ...(hosts.includes(name) ? { hosts: asked, ...(subscriber === undefined ? {} : { subscriber }) } : {}),
     }));
     const points =
       rp === undefined
