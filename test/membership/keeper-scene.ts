@@ -11,6 +11,7 @@ import { Metrics } from '../../daemon/base/metrics.js';
 import { Registry } from '../../daemon/base/registry.js';
 import { LeaseBook } from '../../daemon/membership/lease-book.js';
 import { MembershipService } from '../../daemon/membership/service.js';
+import { openControlCapture } from '../../daemon/plane/control-capture.js';
 import { ensureKeeper } from '../../daemon/plane/keeper.js';
 import { createRouter } from '../../daemon/plane/router.js';
 import { parseSettings } from '../../daemon/settings.js';
@@ -32,7 +33,7 @@ async function live(withdraw = false) {
   const [lines, registry, metrics] = [[] as string[], new Registry(), new Metrics()];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
   const service = new MembershipService(settings, {
-    ...{ registry, metrics, log, createRouter, ensureKeeper },
+    ...{ registry, metrics, log, createRouter, ensureKeeper, openControlCapture },
     clock: systemClock,
     service: null,
     leases: new LeaseBook({ clock: systemClock, log, file: null }),
