@@ -84,6 +84,12 @@ export function offerMembershipMetrics(metrics: Metrics, router: RouterApi, aske
     'Messages that the socket had no room for.',
     (f) => router.status(f)?.controlDrops ?? 0,
   );
+  perFamily(
+    'gauge',
+    'sluice_membership_not_kept',
+    'Routing sockets and sockets of joins that a restart would close, though they are to be kept.',
+    (f) => router.status(f)?.notKept ?? 0,
+  );
   withdraw.push(
     metrics.counter({
       name: 'sluice_membership_events_lost_total',

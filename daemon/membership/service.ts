@@ -1,24 +1,15 @@
 /** Group membership and multicast routing as one part of the daemon. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.js';
-import { describeError, SluiceError } from '../base/errors.js';
-import type { Logger } from '../base/log.js';
+import { SluiceError } from '../base/errors.js';
 import type { Metrics } from '../base/metrics.js';
 import type { Registry } from '../base/registry.js';
 import type { Reloadable, ReloadPlan, RestartReason, Step } from '../base/reloadable.js';
-import type {
-  Family,
-  MulticastChannel,
-  MulticastLease,
-  RouterApi,
-  RouterEvent,
-  RouterKeeper,
-  RouterOptions,
-} from '../plane/contract-router.js';
+import type { Family, MulticastChannel, MulticastLease, RouterApi, RouterEvent } from '../plane/contract-router.js';
 import type { ControlCapture, ControlCaptureOptions } from '../plane/control-capture.js';
-import type { ServiceManager } from '../plane/service-manager.js';
 import { type AskActs, Asking, type AskTotals, type Verdict } from './ask.js';
 import { ControlCaptures } from './control-captures.js';
+import { Keeping, type KeepingParts } from './keeping.js';
 import { channelKey, type LeaseBook } from './lease-book.js';
 import { offerMembershipMetrics } from './metrics.js';
 import { httpOperator } from './operator.js';
@@ -36,27 +27,15 @@ import type { AskConfig, InterfaceConfig, MembershipConfig } from './settings.js
 import { offerTables } from './tables.js';
 import { explainGroup } from './why.js';
 
-export interface MembershipParts {
+export interface MembershipParts extends KeepingParts {
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  readonly log: Logger;
-  /** Opens the router; apart from here because tests of policy need no kernel. */
-  readonly createRouter: (options: RouterOptions) => RouterApi;
-  /** What the service manager keeps and has handed over; null without one. */
-  readonly service: Pick<ServiceManager, 'socket' | 'takeDescriptors' | 'dropUntaken'> | null;
   /** As openControlCapture(). */
   readonly openControlCapture: (options: ControlCaptureOptions) => ControlCapture;
   /** Over restarts. */
   readonly leases: LeaseBook;
-  /** As ensureKeeper(). */
-  readonly ensureKeeper: (path: string, patienceMs: number) => Promise<void>;
 }
-
-const NO_KEEPER: RouterKeeper = { service: null, holder: null, inherited: [] };
-const LEAST_PATIENCE_MS = 60_000;
-/** As native/plane/router_restart.cc names them. */
-const KEPT_NAMES = /^(routing|interfaces|joins|igmp|mld)[46]-/;
 
 interface MembershipSettings {
   readonly interfaces: readonly InterfaceConfig[];
@@ -83,6 +62,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
   readonly covers = ['interfaces', 'membership.prejoin', 'membership.ask'];
   readonly #withdraw: (() => void)[] = [];
   readonly #interfaces = new Map<string, InterfaceConfig>();
+  readonly #keeping: Keeping;
   /** What the router's interfaces say and hear. */
   readonly controlCaptures: ControlCaptures;
   #router: RouterApi | null = null;
@@ -92,6 +72,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     private readonly settings: MembershipSettings,
     private readonly parts: MembershipParts,
   ) {
+    this.#keeping = new Keeping(settings.membership, parts);
     this.controlCaptures = new ControlCaptures({ open: parts.openControlCapture, interfaces: () => this.#devices() });
   }
 
@@ -106,20 +87,21 @@ export class MembershipService implements Reloadable<MembershipSettings> {
    */
   async start(): Promise<void> {
     const { interfaces, membership } = this.settings;
-    if (interfaces.length === 0) this.parts.service?.dropUntaken(KEPT_NAMES);
+    if (interfaces.length === 0) this.#keeping.end();
     if (interfaces.length === 0 || this.#router !== null) return;
     const { registry, metrics, createRouter, leases } = this.parts;
     await leases.load(subscribersOf(interfaces));
     const router = createRouter({
       ipv4: familyOptions(membership, 4),
       ipv6: familyOptions(membership, 6),
-      keeper: await this.#keeper(),
+      keeper: await this.#keeping.open(),
     });
     this.#router = router;
     this.#withdraw.push(
       router.onEvent((event) => this.#take(event)),
       offerTables(registry, router, () => [...this.#interfaces.values()], this.#asked),
       offerRpTables(registry, router),
+      this.#keeping.offer(registry, router),
       registry.explain('group', (id) =>
         explainGroup({ router, membership, asked: (group) => this.#verdicts(group) }, id),
       ),
@@ -129,27 +111,6 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     this.#ask(membership.ask);
     for (const one of interfaces) this.#add(one);
     for (const [group, wanted] of keptOf(membership.prejoin)) router.keep(familyOf(group), group, wanted);
-  }
-
-  async #keeper(): Promise<RouterKeeper> {
-    const { keeper, keeper_socket: path, restart_grace: patience } = this.settings.membership;
-    const { service, ensureKeeper, log } = this.parts;
-    const socket = service?.socket;
-    if (keeper === 'auto' && socket !== undefined)
-      return {
-        service: socket,
-        holder: null,
-        inherited: service?.takeDescriptors(KEPT_NAMES) ?? [],
-      };
-    if (keeper === 'none') return NO_KEEPER;
-    try {
-      await ensureKeeper(path, Math.max(patience, LEAST_PATIENCE_MS));
-      return { ...NO_KEEPER, holder: path };
-    } catch (error) {
-      // Forwarding is worth more than that it outlives us.
-      log.error({ err: error }, `a restart will interrupt forwarding: ${describeError(error)}`);
-      return NO_KEEPER;
-    }
   }
 
   /** The router ends. `withdraw`: forwarding ends, too; else the kernel goes on where it is kept. Idempotent. */
@@ -374,8 +335,7 @@ export class MembershipService implements Reloadable<MembershipSettings> {
     const { log } = this.parts;
     const { interface: name, family } = event;
     if (event.type === 'resumed') log.info({ family }, 'forwarding of before the restart goes on');
-    else if (event.type === 'not-kept')
-      log.error({ family, code: event.code }, `a restart will interrupt forwarding: ${event.detail}`);
+    else if (event.type === 'not-kept') this.#keeping.take(event);
     else if (event.type === 'upstream-refused')
       log.error({ interface: name, family, code: event.code }, `not all groups are joined above: ${event.detail}`);
     else if (event.type === 'upstream-joined') log.info({ interface: name, family }, 'all groups are joined above');

@@ -45,6 +45,8 @@ export interface RouterFamilyOptions {
 export interface RouterKeeper {
   /** NOTIFY_SOCKET of the service manager. */
   readonly service: string | null;
+  /** Most descriptors that it takes from the router; 0: it does not say. */
+  readonly serviceMost: number;
   /** Where a `sluice-keeper` listens: an absolute path, or `@` and a name in the abstract namespace. */
   readonly holder: string | null;
   /** What the service manager has handed over; the router's from now on. */
@@ -352,6 +354,8 @@ export interface RouterStatus {
   readonly notJoinedAbove: number;
   /** Messages that the kernel's buffer had no room for. */
   readonly controlDrops: number;
+  /** Descriptors that will not outlive this process, though they were to. */
+  readonly notKept: number;
   readonly pim: Readonly<
     Record<
       | 'received'

@@ -1,6 +1,6 @@
 /** The small process that keeps routing sockets and joins while the daemon is restarted. */
 import { spawn } from 'node:child_process';
-import { SluiceError } from '../base/errors.js';
+import { type ErrorCode, SluiceError } from '../base/errors.js';
 import { programBesideAddon } from './addon.js';
 
 /** As many as the sockets of both families and of the joins of some thousand groups. */
@@ -10,7 +10,7 @@ const START_MS = 5000;
 /**
  * Starts one at `path`, or finds that there is one. It lives on when we end, and ends by itself when nobody has come back
  * for `patienceMs`.
- * @throws SluiceError KEEPER_UNREACHABLE
+ * @throws SluiceError KEEPER_FOREIGN when somebody of another user listens there; KEEPER_UNREACHABLE
  */
 export function ensureKeeper(path: string, patienceMs: number): Promise<void> {
   const program = programBesideAddon('sluice-keeper');
@@ -28,7 +28,7 @@ export function ensureKeeper(path: string, patienceMs: number): Promise<void> {
       child.stdout.destroy();
       child.stderr.destroy();
       if (problem === null) resolve();
-      else reject(new SluiceError('KEEPER_UNREACHABLE', `${program} ${path}: ${problem}`, { path }));
+      else reject(new SluiceError(codeOf(problem), `${program} ${path}: ${problem}`, { path }));
     };
     const timer = setTimeout(() => done(`expected to hear from it within ${START_MS / 1000} s`), START_MS);
     let said = '';
@@ -39,4 +39,9 @@ export function ensureKeeper(path: string, patienceMs: number): Promise<void> {
     child.once('error', (error) => done(error.message));
     child.once('close', () => done(said.startsWith('ADDRESS_IN_USE') ? null : said.trim() || 'it has ended'));
   });
+}
+
+/** What it says of itself begins with a code. */
+function codeOf(problem: string): ErrorCode {
+  return problem.startsWith('KEEPER_FOREIGN') ? 'KEEPER_FOREIGN' : 'KEEPER_UNREACHABLE';
 }

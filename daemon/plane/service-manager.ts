@@ -18,6 +18,7 @@ const VARIABLES = [
   'LISTEN_PID',
   'LISTEN_FDNAMES',
   'STATE_DIRECTORY',
+  'FDSTORE',
 ];
 
 type Environment = Record<string, string | undefined>;
@@ -35,8 +36,10 @@ export class ServiceManager {
   readonly #watchdogMs: number;
   /** Where the service may keep what outlives it; undefined without one. */
   readonly stateFolder: string | undefined;
+  readonly #most: number;
   readonly #log: Logger;
   readonly #native: () => Native;
+  readonly #listeners = new Set<string>();
   #kept: Kept[];
   #timer: NodeJS.Timeout | undefined;
   #failing = false;
@@ -51,6 +54,7 @@ export class ServiceManager {
     this.#socket = environment['NOTIFY_SOCKET'];
     this.#watchdogMs = watchdogMs(environment);
     this.stateFolder = environment['STATE_DIRECTORY']?.split(':', 1)[0];
+    this.#most = Number(environment['FDSTORE'] ?? 0);
     this.#kept = Number(environment['LISTEN_PID']) === process.pid ? this.#inherit(environment) : [];
     for (const name of VARIABLES) delete environment[name];
   }
@@ -93,13 +97,20 @@ export class ServiceManager {
   takeListener(endpoint: Endpoint): number | undefined {
     const found = this.#kept.find(({ address }) => address === canonical(endpoint));
     this.#kept = this.#kept.filter((one) => one !== found);
-    if (found !== undefined) this.#log.info({ listen: found.address }, 'a listening socket was kept over the restart');
-    return found?.fd;
+    if (found === undefined) return undefined;
+    this.#listeners.add(nameOf(endpoint));
+    this.#log.info({ listen: found.address }, 'a listening socket was kept over the restart');
+    return found.fd;
   }
 
   /** Where the manager is told; undefined without one. */
   get socket(): string | undefined {
     return this.#socket;
+  }
+
+  /** How many descriptors beside our listeners it keeps; 0: it does not say (systemd before 254). */
+  get room(): number {
+    return this.#most > 0 ? Math.max(1, this.#most - this.#listeners.size) : 0;
   }
 
   /** What was kept under names that match, and is no listener; it is the caller's from now on. */
@@ -111,11 +122,13 @@ export class ServiceManager {
 
   /** Has a listening socket kept for the next start. */
   keepListener(fd: number, endpoint: Endpoint): void {
+    this.#listeners.add(nameOf(endpoint));
     this.#tell(`FDSTORE=1\nFDNAME=${nameOf(endpoint)}`, [fd]);
   }
 
   /** Has it kept no longer. The socket itself is shut by whoever owns it. */
   forgetListener(endpoint: Endpoint): void {
+    this.#listeners.delete(nameOf(endpoint));
     if (endpoint.port !== 0) this.#tell(`FDSTOREREMOVE=1\nFDNAME=${nameOf(endpoint)}`);
   }
 

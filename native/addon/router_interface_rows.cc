@@ -126,6 +126,7 @@ StatusRow status_row(plane::MulticastRouter& router) {
                 0,
                 0,
                 router.socket().control().drops(),
+                router.unkept(),
                 {},
                 {}};
   if (router.proxy() != nullptr) {
@@ -153,7 +154,8 @@ Napi::Object row_value(Napi::Env env, const StatusRow& row) {
       .number("routesFailed", row.routes.failed)
       .number("joinedAbove", row.joined_above)
       .number("notJoinedAbove", row.not_joined_above)
-      .number("controlDrops", row.control_drops);
+      .number("controlDrops", row.control_drops)
+      .number("notKept", row.not_kept);
   if (!row.pim || !row.pim_messages) return out.null("pim").object();
   const membership::PimCounters& c = *row.pim;
   out.set("pim", RowWriter(env)

@@ -99,7 +99,8 @@ std::optional<plane::MulticastRouterOptions> router_of(Napi::Env env, const Napi
 
 plane::KeeperOptions keeper_of(Napi::Env env, const Napi::Value& value) {
   const Options o(env, value);
-  plane::KeeperOptions keeper{o.text_or_empty("service"), o.text_or_empty("holder")};
+  plane::KeeperOptions keeper{o.text_or_empty("service"), o.number<std::size_t>("serviceMost", 0, 1 << 20),
+                              o.text_or_empty("holder")};
   keeper.inherited = list_of(o.get("inherited"), [](const Napi::Value& one) {
     const Options kept(one.Env(), one);
     return kernel::KeptDescriptor{kept.text("name"), kernel::Fd(kept.number<int>("fd", 0, 1 << 20))};

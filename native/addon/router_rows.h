@@ -142,6 +142,7 @@ struct StatusRow {
   std::size_t joined_above = 0;
   std::size_t not_joined_above = 0;
   std::uint64_t control_drops = 0;
+  std::size_t not_kept = 0;
   std::optional<plane::RouterPimCounters> pim_messages;
   std::optional<membership::PimCounters> pim;
 };

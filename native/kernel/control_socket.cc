@@ -135,8 +135,8 @@ bool read_ipv4(Bytes packet, ControlMessage& out) noexcept {
   return true;
 }
 
-Result<std::unique_ptr<ControlSocket>> ControlSocket::open(ControlProtocol protocol,
-                                                           DescriptorStore* keeper) {
+Result<std::unique_ptr<ControlSocket>> ControlSocket::open(ControlProtocol protocol, DescriptorStore* keeper,
+                                                           std::uint32_t table) {
   const std::string what = std::string(name_of(protocol)) + " socket";
   const int family = is_v4(protocol) ? AF_INET : AF_INET6;
   Fd socket(::socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, number_of(protocol)));
@@ -149,11 +149,11 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(ControlProtocol proto
   set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   if (!(family == AF_INET ? set_ipv4_options(fd, protocol) : set_ipv6_options(fd, protocol)))
     return system_error(what + ": its options");
-  return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(socket), keeper));
+  return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(socket), keeper, table));
 }
 
 Result<std::unique_ptr<ControlSocket>> ControlSocket::adopt(ControlProtocol protocol, Fd fd,
-                                                            DescriptorStore* keeper) {
+                                                            DescriptorStore* keeper, std::uint32_t table) {
   const auto option = [&fd](int name) {
     int value = -1;
     socklen_t size = sizeof value;
@@ -164,13 +164,14 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::adopt(ControlProtocol prot
       option(SO_PROTOCOL) != number_of(protocol))
     return Error{"SYSTEM_CALL",
                  std::string(name_of(protocol)) + " socket: what was kept is another descriptor"};
-  return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(fd), keeper));
+  return std::unique_ptr<ControlSocket>(new ControlSocket(protocol, std::move(fd), keeper, table));
 }
 
-ControlSocket::ControlSocket(ControlProtocol protocol, Fd socket, DescriptorStore* keeper)
+ControlSocket::ControlSocket(ControlProtocol protocol, Fd socket, DescriptorStore* keeper,
+                             std::uint32_t table)
     : protocol_(protocol),
       socket_(std::move(socket)),
-      joins_(is_v4(protocol) ? AF_INET : AF_INET6, keeper, joins_name(protocol)),
+      joins_(is_v4(protocol) ? AF_INET : AF_INET6, keeper, joins_name(protocol), table),
       buffers_(new std::uint8_t[kBatch * kBufferSize]) {}
 
 int ControlSocket::family() const noexcept {

@@ -62,13 +62,15 @@ class ControlSocket {
   /** Most messages of one receive(). */
   static constexpr std::size_t kBatch = 64;
 
-  /** With `keeper`, which outlives this, it has what was joined kept; the socket itself is kept by whoever
-   * wants it. ROUTING_REFUSED without CAP_NET_RAW; SYSTEM_CALL. */
+  /** With `keeper`, which outlives this, it has what was joined kept, as of `table`; the socket itself is
+   * kept by whoever wants it. ROUTING_REFUSED without CAP_NET_RAW; SYSTEM_CALL. */
   static Result<std::unique_ptr<ControlSocket>> open(ControlProtocol protocol,
-                                                     DescriptorStore* keeper = nullptr);
+                                                     DescriptorStore* keeper = nullptr,
+                                                     std::uint32_t table = 0);
   /** One that open() made in another process and a keeper held. SYSTEM_CALL when it is something else. */
   static Result<std::unique_ptr<ControlSocket>> adopt(ControlProtocol protocol, Fd fd,
-                                                      DescriptorStore* keeper = nullptr);
+                                                      DescriptorStore* keeper = nullptr,
+                                                      std::uint32_t table = 0);
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
   ~ControlSocket() = default;
@@ -107,7 +109,7 @@ class ControlSocket {
     alignas(8) std::array<char, kControlSize> control{};
   };
 
-  ControlSocket(ControlProtocol protocol, Fd socket, DescriptorStore* keeper);
+  ControlSocket(ControlProtocol protocol, Fd socket, DescriptorStore* keeper, std::uint32_t table);
   void prepare(std::size_t i) noexcept;
   [[nodiscard]] bool read(std::size_t i, ControlMessage& out) noexcept;
   void read_control(msghdr& message, ControlMessage& out) noexcept;

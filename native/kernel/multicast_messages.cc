@@ -1,5 +1,6 @@
 #include "kernel/multicast_messages.h"
 
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/mroute.h>
 #include <linux/mroute6.h>
@@ -111,6 +112,21 @@ std::optional<VifTableMessage> parse_vif_table(Bytes body) {
     if (a.type == IFLA_AF_SPEC) each_attribute(a.value, read_table);
   });
   return whole ? std::optional(std::move(table)) : std::nullopt;
+}
+
+std::optional<RuleMessage> parse_rule(Bytes body) {
+  const auto head = take_front<fib_rule_hdr>(body);
+  if (!head) return std::nullopt;
+  RuleMessage rule;
+  rule.table = head->table;
+  const bool whole = each_attribute(body, [&](const NetlinkAttribute& a) {
+    if (a.type == FRA_PRIORITY) rule.priority = a.as<std::uint32_t>().value_or(0);
+    if (a.type == FRA_TABLE) rule.table = a.as<std::uint32_t>().value_or(0);
+    if (a.type != FRA_IIFNAME && a.type != FRA_OIFNAME) return;
+    rule.direction = a.type;
+    rule.device = a.text();
+  });
+  return whole ? std::optional(std::move(rule)) : std::nullopt;
 }
 
 }  // namespace sluice::kernel

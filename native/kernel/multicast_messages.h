@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kernel/address.h"
@@ -65,5 +66,16 @@ struct VifTableMessage {
 };
 
 [[nodiscard]] std::optional<VifTableMessage> parse_vif_table(std::span<const std::uint8_t> body);
+
+/** A rule that says which table is asked about a device, as RTM_NEWRULE tells it. */
+struct RuleMessage {
+  std::uint32_t priority = 0;
+  std::uint32_t table = 0;
+  /** FRA_IIFNAME: what comes in by it; FRA_OIFNAME: what this machine sends by it; 0: about no device. */
+  std::uint16_t direction = 0;
+  std::string device;
+};
+
+[[nodiscard]] std::optional<RuleMessage> parse_rule(std::span<const std::uint8_t> body);
 
 }  // namespace sluice::kernel

@@ -24,6 +24,8 @@ static_assert(kMostVifs == MAXVIFS);
 constexpr std::uint32_t kMostTable = 99'999'999;
 /** Before the rule that leads to the kernel's own table (32767). */
 constexpr std::uint32_t kRulePriority = 32'000;
+/** Of rules that change meanwhile. */
+constexpr int kMostDumps = 8;
 
 bool has(VifSet set, Vif vif) noexcept {
   return ((set >> vif) & 1U) != 0;
@@ -84,7 +86,7 @@ int RoutingSocket::option(int name, const void* value, std::size_t size) const n
 }
 
 Result<std::unique_ptr<RoutingSocket>> RoutingSocket::open(const RoutingOptions& options) {
-  auto control = ControlSocket::open(protocol_of(options.family), options.keeper);
+  auto control = ControlSocket::open(protocol_of(options.family), options.keeper, options.table);
   if (!control.ok()) return control.error();
   auto netlink = NetlinkSocket::open("multicast routing");
   if (!netlink.ok()) return netlink.error();
@@ -106,7 +108,8 @@ std::optional<Error> RoutingSocket::start() {
 
 Result<std::unique_ptr<RoutingSocket>> RoutingSocket::adopt(const RoutingOptions& options, Fd fd,
                                                             std::span<const unsigned> interfaces) {
-  auto control = ControlSocket::adopt(protocol_of(options.family), std::move(fd), options.keeper);
+  auto control =
+      ControlSocket::adopt(protocol_of(options.family), std::move(fd), options.keeper, options.table);
   if (!control.ok()) return control.error();
   auto netlink = NetlinkSocket::open("multicast routing");
   if (!netlink.ok()) return netlink.error();
@@ -124,6 +127,7 @@ Result<std::unique_ptr<RoutingSocket>> RoutingSocket::adopt(const RoutingOptions
   } else {
     made->learn_interfaces6(interfaces);
   }
+  made->drop_strange_rules();
   return made;
 }
 
@@ -208,10 +212,14 @@ Result<Vif> RoutingSocket::add(unsigned interface_index) {
     return Error{"INTERFACE_UNKNOWN", name() + what + ": it does not speak this family, or is gone"};
   if (error != 0) return refused(what, error);
   interfaces_.at(*free) = interface_index;
-  if (const int ruled = change_rules(interface_index, true); ruled != 0) {
-    remove_interface(*free);
-    return refused(what + ": its rule", ruled);
-  }
+  const auto other = drop_strange_rules();
+  const int ruled = other ? EADDRINUSE : change_rules(interface_index, true);
+  if (ruled != 0) remove_interface(*free);
+  if (other)
+    return Error{"ROUTING_TABLE_TAKEN", name() + what + ": a rule (ip mrule) leads from it to table " +
+                                            std::to_string(*other) +
+                                            ", by which another program routes: one of both has to leave it"};
+  if (ruled != 0) return refused(what + ": its rule", ruled);
   return *free;
 }
 
@@ -270,21 +278,61 @@ int RoutingSocket::change_rules(unsigned interface_index, bool add) {
   const std::string name = registers ? register_name() : device;
   const std::uint16_t what = add ? RTM_NEWRULE : RTM_DELRULE;
   for (const std::uint16_t attribute : {FRA_IIFNAME, FRA_OIFNAME}) {
-    const int error = change_rule(what, attribute, name.c_str());
+    const int error = change_rule(what, options_.table, attribute, name);
     if (add && error != 0 && error != EEXIST) return error;
   }
   return 0;
 }
 
-int RoutingSocket::change_rule(std::uint16_t what, std::uint16_t attribute, const char* name) {
+/**
+ * Of a daemon that had another table and was ended by a signal: they would keep from us what our interfaces
+ * take in, since the first of two rules is the one that holds. The table, where somebody routes by it still.
+ */
+std::optional<std::uint32_t> RoutingSocket::drop_strange_rules() {
+  std::vector<RuleMessage> strange;
+  int error = EINTR;
+  for (int i = 0; i < kMostDumps && error == EINTR; i++) {
+    strange.clear();
+    fib_rule_hdr header{};
+    header.family = options_.family == AF_INET ? RTNL_FAMILY_IPMR : RTNL_FAMILY_IP6MR;
+    NetlinkRequest request(RTM_GETRULE, NLM_F_DUMP, header);
+    error = netlink_.ask(request, [&](const NetlinkMessage& m) {
+      auto rule = parse_rule(m.body);
+      if (!rule || rule->priority != kRulePriority || rule->table == options_.table) return;
+      if (vif_of(if_nametoindex(rule->device.c_str()))) strange.push_back(std::move(*rule));
+    });
+  }
+  std::optional<std::uint32_t> living;
+  for (const RuleMessage& rule : strange) {
+    if (is_routed(rule.table))
+      living = rule.table;
+    else
+      change_rule(RTM_DELRULE, rule.table, rule.direction, rule.device);
+  }
+  return living;
+}
+
+/** Whether anybody has the socket of a table: nothing else tells. */
+bool RoutingSocket::is_routed(std::uint32_t table) const noexcept {
+  const bool v4 = options_.family == AF_INET;
+  const int protocol = v4 ? int{IPPROTO_IGMP} : int{IPPROTO_ICMPV6};
+  const int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  const Fd probe(::socket(options_.family, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  const int on = 1;
+  return setsockopt(probe.get(), level, MRT_TABLE, &table, sizeof table) == 0 &&
+         setsockopt(probe.get(), level, MRT_INIT, &on, sizeof on) != 0 && errno == EADDRINUSE;
+}
+
+int RoutingSocket::change_rule(std::uint16_t what, std::uint32_t table, std::uint16_t attribute,
+                               const std::string& name) {
   fib_rule_hdr header{};
   header.family = options_.family == AF_INET ? RTNL_FAMILY_IPMR : RTNL_FAMILY_IP6MR;
   header.action = FR_ACT_TO_TBL;
   const int flags = NLM_F_ACK | (what == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0);
   NetlinkRequest request(what, static_cast<std::uint16_t>(flags), header);
-  request.add(FRA_TABLE, options_.table);
+  request.add(FRA_TABLE, table);
   request.add(FRA_PRIORITY, kRulePriority);
-  request.add(attribute, name, std::strlen(name) + 1);
+  request.add(attribute, name.c_str(), name.size() + 1);
   return netlink_.ask(request, [](const NetlinkMessage&) {});
 }
 

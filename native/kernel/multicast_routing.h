@@ -97,7 +97,8 @@ class RoutingSocket {
   [[nodiscard]] ControlSocket& control() noexcept { return *control_; }
 
   /** Adds an interface, in the lowest place that is free. INTERFACE_LIMIT beyond 32, with how many there are;
-   * INTERFACE_UNKNOWN, USAGE when it is there already, SYSTEM_CALL. */
+   * INTERFACE_UNKNOWN, USAGE when it is there already, ROUTING_TABLE_TAKEN when a rule leads from it to a
+   * table of another program, SYSTEM_CALL. */
   Result<Vif> add_interface(unsigned interface_index);
   /** Adds the register interface (RFC 7761 section 4.4): what is routed to it comes as Upcall::whole_packet,
    * and what comes in registers enters by it. Errors as of add_interface(); ROUTING_UNSUPPORTED. */
@@ -148,7 +149,9 @@ class RoutingSocket {
   int add_vif(Vif vif, unsigned interface_index) const noexcept;
   int call_route(int name, const MulticastRoute& route, VifSet outgoing) const noexcept;
   [[nodiscard]] std::uint32_t table_number() const noexcept;
-  int change_rule(std::uint16_t what, std::uint16_t attribute, const char* name);
+  int change_rule(std::uint16_t what, std::uint32_t table, std::uint16_t attribute, const std::string& name);
+  std::optional<std::uint32_t> drop_strange_rules();
+  [[nodiscard]] bool is_routed(std::uint32_t table) const noexcept;
   int change_rules(unsigned interface_index, bool add);
   [[nodiscard]] bool exists(Vif vif) const noexcept;
   std::optional<Error> learn_interfaces4();

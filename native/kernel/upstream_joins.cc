@@ -102,10 +102,10 @@ bool has(std::span<const AddressBytes> list, const AddressBytes& one) noexcept {
 
 }  // namespace
 
-UpstreamJoins::UpstreamJoins(int family, DescriptorStore* keeper, std::string name)
+UpstreamJoins::UpstreamJoins(int family, DescriptorStore* keeper, std::string name, std::uint32_t table)
     : family_(family),
       keeper_(keeper),
-      name_(std::move(name) + (family == AF_INET ? "4-" : "6-")),
+      name_{std::move(name), family, table},
       most_groups_(family == AF_INET ? setting("ipv4/igmp_max_memberships", kGroups) : kGroups),
       most_sources_(source_limit(family)) {}
 
@@ -214,10 +214,21 @@ Result<UpstreamJoins::Shard*> UpstreamJoins::open_shard() {
   auto shard = std::make_unique<Shard>();
   shard->fd = Fd(::socket(family_, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!shard->fd) return system_error("joining: socket");
-  shard->name = name_ + std::to_string(next_number_++);
-  if (keeper_ != nullptr && keeper_->put(shard->name, shard->fd.get())) unkept_++;
+  name_.number = next_number_++;
+  shard->name = name_.text();
+  keep(*shard);
   shards_.push_back(std::move(shard));
   return shards_.back().get();
+}
+
+void UpstreamJoins::keep(Shard& shard) {
+  if (keeper_ == nullptr) return;
+  if (std::exchange(shard.unkept, false)) unkept_--;
+  auto refused = keeper_->put(shard.name, shard.fd.get());
+  if (!refused) return;
+  shard.unkept = true;
+  unkept_++;
+  refusal_ = std::move(refused);
 }
 
 void UpstreamJoins::leave(unsigned interface_index, const AddressBytes& group) {
@@ -238,16 +249,15 @@ void UpstreamJoins::end_part(const Key& key, const Part& part) {
 void UpstreamJoins::drop_if_empty(Shard* shard) {
   if (!shard->keys.empty()) return;
   if (keeper_ != nullptr) keeper_->remove(shard->name);
+  if (shard->unkept) unkept_--;
   std::erase_if(shards_, [shard](const auto& one) { return one.get() == shard; });
 }
 
 bool UpstreamJoins::adopt(KeptDescriptor& kept) {
-  if (!kept.name.starts_with(name_)) return false;
-  std::size_t number = 0;
-  const char* const end = kept.name.data() + kept.name.size();
-  const auto [at, error] = std::from_chars(kept.name.data() + name_.size(), end, number);
-  if (error != std::errc() || at != end) return false;
-  next_number_ = std::max(next_number_, number + 1);
+  const auto name = KeptName::parse(kept.name);
+  if (!name || !name->number) return false;
+  if (name->what != name_.what || name->family != family_ || name->table != name_.table) return false;
+  next_number_ = std::max(next_number_, *name->number + 1);
   inherited_.push_back(std::move(kept));
   return true;
 }
@@ -256,6 +266,8 @@ void UpstreamJoins::settle() {
   for (const KeptDescriptor& kept : inherited_)
     if (keeper_ != nullptr) keeper_->remove(kept.name);
   inherited_.clear();
+  for (const auto& shard : shards_)
+    if (shard->unkept) keep(*shard);
 }
 
 void UpstreamJoins::withdraw() {
@@ -263,6 +275,7 @@ void UpstreamJoins::withdraw() {
   for (const auto& shard : shards_)
     if (keeper_ != nullptr) keeper_->remove(shard->name);
   shards_.clear();
+  unkept_ = 0;
   joined_.clear();
 }
 

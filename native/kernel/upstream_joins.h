@@ -15,6 +15,7 @@
 #include "kernel/address.h"
 #include "kernel/descriptor_store.h"
 #include "kernel/fd.h"
+#include "kernel/kept_name.h"
 #include "kernel/result.h"
 
 namespace sluice::kernel {
@@ -34,9 +35,10 @@ struct SourceFilter {
  */
 class UpstreamJoins {
  public:
-  /** `family`: AF_INET or AF_INET6. With `keeper`, which outlives this, every socket is kept there under
-   * `name` and a number, before anything is joined by it. */
-  explicit UpstreamJoins(int family, DescriptorStore* keeper = nullptr, std::string name = "joins");
+  /** `family`: AF_INET or AF_INET6. With `keeper`, which outlives this, every socket is kept there as a
+   * KeptName of `name` and `table` with a number, before anything is joined by it. */
+  explicit UpstreamJoins(int family, DescriptorStore* keeper = nullptr, std::string name = "joins",
+                         std::uint32_t table = 0);
   UpstreamJoins(const UpstreamJoins&) = delete;
   UpstreamJoins& operator=(const UpstreamJoins&) = delete;
   /** Leaves, unless a keeper has the sockets. */
@@ -54,10 +56,11 @@ class UpstreamJoins {
   /**
    * A socket that a keeper has held, under its name. What it has joined stays joined, until that is left or
    * settle() is called; whatever is wanted still is to be joined meanwhile, and nobody upstream notices.
-   * False when it is none of `name` and this family, which is then the caller's to close.
+   * False when it is none of `name`, this family and table, which is then the caller's to close.
    */
   bool adopt(KeptDescriptor& kept);
-  /** Ends the joins of before a restart that were not made again. */
+  /** Ends the joins of before a restart that were not made again; what the keeper had no room for takes their
+   * place. */
   void settle();
   /** Ends all, also in the keeper. */
   void withdraw();
@@ -67,6 +70,8 @@ class UpstreamJoins {
   [[nodiscard]] std::size_t sockets() const noexcept { return shards_.size() + inherited_.size(); }
   /** Sockets that the keeper did not take. */
   [[nodiscard]] std::size_t unkept() const noexcept { return unkept_; }
+  /** Why it did not take the last of them. */
+  [[nodiscard]] const std::optional<Error>& refusal() const noexcept { return refusal_; }
 
  private:
   struct Key {
@@ -81,6 +86,8 @@ class UpstreamJoins {
     std::string name;
     Fd fd;
     std::set<Key> keys;
+    /** The keeper did not take it. */
+    bool unkept = false;
     /** The kernel gave it no more, though it may have less than the limit. */
     bool full = false;
   };
@@ -98,20 +105,22 @@ class UpstreamJoins {
   [[nodiscard]] std::optional<Error> change(const Key& key, const Part& now, const Part& next) const;
   Shard* shard_for(const Key& key);
   Result<Shard*> open_shard();
+  void keep(Shard& shard);
   void end_part(const Key& key, const Part& part);
   void drop_if_empty(Shard* shard);
   [[nodiscard]] Error refused(const Key& key, int error) const;
 
   const int family_;
   DescriptorStore* const keeper_;
-  const std::string name_;
+  KeptName name_;
   const std::size_t most_groups_;
   const std::size_t most_sources_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<KeptDescriptor> inherited_;
   std::map<Key, Parts> joined_;
-  std::size_t next_number_ = 0;
+  std::uint32_t next_number_ = 0;
   std::size_t unkept_ = 0;
+  std::optional<Error> refusal_;
 };
 
 }  // namespace sluice::kernel

@@ -74,8 +74,8 @@ std::optional<kernel::Error> MulticastRouter::start() {
 
 std::optional<kernel::Error> MulticastRouter::start_upstream() {
   if (options_.upstream == UpstreamMode::proxy) {
-    upstream_ =
-        std::make_unique<kernel::UpstreamJoins>(options_.v4 ? AF_INET : AF_INET6, kept_.store, "joins");
+    upstream_ = std::make_unique<kernel::UpstreamJoins>(options_.v4 ? AF_INET : AF_INET6, kept_.store,
+                                                        "joins", options_.table);
     membership::ProxyHost& acts = *this;
     proxy_.emplace(options_.leave_hold, acts, deadlines_);
   }

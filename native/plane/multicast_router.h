@@ -117,6 +117,8 @@ class MulticastRouter final : private kernel::Watcher,
     /** None: nothing outlives the process. It outlives the router. */
     kernel::DescriptorStore* store = nullptr;
     std::vector<kernel::KeptDescriptor> found = {};
+    /** Why there is no store where there was to be one. */
+    std::optional<kernel::Error> refused = {};
   };
 
   /** On the reactor's thread, like everything else. `tell` is called from within. Errors as of
@@ -165,6 +167,8 @@ class MulticastRouter final : private kernel::Watcher,
   [[nodiscard]] kernel::RoutingSocket& socket() noexcept { return *socket_; }
   [[nodiscard]] const MulticastRouterOptions& options() const noexcept { return options_; }
   [[nodiscard]] const MulticastRouterCounters& counters() const noexcept { return counters_; }
+  /** Descriptors that will not outlive this process, though they were to. */
+  [[nodiscard]] std::size_t unkept() const noexcept;
   [[nodiscard]] std::string name_of(kernel::Vif vif) const;
   /** The way back to an address. */
   [[nodiscard]] std::optional<membership::Rpf> rpf(const codec::IpAddress& address) noexcept override;
@@ -186,6 +190,9 @@ class MulticastRouter final : private kernel::Watcher,
   kernel::Result<std::unique_ptr<kernel::RoutingSocket>> open_socket();
   std::unique_ptr<kernel::RoutingSocket> adopt_socket(const kernel::RoutingOptions& options);
   void keep_socket();
+  std::optional<kernel::Error> put_socket();
+  void say_not_kept(const kernel::Error& why);
+  void look_for_unkept();
   void note_interfaces();
   void inherit_routes();
   void inherit_joins();
@@ -301,6 +308,8 @@ class MulticastRouter final : private kernel::Watcher,
   /** Places that the routes of before a restart lead to may be another interface's next. */
   bool places_freed_ = false;
   std::optional<kernel::KeptNote> note_;
+  bool socket_kept_ = false;
+  bool said_not_kept_ = false;
 };
 
 }  // namespace sluice::plane

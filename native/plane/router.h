@@ -11,8 +11,10 @@ namespace sluice::plane {
 struct KeeperOptions {
   /** NOTIFY_SOCKET of the service manager. */
   std::string service;
+  /** Most descriptors that it takes of ours; 0: it does not say. */
+  std::size_t service_most = 0;
   /** As of kernel::HolderStore::connect(). */
-  std::string holder;
+  std::string holder = {};
   /** What the service manager has handed over. */
   std::vector<kernel::KeptDescriptor> inherited = {};
 };
@@ -33,8 +35,10 @@ class Router {
   Router& operator=(const Router&) = delete;
   ~Router() { close(); }
 
-  /** Errors as of MulticastRouter::open() and kernel::HolderStore::connect(); SYSTEM_CALL where there is no
-   * thread. Nothing runs then. */
+  /** Errors as of MulticastRouter::open(); SYSTEM_CALL where there is no thread. Nothing runs then. Without
+   * the keeper that was wanted it runs, and tells so (RouterEvent::Type::not_kept). What was kept for other
+   * tables, families or ways to ask above is taken out of the kernel, and out of the keeper unless another
+   * daemon uses it. */
   std::optional<kernel::Error> start();
   /** Idempotent. */
   void close();
@@ -55,11 +59,14 @@ class Router {
 
  private:
   std::optional<kernel::Error> open_store();
+  [[nodiscard]] bool is_ours(const kernel::KeptDescriptor& kept) const;
+  void end_leftovers();
   std::optional<kernel::Error> open(const std::optional<MulticastRouterOptions>& options,
                                     std::unique_ptr<MulticastRouter>& router);
 
   RouterOptions options_;
   std::unique_ptr<kernel::DescriptorStore> store_;
+  std::optional<kernel::Error> store_refused_;
   std::vector<kernel::KeptDescriptor> inherited_;
   const MulticastRouter::Tell tell_;
   LoopCounters counters_{};

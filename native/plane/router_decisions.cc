@@ -17,6 +17,7 @@ void MulticastRouter::settle(Nanos now) noexcept {
 }
 
 void MulticastRouter::tell() {
+  look_for_unkept();
   for (RouterEvent& event : said_) tell_(std::move(event));
   said_.clear();
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernel/kept_name.h"
 #include "plane/multicast_router.h"
 
 namespace sluice::plane {
@@ -14,7 +15,7 @@ using codec::IpAddress;
 using membership::Channel;
 
 std::string MulticastRouter::kept_name(const std::string& what) const {
-  return what + (options_.v4 ? "4-" : "6-") + std::to_string(options_.table);
+  return kernel::KeptName{what, options_.v4 ? AF_INET : AF_INET6, options_.table}.text();
 }
 
 kernel::Fd MulticastRouter::take_kept(const std::string& name) {
@@ -27,6 +28,7 @@ kernel::Result<std::unique_ptr<kernel::RoutingSocket>> MulticastRouter::open_soc
   const kernel::RoutingOptions options{options_.v4 ? AF_INET : AF_INET6, options_.table,
                                        options_.upstream == UpstreamMode::pim, kept_.store};
   if (auto adopted = adopt_socket(options)) {
+    socket_kept_ = true;
     inherited_until_ = kernel::monotonic_now() + options_.restart_grace;
     said_.push_back({RouterEvent::Type::resumed, options_.v4, {}, {}, {}, {}, nullptr, {}});
     return adopted;
@@ -40,8 +42,9 @@ std::unique_ptr<kernel::RoutingSocket> MulticastRouter::adopt_socket(const kerne
   note_ = kernel::KeptNote::adopt(take_kept(kept_name("interfaces")));
   std::array<unsigned, kernel::kMostVifs> interfaces{};
   const auto noted = note_ ? note_->read() : std::vector<std::uint8_t>();
-  if (!socket || noted.size() != sizeof interfaces) return nullptr;
-  std::memcpy(interfaces.data(), noted.data(), noted.size());
+  if (!socket) return nullptr;
+  // Without a note its interfaces are taken out; left alone it would hold the table for ever.
+  if (noted.size() == sizeof interfaces) std::memcpy(interfaces.data(), noted.data(), noted.size());
   auto adopted = kernel::RoutingSocket::adopt(options, std::move(socket), interfaces);
   if (!adopted.ok()) return nullptr;
   places_freed_ = !std::ranges::equal(adopted.value()->interfaces(), interfaces);
@@ -50,23 +53,45 @@ std::unique_ptr<kernel::RoutingSocket> MulticastRouter::adopt_socket(const kerne
 
 /** Before anything is routed by it: what is routed must not end with this process. */
 void MulticastRouter::keep_socket() {
-  if (kept_.store == nullptr) return;
-  // What was taken over is kept already. Put once more, systemd would have to let go of it first: a process
-  // that is killed just then would end the forwarding.
-  if (inherited_until_ != 0) return note_interfaces();
+  const auto refused = kept_.store == nullptr ? kept_.refused : put_socket();
+  if (refused) say_not_kept(*refused);
+  note_interfaces();
+}
+
+/** What was adopted is kept already: putting it anew has a moment in which a service manager has none. */
+std::optional<kernel::Error> MulticastRouter::put_socket() {
   if (!note_) {
     auto note = kernel::KeptNote::create();
-    if (note.ok()) note_ = std::move(note.value());
+    if (!note.ok()) return std::move(note.error());
+    if (auto refused = kept_.store->put(kept_name("interfaces"), note.value().fd())) return refused;
+    note_ = std::move(note.value());
   }
-  std::optional<kernel::Error> refused;
-  if (!note_)
-    refused = kernel::system_error("making a note for the next start");
-  else if (!(refused = kept_.store->put(kept_name("interfaces"), note_->fd())))
-    refused = kept_.store->put(kept_name("routing"), socket_->fd());
-  if (refused)
-    said_.push_back(
-        {RouterEvent::Type::not_kept, options_.v4, {}, {}, {}, {}, refused->code, refused->message});
-  note_interfaces();
+  if (socket_kept_) return std::nullopt;
+  auto refused = kept_.store->put(kept_name("routing"), socket_->fd());
+  socket_kept_ = !refused;
+  return refused;
+}
+
+void MulticastRouter::say_not_kept(const kernel::Error& why) {
+  said_not_kept_ = true;
+  said_.push_back({RouterEvent::Type::not_kept, options_.v4, {}, {}, {}, {}, why.code, why.message});
+}
+
+std::size_t MulticastRouter::unkept() const noexcept {
+  const std::size_t joins =
+      socket_->control().joins().unkept() + (upstream_ ? upstream_->unkept() : std::size_t{0});
+  const bool wanted = kept_.store != nullptr || kept_.refused;
+  return joins + (wanted && !socket_kept_ ? 1 : 0);
+}
+
+/** Joins are made at any time; the first that is not kept is told of. */
+void MulticastRouter::look_for_unkept() {
+  const bool any = unkept() > 0;
+  if (any && !said_not_kept_) {
+    const auto& above = upstream_ ? upstream_->refusal() : std::nullopt;
+    if (const auto& why = above ? above : socket_->control().joins().refusal()) say_not_kept(*why);
+  }
+  said_not_kept_ = any;
 }
 
 /** The kernel does not tell which interface of IPv6 has which place. */
@@ -86,9 +111,13 @@ void MulticastRouter::inherit_routes() {
 /** What was joined stays so until it is joined anew, or the grace is over. */
 void MulticastRouter::inherit_joins() {
   for (kernel::KeptDescriptor& one : kept_.found) {
+    if (!one.fd) continue;
     const bool taken = socket_->control().joins().adopt(one) || (upstream_ && upstream_->adopt(one));
     if (taken && inherited_until_ == 0) inherited_until_ = kernel::monotonic_now() + options_.restart_grace;
+    // Of a way to ask above that is not ours any more: nobody would ever end it.
+    if (!taken && kept_.store != nullptr) (void)kept_.store->remove(one.name);
   }
+  kept_.found.clear();
 }
 
 /**

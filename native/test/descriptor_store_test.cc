@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 
+#include "kernel/kept_name.h"
 #include "kernel/kept_note.h"
 #include "kernel/unix_address.h"
 #include "test/namespaces.h"
@@ -208,6 +209,113 @@ TEST_CASE("keeper: another user gets nothing") {
   CHECK(other.wait() == 0);
 }
 
+TEST_CASE("keeper: somebody else who listens is given nothing, and his socket stays his") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root can become another user");
+    return;
+  }
+  std::string folder = "/tmp/sluice-foreign-XXXXXX";
+  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  REQUIRE(chmod(folder.c_str(), 0777) == 0);
+  for (const std::string& path : {folder + "/keeper", "@sluice-foreign-" + std::to_string(getpid())}) {
+    CAPTURE(path);
+    std::array<int, 2> pipe_ends{};
+    REQUIRE(pipe2(pipe_ends.data(), O_CLOEXEC) == 0);
+    const Fd told(pipe_ends[0]);
+    const Fd telling(pipe_ends[1]);
+    // What he gets he tells of: the first message that anybody sends him.
+    Child squatter([&] {
+      if (setuid(65534) != 0) return 2;
+      const auto at = kernel::UnixAddress::of(path);
+      const Fd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+      if (::bind(listener.get(), at->get(), at->size) != 0 || ::listen(listener.get(), 4) != 0) return 3;
+      if (::write(telling.get(), "x", 1) != 1) return 4;
+      for (int i = 0; i < 2; i++) {
+        const Fd client(::accept(listener.get(), nullptr, nullptr));
+        std::array<char, 64> bytes{};
+        if (::recv(client.get(), bytes.data(), bytes.size(), 0) != 0) return 5;
+      }
+      return 0;
+    });
+    char byte = 0;
+    REQUIRE(::read(told.get(), &byte, 1) == 1);
+    auto store = HolderStore::connect(path);
+    REQUIRE_FALSE(store.ok());
+    CHECK(store.error().code == std::string("KEEPER_FOREIGN"));
+    CHECK(store.error().message.find("user 65534") != std::string::npos);
+    auto holder = DescriptorHolder::listen({path, 8, kernel::kSecond});
+    REQUIRE_FALSE(holder.ok());
+    CHECK(holder.error().code == std::string("KEEPER_FOREIGN"));
+    CHECK(squatter.wait() == 0);
+    if (path[0] == '/') CHECK(unlink(path.c_str()) == 0);
+  }
+  rmdir(folder.c_str());
+}
+
+TEST_CASE("keeper: begins in the place of a socket that was left, and of nothing else") {
+  std::string folder = "/tmp/sluice-left-XXXXXX";
+  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  const std::string path = folder + "/keeper";
+  const auto at = kernel::UnixAddress::of(path);
+  const auto code_of = [](const std::string& where) {
+    auto holder = DescriptorHolder::listen({where, 8, kernel::kSecond});
+    return holder.ok() ? std::string() : holder.error().code;
+  };
+  CHECK(code_of(folder + "/nowhere/keeper") == "SYSTEM_CALL");
+  { const Fd file(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)); }
+  CHECK(code_of(path) == "KEEPER_UNREACHABLE");
+  REQUIRE(unlink(path.c_str()) == 0);
+  {
+    const Fd left(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    REQUIRE(::bind(left.get(), at->get(), at->size) == 0);
+  }
+  CHECK(code_of(path) == "");
+  rmdir(folder.c_str());
+}
+
+TEST_CASE("keeper: an answer that comes too late is nobody's") {
+  std::string folder = "/tmp/sluice-late-XXXXXX";
+  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  const std::string path = folder + "/keeper";
+  const auto at = kernel::UnixAddress::of(path);
+  const Fd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  REQUIRE(::bind(listener.get(), at->get(), at->size) == 0);
+  REQUIRE(::listen(listener.get(), 4) == 0);
+  auto store = HolderStore::connect(path);
+  REQUIRE(store.ok());
+  const Fd slow(::accept(listener.get(), nullptr, nullptr));
+  CHECK(code(store.value()->put("first", text_file("x").get())) == "KEEPER_UNREACHABLE");
+  // It says `full` of the first, which the second must not be told.
+  const char full = 17;
+  CHECK(::send(slow.get(), &full, 1, MSG_NOSIGNAL) == -1);
+  CHECK(code(store.value()->put("second", text_file("x").get())) == "KEEPER_UNREACHABLE");
+  CHECK_FALSE(store.value()->all().ok());
+  unlink(path.c_str());
+  rmdir(folder.c_str());
+}
+
+TEST_CASE("keeper: of what it has, whoever fetches it learns what another uses") {
+  const Holding holding;
+  auto first = holding.client();
+  CHECK_FALSE(first->put("a", text_file("a").get()));
+  const auto used = [](HolderStore& store) {
+    auto all = store.all();
+    REQUIRE(all.ok());
+    std::string names;
+    for (const auto& one : all.value())
+      if (one.in_use) names += one.name;
+    return names;
+  };
+  const auto second = holding.client();
+  CHECK_FALSE(second->put("b", text_file("b").get()));
+  CHECK(used(*first) == "b");
+  CHECK(used(*second) == "a");
+  first.reset();
+  // What its owner has left is of whoever fetches it.
+  REQUIRE(eventually([&] { return used(*second).empty(); }));
+  CHECK(used(*holding.client()) == "ab");
+}
+
 TEST_CASE("keeper: systemd is told in its own words") {
   std::string folder = "/tmp/sluice-systemd-XXXXXX";
   REQUIRE(mkdtemp(folder.data()) != nullptr);
@@ -227,9 +335,41 @@ TEST_CASE("keeper: systemd is told in its own words") {
   CHECK_FALSE(store.remove("routing4"));
   CHECK(next() == "FDSTOREREMOVE=1\nFDNAME=routing4");
   CHECK(code(store.put("a b", 0)) == "USAGE");
+
+  // Beyond its limit it would drop without a word. What it has handed over counts.
+  std::vector<kernel::KeptDescriptor> found;
+  found.push_back({"routing4-0", Fd()});
+  kernel::ServiceManagerStore bounded(path, 2, found);
+  CHECK_FALSE(bounded.put("a", text_file("a").get()));
+  CHECK(code(bounded.put("b", text_file("b").get())) == "KEEPER_FULL");
+  CHECK_FALSE(bounded.put("a", text_file("again").get()));
+  CHECK_FALSE(bounded.remove("routing4-0"));
+  CHECK_FALSE(bounded.put("b", text_file("b").get()));
+  CHECK(code(bounded.put("c", text_file("c").get())) == "KEEPER_FULL");
   unlink(path.c_str());
   CHECK(code(store.put("routing4", 0)) == "KEEPER_UNREACHABLE");
   rmdir(folder.c_str());
+}
+
+TEST_CASE("keeper: names say what it is, of which family and table, and which of several") {
+  using kernel::KeptName;
+  for (const char* text : {"routing4-0", "interfaces6-99999999", "igmp4-0-0", "joins6-5-12"}) {
+    CAPTURE(text);
+    const auto name = KeptName::parse(text);
+    REQUIRE(name);
+    CHECK(name->text() == text);
+  }
+  const auto joins = KeptName::parse("joins6-5-12");
+  CHECK(joins->what == "joins");
+  CHECK(joins->family == AF_INET6);
+  CHECK(joins->table == 5);
+  CHECK(joins->number == 12U);
+  for (const char* text :
+       {"", "4-0", "routing", "routing4", "routing4-", "routing5-0", "routing4-x", "routing4-0-",
+        "routing4-0x", "routing4-00", "routing4-0-1-2", "routing4-99999999999", "routing4--1"}) {
+    CAPTURE(text);
+    CHECK_FALSE(KeptName::parse(text));
+  }
 }
 
 TEST_CASE("note: the last that was written whole is read, by whoever has the descriptor") {

@@ -71,13 +71,17 @@ void report(const Network& network, bool v4, const Channel& channel) {
   std::array<std::uint8_t, 128> room{};
   const std::size_t size =
       v4 ? codec::igmp::write_report(all, room) : codec::mld::write_report(all, {ip("::"), to}, room);
-  const int error = network.in([&] {
-    auto socket =
-        kernel::ControlSocket::open(v4 ? kernel::ControlProtocol::igmp : kernel::ControlProtocol::mld);
-    return !socket.ok() ? -1
-                        : socket.value()->send({if_nametoindex("e"), test::bytes_of(v4 ? "0.0.0.0" : "::"),
-                                                to.bytes(), 1, codec::Bytes(room).first(size)});
+  auto socket = network.in([&] {
+    return kernel::ControlSocket::open(v4 ? kernel::ControlProtocol::igmp : kernel::ControlProtocol::mld);
   });
+  REQUIRE(socket.ok());
+  const kernel::ControlSend message{network.index("e"), test::bytes_of(v4 ? "0.0.0.0" : "::"), to.bytes(), 1,
+                                    codec::Bytes(room).first(size)};
+  // An address of IPv6 is of no use yet while the kernel looks whether somebody else has it.
+  const kernel::Nanos end = kernel::monotonic_now() + 10 * kernel::kSecond;
+  int error = 0;
+  while ((error = socket.value()->send(message)) == EADDRNOTAVAIL && kernel::monotonic_now() < end) {
+  }
   REQUIRE(error == 0);
 }
 

@@ -82,7 +82,7 @@ std::unique_ptr<RoutingSocket> adopt(const Star& star, int family, HolderStore& 
     const Interfaces interfaces = noted(std::move(kept["vifs"]));
     auto adopted = RoutingSocket::adopt({family, 0, false, &store}, std::move(kept["routing"]), interfaces);
     REQUIRE(adopted.ok());
-    const std::string name = family == AF_INET ? "igmp4-0" : "mld6-0";
+    const std::string name = family == AF_INET ? "igmp4-0-0" : "mld6-0-0";
     CHECK(take_joins(adopted.value()->control(), {name, std::move(kept[name])}));
     return std::move(adopted.value());
   });

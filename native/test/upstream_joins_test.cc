@@ -219,6 +219,14 @@ TEST_CASE("upstream: what cannot be is refused, and nothing of it stays") {
     shelf.refuses = true;
     CHECK_FALSE(joins.join(up.index, up.group(0), {}));
     CHECK(joins.unkept() == 1);
+    REQUIRE(joins.refusal());
+    // What had no room at first is kept when there is some.
+    shelf.refuses = false;
+    joins.settle();
+    CHECK(joins.unkept() == 0);
+    CHECK(shelf.kept.size() == 1);
+    joins.leave(up.index, up.group(0));
+    CHECK(shelf.kept.empty());
   });
   // A limit that is lowered after it was read.
   up.host.in([&] {
@@ -250,8 +258,10 @@ TEST_CASE("upstream: after a restart what is wanted still goes on, and the rest 
       CHECK(up.joined() == 30);
       UpstreamJoins after(family, &shelf, "up");
       UpstreamJoins another(family, &shelf, "other");
+      UpstreamJoins elsewhere(family, &shelf, "up", 1);
       for (KeptDescriptor& kept : shelf.all()) {
         CHECK_FALSE(another.adopt(kept));
+        CHECK_FALSE(elsewhere.adopt(kept));
         CHECK(after.adopt(kept));
       }
       CHECK(after.sockets() == 2);

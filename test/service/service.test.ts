@@ -158,9 +158,20 @@ test('the watchdog is fed only while everything lives', async (t) => {
     inheritListener: () => null,
     dropInherited: () => undefined,
   });
-  const environment = { NOTIFY_SOCKET: '/x', WATCHDOG_USEC: '4000', WATCHDOG_PID: String(process.pid), PATH: '/bin' };
+  const environment = {
+    ...{ NOTIFY_SOCKET: '/x', WATCHDOG_USEC: '4000', WATCHDOG_PID: String(process.pid), PATH: '/bin' },
+    FDSTORE: '4',
+  };
   const service = new ServiceManager(createLogger({ level: 'silent' }), environment, native);
   t.same(environment, { PATH: '/bin' }, 'nothing is left for the programs that are started');
+  const listen = { address: '127.0.0.1', port: 80 };
+  t.equal(service.room, 4);
+  service.keepListener(0, listen);
+  service.keepListener(0, listen);
+  t.equal(service.room, 3, 'listeners have their place in it');
+  service.forgetListener(listen);
+  t.equal(service.room, 4);
+  told.length = 0;
   let alive = true;
   let asked = 0;
   service.watch(() => {
@@ -189,5 +200,6 @@ test('what is for another process is left alone', async (t) => {
   const service = new ServiceManager(createLogger({ level: 'silent' }), other, unused);
   service.watch(unused);
   t.equal(service.takeListener({ address: '127.0.0.1', port: 80 }), undefined);
+  t.equal(service.room, 0, 'it does not say');
   service.dropUntaken();
 });
