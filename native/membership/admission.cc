@@ -54,7 +54,7 @@ void Admission::authorise(const Channel& channel, Nanos until, Nanos now) noexce
 
 void Admission::revoke(const Channel& channel, Nanos now) noexcept {
   const bool had = leases_.erase(channel) != 0;
-  host_.refused(channel);
+  if (!allows(channel.group, channel.source)) host_.refused(channel);
   if (!had) return;
   counters_.revoked++;
   host_.revoked(channel.group, now);
