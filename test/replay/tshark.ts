@@ -43,8 +43,11 @@ export function must(program: string, args: readonly string[], cwd?: string): st
 /** The packets of a file as tshark dissects them; all occurrences of a field, separated by commas. */
 export function dissect(file: string): Dissected[] {
   const fields = FIELDS.flatMap((field) => ['-e', field]);
+  // What a PIM register carries is not the packet's own.
   const text = must('tshark', [
     '-n',
+    '--disable-protocol',
+    'pim',
     '-r',
     file,
     '-T',
