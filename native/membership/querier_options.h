@@ -20,7 +20,7 @@ enum class ImmediateLeave : std::uint8_t {
 
 /** What one interface may take up; beyond it nothing is taken, and what is there stays. */
 struct QuerierLimits {
-  std::size_t groups = 16384;
+  std::size_t groups = 32768;
   std::size_t sources_per_group = 256;
   /** Of all groups together, those that hosts name included. */
   std::size_t sources = 65536;
