@@ -79,7 +79,8 @@ class AdmissionHost {
    * be asked. any(): about whatever they want. */
   virtual void allowed(const codec::IpAddress& group, Nanos now) noexcept = 0;
 
-  /** Nobody may have the channel, whatever allows() does not say: unlike denied(), this is told always. */
+  /** The channel is not allowed, or not any more: of what there is of it, what allows() refuses ends. Unlike
+   * denied(), this is told always. */
   virtual void refused(const Channel& channel) noexcept = 0;
 
   /** A join waits: whoever knows may say Admission::authorise() within AdmissionOptions::hold. */

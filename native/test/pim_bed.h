@@ -66,6 +66,30 @@ inline IpAddress asm_group(bool v4, std::uint16_t number = 1) {
 
 class Net;
 
+/** Acts on nothing that it is told: for tests that say what matters to them. */
+class SilentHost : public membership::PimHost {
+ public:
+  void send_hello(Interface, const IpAddress&, const codec::pim::Hello&) noexcept override {}
+  void send_join_prune(Interface, const codec::pim::JoinPrune&) noexcept override {}
+  void send_assert(Interface, const codec::pim::Assert&) noexcept override {}
+  void send_null_register(const IpAddress&, const IpAddress&, const IpAddress&) noexcept override {}
+  void send_register_stop(const IpAddress&, const IpAddress&,
+                          const codec::pim::RegisterStop&) noexcept override {}
+  void send_bootstrap(Interface, const codec::pim::Bootstrap&) noexcept override {}
+  void send_candidate_rp(const IpAddress&, const codec::pim::CandidateRp&) noexcept override {}
+  void changed(const IpAddress&, const IpAddress&) noexcept override {}
+};
+
+/** The clock goes on by so much, and what is due on the way happens. */
+inline void pass(membership::Deadlines& deadlines, Nanos& now, Nanos time) {
+  const Nanos end = now + time;
+  while (deadlines.next() <= end) {
+    now = std::max(now, deadlines.next());
+    deadlines.run(now);
+  }
+  now = end;
+}
+
 /** One router, and its kernel: routes that are asked for when a packet has none, and again when they have
  * changed. */
 class Router final : public membership::PimHost {

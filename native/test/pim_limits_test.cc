@@ -9,7 +9,7 @@ using codec::pim::JoinPruneSource;
 namespace {
 
 /** We are the RP, and 10.0.2.20 on link 2 is a neighbour; hosts are on links 0 and 1. */
-class Rendezvous final : public membership::PimHost {
+class Rendezvous final : public SilentHost {
  public:
   explicit Rendezvous(std::size_t most_trees) : pim(options(most_trees), *this, deadlines, 1) {
     for (Interface at = 0; at < 3; at++) pim.interface_up(at, {host_address(true, at, 250)}, {}, now);
@@ -26,14 +26,6 @@ class Rendezvous final : public membership::PimHost {
     out.static_rps = {{{IpAddress::v4(0xe0000000), 4}, rp()}};
     return out;
   }
-  void pass(Nanos time) {
-    const Nanos end = now + time;
-    while (deadlines.next() <= end) {
-      now = std::max(now, deadlines.next());
-      deadlines.run(now);
-    }
-    now = end;
-  }
   bool want(unsigned number) {
     return pim.local(1, asm_group(true, static_cast<std::uint16_t>(number)), IpAddress::any(true),
                      Membership::include, now);
@@ -42,14 +34,6 @@ class Rendezvous final : public membership::PimHost {
     return pim.route(host_address(true, 0, 9), asm_group(true, static_cast<std::uint16_t>(number))).outgoing;
   }
 
-  void send_hello(Interface, const IpAddress&, const codec::pim::Hello&) noexcept override {}
-  void send_join_prune(Interface, const codec::pim::JoinPrune&) noexcept override {}
-  void send_assert(Interface, const codec::pim::Assert&) noexcept override {}
-  void send_null_register(const IpAddress&, const IpAddress&, const IpAddress&) noexcept override {}
-  void send_register_stop(const IpAddress&, const IpAddress&,
-                          const codec::pim::RegisterStop&) noexcept override {}
-  void send_bootstrap(Interface, const codec::pim::Bootstrap&) noexcept override {}
-  void send_candidate_rp(const IpAddress&, const codec::pim::CandidateRp&) noexcept override {}
   std::optional<Rpf> rpf(const IpAddress& address) noexcept override {
     for (Interface at = 0; at < 3; at++)
       if (IpPrefix{host_address(true, at, 0), 24}.contains(address))
@@ -62,6 +46,22 @@ class Rendezvous final : public membership::PimHost {
   std::size_t changes = 0;
   membership::Deadlines deadlines;
   Pim pim;
+};
+
+/** Whose way to everything is 10.0.0.20. */
+class Below final : public SilentHost {
+ public:
+  void send_join_prune(Interface, const codec::pim::JoinPrune& message) noexcept override {
+    for (const auto& set : message.groups) {
+      for (const auto& one : set.joins) joins.push_back(one);
+      for (const auto& one : set.prunes) prunes.push_back(one);
+    }
+  }
+  std::optional<Rpf> rpf(const IpAddress&) noexcept override {
+    return Rpf{0, host_address(true, 0, 20), 100, 20};
+  }
+  std::vector<JoinPruneSource> joins;
+  std::vector<JoinPruneSource> prunes;
 };
 
 }  // namespace
@@ -116,7 +116,7 @@ TEST_CASE("pim limits: a message that names a shared tree again and again is wor
   hear({star}, 1);
   const std::size_t once = one.changes;
   CHECK(one.outgoing(1) == only(2));
-  one.pass(211 * kSecond);
+  pass(one.deadlines, one.now, 211 * kSecond);
   for (unsigned i = 1; i <= 200; i++) hear({{IpAddress::v4(0x0a003200U + i), false, false}}, 1);
   one.changes = 0;
   hear(std::vector<JoinPruneSource>(50, star), 50);
@@ -125,26 +125,7 @@ TEST_CASE("pim limits: a message that names a shared tree again and again is wor
 }
 
 TEST_CASE("pim limits: a prune names the RP that was joined, though it has been lost since") {
-  class Member final : public membership::PimHost {
-   public:
-    void send_hello(Interface, const IpAddress&, const codec::pim::Hello&) noexcept override {}
-    void send_join_prune(Interface, const codec::pim::JoinPrune& message) noexcept override {
-      for (const auto& set : message.groups)
-        for (const auto& one : set.prunes) prunes.push_back(one);
-    }
-    void send_assert(Interface, const codec::pim::Assert&) noexcept override {}
-    void send_null_register(const IpAddress&, const IpAddress&, const IpAddress&) noexcept override {}
-    void send_register_stop(const IpAddress&, const IpAddress&,
-                            const codec::pim::RegisterStop&) noexcept override {}
-    void send_bootstrap(Interface, const codec::pim::Bootstrap&) noexcept override {}
-    void send_candidate_rp(const IpAddress&, const codec::pim::CandidateRp&) noexcept override {}
-    std::optional<Rpf> rpf(const IpAddress&) noexcept override {
-      return Rpf{0, host_address(true, 0, 20), 100, 20};
-    }
-    void changed(const IpAddress&, const IpAddress&) noexcept override {}
-    std::vector<JoinPruneSource> prunes;
-  };
-  Member host;
+  Below host;
   membership::Deadlines deadlines;
   Nanos now = 1000 * kSecond;
   PimOptions options;
@@ -169,37 +150,14 @@ TEST_CASE("pim limits: a prune names the RP that was joined, though it has been 
   pim.local(1, asm_group(true), IpAddress::any(true), Membership::include, now);
   REQUIRE(pim.rp_of(asm_group(true)) == rp);
   pim.flush(now);
-  const Nanos end = now + 40 * kSecond;
-  while (deadlines.next() <= end) {
-    now = std::max(now, deadlines.next());
-    deadlines.run(now);
-  }
+  pass(deadlines, now, 40 * kSecond);
   CHECK_FALSE(pim.rp_of(asm_group(true)));
   REQUIRE(host.prunes.size() == 1);
   CHECK(host.prunes[0] == JoinPruneSource{rp, true, true});
 }
 
 TEST_CASE("pim limits: generation identifiers wrap around, and any other one means that it began anew") {
-  class Heard final : public membership::PimHost {
-   public:
-    void send_hello(Interface, const IpAddress&, const codec::pim::Hello&) noexcept override { hellos++; }
-    void send_join_prune(Interface, const codec::pim::JoinPrune& message) noexcept override {
-      for (const auto& set : message.groups) joins += set.joins.count();
-    }
-    void send_assert(Interface, const codec::pim::Assert&) noexcept override {}
-    void send_null_register(const IpAddress&, const IpAddress&, const IpAddress&) noexcept override {}
-    void send_register_stop(const IpAddress&, const IpAddress&,
-                            const codec::pim::RegisterStop&) noexcept override {}
-    void send_bootstrap(Interface, const codec::pim::Bootstrap&) noexcept override {}
-    void send_candidate_rp(const IpAddress&, const codec::pim::CandidateRp&) noexcept override {}
-    std::optional<Rpf> rpf(const IpAddress&) noexcept override {
-      return Rpf{0, host_address(true, 0, 20), 100, 20};
-    }
-    void changed(const IpAddress&, const IpAddress&) noexcept override {}
-    unsigned hellos = 0;
-    std::size_t joins = 0;
-  };
-  Heard host;
+  Below host;
   membership::Deadlines deadlines;
   Nanos now = 1000 * kSecond;
   Pim pim(PimOptions{}, host, deadlines, 1);
@@ -209,18 +167,13 @@ TEST_CASE("pim limits: generation identifiers wrap around, and any other one mea
     hello.holdtime_s = 105;
     hello.generation_id = generation;
     pim.on_hello(0, host_address(true, 0, 20), hello, now);
-    const Nanos end = now + 6 * kSecond;
-    while (deadlines.next() <= end) {
-      now = std::max(now, deadlines.next());
-      deadlines.run(now);
-    }
-    now = end;
-    return std::exchange(host.joins, 0);
+    pass(deadlines, now, 6 * kSecond);
+    return std::exchange(host.joins, {}).size();
   };
   hear(0xffff'fffe);
   pim.local(1, ssm_group(true), host_address(true, 50, 1), Membership::include, now);
   pim.flush(now);
-  host.joins = 0;
+  host.joins.clear();
   CHECK(hear(0xffff'fffe) == 0);
   CHECK(hear(0xffff'ffff) == 1);
   CHECK(hear(0xffff'ffff) == 0);
